@@ -1,0 +1,50 @@
+"""What can go wrong on the privacy side. No message ever holds a value of a person."""
+
+
+class ConsentError(Exception):
+    """Base of every error of this package."""
+
+
+class VaultError(ConsentError):
+    """A sealed value failed to open: wrong key, wrong context or altered bytes. Nothing is returned."""
+
+
+class KeyUnavailableError(VaultError):
+    """The key is destroyed, or its epoch is not in the keyring."""
+
+
+class KeyringError(ConsentError):
+    """The keyring is missing, unreadable, readable by others, or does not belong to these stores."""
+
+
+class PolicyError(ConsentError):
+    """`purposes.toml` is unreadable or inconsistent; the message names the purpose and the setting."""
+
+
+class UnknownPurposeError(ConsentError):
+    """The named purpose is not in the policy."""
+
+
+class UnknownSubjectError(ConsentError):
+    """No such golden ID, record or contact point."""
+
+
+class NotPermittedError(ConsentError):
+    """The person does not permit this purpose. Callers that answer consumers must not tell it from unknown."""
+
+
+class LedgerCorruptError(ConsentError):
+    """The consent ledger does not verify; the message names the first index at fault."""
+
+
+class AccessLogError(ConsentError):
+    """The access log could not be written, so no data may leave."""
+
+
+class RecordRejectedError(ConsentError):
+    """A record breaks the input contract; `column` and `reason` say where and why, never the value."""
+
+    def __init__(self, column: str, reason: str) -> None:
+        super().__init__(f"{column}: {reason}")
+        self.column = column
+        self.reason = reason

@@ -1,0 +1,78 @@
+"""Tables of the operational store that the privacy side owns. Values are sealed; numbers are internal."""
+
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, SmallInteger, Table, Text
+
+from identity.tables import BigKey, metadata
+
+records = Table(
+    "records",
+    metadata,
+    Column("record_no", BigKey, primary_key=True, autoincrement=False),
+    Column("channel", Text, nullable=False),
+    Column("key_id", BigInteger, nullable=False, unique=True),  # the data key of this content
+    Column("observed_at", BigInteger, nullable=False),  # ms since the epoch, UTC
+    Column("recorded_at", BigInteger, nullable=False),
+    Column("linking", SmallInteger, nullable=False),  # 1: identity_linking is permitted (projection)
+    Column("linking_until", BigInteger),  # ms; the permission lapses by itself at this time
+    Column("verified", Text, nullable=False),  # comma-separated identifier types this channel verified
+    Column("sealed", LargeBinary, nullable=False),  # packed fields, each sealed by itself
+    Column("comparable", LargeBinary, nullable=False),  # sealed comparable form, opened for linkage only
+    Column("change_sequence", BigInteger, nullable=False),
+    Index("records_by_change", "change_sequence"),
+)
+
+# Deleted records keep a row here so that a run sees that they went (`changed_since`).
+departures = Table(
+    "departures",
+    metadata,
+    Column("record_no", BigKey, primary_key=True, autoincrement=False),
+    Column("change_sequence", BigInteger, nullable=False),
+    Index("departures_by_change", "change_sequence"),
+)
+
+# Written in the transaction that drops the last use of a key; removed once the key store confirms.
+pending_destructions = Table(
+    "pending_destructions",
+    metadata,
+    Column("key_id", BigKey, primary_key=True, autoincrement=False),
+    Column("requested_at", BigInteger, nullable=False),
+)
+
+# Columns up to leaf_hash are the proof and never change; the rest is the state that can be shredded.
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("idx", BigKey, primary_key=True, autoincrement=False),
+    Column("recorded_at", BigInteger, nullable=False),
+    Column("leaf", LargeBinary, nullable=False),
+    Column("leaf_hash", LargeBinary, nullable=False),
+    Column("sealed", LargeBinary),  # payload and salt under the subject's evidence key
+    Column("subject_kind", SmallInteger),  # 1 record, 2 contact point
+    Column("subject_no", BigInteger),
+    Column("purpose", Text),
+    Column("state", Text),  # granted, refused, withdrawn, objected, restricted
+    Column("source", Text),  # who said it: `channel:<name>` or `client:<id>`
+    Column("method", Text),  # import, api, direct, verified
+    Column("notice", Text),
+    Column("event_time", BigInteger),
+    Column("expires_at", BigInteger),
+    Index("ledger_by_subject", "subject_kind", "subject_no"),
+)
+
+# Roots of complete 256-leaf tiles and above, so that a proof reads hundreds of rows, not millions.
+ledger_nodes = Table(
+    "ledger_nodes",
+    metadata,
+    Column("level", SmallInteger, primary_key=True),  # height of the subtree in steps of 8
+    Column("idx", BigInteger, primary_key=True),
+    Column("hash", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("size", BigKey, primary_key=True, autoincrement=False),
+    Column("signed_at", BigInteger, nullable=False),
+    Column("note", Text, nullable=False),  # c2sp.org/tlog-checkpoint signed note
+)

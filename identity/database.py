@@ -1,0 +1,96 @@
+"""One relational store behind SQLAlchemy Core: SQLite embedded, PostgreSQL when one machine is outgrown.
+
+Readers see one snapshot and never wait. Writers are serialised: `BEGIN IMMEDIATE` on SQLite, one
+transaction-scoped advisory lock on PostgreSQL, so that counters, the ledger's index and the change
+sequence need no retry loops and behave alike on both.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import OperationalError
+
+from identity.errors import StoreBusyError
+
+BUSY_TIMEOUT_MS = 30_000
+_WRITE = "aurea_write"
+
+
+class Database:
+    """A store with `read()` and `write()` transactions."""
+
+    def __init__(self, engine: Engine, *, lock_id: int) -> None:
+        self.engine = engine
+        self._lock_id = lock_id
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is the embedded store."""
+        return self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent snapshot; rolled back at the end."""
+        with self.engine.connect() as conn:
+            if not self.is_sqlite:
+                conn = conn.execution_options(isolation_level="REPEATABLE READ")
+            yield conn
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """The only writer of this store until the block ends; commits, or rolls back on an exception."""
+        with self.engine.connect() as conn:
+            conn = conn.execution_options(**{_WRITE: True})
+            try:
+                transaction = conn.begin()
+            except OperationalError as error:
+                raise StoreBusyError(
+                    f"another process held the write lock for over {BUSY_TIMEOUT_MS // 1000} s; try again"
+                ) from error
+            with transaction:
+                if not self.is_sqlite:
+                    conn.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": self._lock_id})
+                yield conn
+
+    def close(self) -> None:
+        """Close every pooled connection (SQLite then checkpoints its write-ahead log)."""
+        self.engine.dispose()
+
+
+def open_database(url: str, *, secure_delete: bool = False, lock_id: int = 1, cache_mb: int = 64) -> Database:
+    """Open the store at `url` (an SQLAlchemy URL). Tables are made by migrations, not here.
+
+    `secure_delete` overwrites deleted content with zeros (SQLite only). `lock_id` tells the stores'
+    advisory locks apart when one PostgreSQL server holds several.
+    """
+    engine = create_engine(url)
+    if engine.dialect.name == "sqlite":
+        _discipline_sqlite(engine, secure_delete=secure_delete, cache_mb=cache_mb)
+    return Database(engine, lock_id=lock_id)
+
+
+def _discipline_sqlite(engine: Engine, *, secure_delete: bool, cache_mb: int) -> None:
+    pragmas = [
+        f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}",
+        "PRAGMA journal_mode=WAL",
+        "PRAGMA synchronous=FULL",
+        "PRAGMA foreign_keys=ON",
+        "PRAGMA temp_store=MEMORY",  # a sorter that spilled to disk would leave bytes behind
+        f"PRAGMA cache_size=-{cache_mb * 1024}",
+        f"PRAGMA secure_delete={'ON' if secure_delete else 'OFF'}",
+    ]
+
+    @event.listens_for(engine, "connect")
+    def _connect(dbapi_connection: Any, _record: Any) -> None:
+        dbapi_connection.isolation_level = None  # the driver must not begin transactions of its own
+        cursor = dbapi_connection.cursor()
+        for pragma in pragmas:
+            cursor.execute(pragma)
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(conn: Connection) -> None:
+        immediate = conn.get_execution_options().get(_WRITE, False)
+        conn.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")

@@ -1,0 +1,17 @@
+"""What can go wrong in identity resolution. No message ever holds a value of a person."""
+
+
+class IdentityError(Exception):
+    """Base of every error of this package."""
+
+
+class StoreBusyError(IdentityError):
+    """Another process held the write lock for longer than the busy timeout."""
+
+
+class RunInProgressError(IdentityError):
+    """Another linkage run holds the lease."""
+
+
+class NoModelError(IdentityError):
+    """Records cannot be scored before a model was trained by `aurea link`."""
