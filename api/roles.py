@@ -1,0 +1,18 @@
+"""The roles of the contract and what each may do over HTTP. One table, read by the routes and the docs."""
+
+from typing import Final, Literal
+
+Role = Literal["consumer", "ingest", "steward", "officer", "auditor", "operator"]
+
+# Operation -> roles that may perform it. Everything else is refused with 403 before anyone is looked up.
+PERMITTED: Final[dict[str, frozenset[Role]]] = {
+    "write records": frozenset({"ingest"}),
+    "delete records": frozenset({"ingest"}),
+    "read profiles": frozenset({"consumer"}),
+    "inspect golden ids": frozenset({"steward", "officer", "auditor"}),
+    "record consents": frozenset({"ingest", "officer"}),
+    "query consents": frozenset({"ingest", "steward", "officer", "auditor"}),
+    "read changes": frozenset({"consumer", "steward", "officer", "auditor", "operator"}),
+    "read proofs": frozenset({"consumer", "ingest", "steward", "officer", "auditor", "operator"}),
+    "read status": frozenset({"steward", "officer", "auditor", "operator"}),
+}

@@ -1,0 +1,135 @@
+"""Settings: the only reader of the environment (`AUREA_*`). Everything else is handed this object."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+DEFAULT_HOME = "aurea-home"
+DEFAULT_ORIGIN = "aurea.localhost/consent"
+TOKEN_SECONDS = 600  # the contract allows at most 10 minutes
+MAX_RECORDS_BYTES = 32 * 2**20  # 1,000 records of 8 values at the limit of 4 KiB
+MAX_BODY_BYTES = 256 * 2**10
+
+
+class SettingsError(Exception):
+    """An environment variable or the home directory is unusable; the message names it and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where the stores are and how the service behaves. Made once, by the composition root's caller."""
+
+    home: Path  # embedded stores, keyring, access-log segments, run reports
+    database_url: str  # operational store
+    keys_url: str  # key store, never the same database as the operational store
+    keyring_text: str | None = None  # AUREA_KEYRING: the keyring itself, instead of a file in the home
+    purposes_file: Path | None = None  # None: `purposes.toml` of the home, else the default policy
+    survivorship_file: Path | None = None  # None: `survivorship.toml` of the home, else the defaults
+    ledger_origin: str = DEFAULT_ORIGIN  # first line of checkpoints; name it once, then keep it
+    default_region: str | None = None  # ISO 3166 alpha-2: how to read phone numbers without a country
+    token_seconds: int = TOKEN_SECONDS  # lifetime of an access token
+    max_records_bytes: int = MAX_RECORDS_BYTES  # body of POST /v1/records
+    max_body_bytes: int = MAX_BODY_BYTES  # body of any other request
+    idempotency_hours: int = 24  # how long an Idempotency-Key is remembered
+    log_level: str = "info"
+
+    def __repr__(self) -> str:  # URLs carry passwords, the keyring is a secret
+        return f"Settings(home={str(self.home)!r})"
+
+    @property
+    def keyring_file(self) -> Path:
+        """The keyring of the home, mode 0600; unused when the environment carries the keyring."""
+        return self.home / "keyring"
+
+    @property
+    def access_log_dir(self) -> Path:
+        """Append-only access-log segments, one file per worker process."""
+        return self.home / "access-log"
+
+    @property
+    def runs_dir(self) -> Path:
+        """Run reports: JSON and HTML, no values."""
+        return self.home / "runs"
+
+    @property
+    def purposes_path(self) -> Path | None:
+        """The policy in force: the one set, else the home's, else None for the default policy."""
+        return _first_file(self.purposes_file, self.home / "purposes.toml")
+
+    @property
+    def survivorship_path(self) -> Path | None:
+        """Survivorship rules: the file set, else the home's, else None for the defaults."""
+        return _first_file(self.survivorship_file, self.home / "survivorship.toml")
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> "Settings":
+        """Read `AUREA_*`. Raises SettingsError naming the variable that is unusable, never its value."""
+        env = os.environ if environ is None else environ
+        home = Path(env.get("AUREA_HOME") or DEFAULT_HOME).expanduser()
+        database_url = env.get("AUREA_DATABASE_URL") or _sqlite_url(home, "aurea.db")
+        keys_url = env.get("AUREA_KEYS_URL") or _sqlite_url(home, "keys.db")
+        if database_url == keys_url:
+            raise SettingsError("AUREA_KEYS_URL must not be AUREA_DATABASE_URL: keys live apart from data")
+        return cls(
+            home=home,
+            database_url=database_url,
+            keys_url=keys_url,
+            keyring_text=env.get("AUREA_KEYRING") or None,
+            purposes_file=_optional_file(env, "AUREA_PURPOSES"),
+            survivorship_file=_optional_file(env, "AUREA_SURVIVORSHIP"),
+            ledger_origin=env.get("AUREA_LEDGER_ORIGIN") or DEFAULT_ORIGIN,
+            default_region=_region(env.get("AUREA_DEFAULT_REGION")),
+            token_seconds=_integer(env, "AUREA_TOKEN_SECONDS", TOKEN_SECONDS, 1, 600),
+            max_records_bytes=_integer(env, "AUREA_MAX_RECORDS_BYTES", MAX_RECORDS_BYTES, 1024, 2**30),
+            max_body_bytes=_integer(env, "AUREA_MAX_BODY_BYTES", MAX_BODY_BYTES, 1024, 2**30),
+            log_level=_log_level(env.get("AUREA_LOG_LEVEL") or "info"),
+        )
+
+
+def _sqlite_url(home: Path, name: str) -> str:
+    return f"sqlite:///{home.resolve() / name}"
+
+
+def _first_file(chosen: Path | None, of_home: Path) -> Path | None:
+    if chosen is not None:
+        return chosen
+    return of_home if of_home.is_file() else None
+
+
+def _optional_file(env: Mapping[str, str], name: str) -> Path | None:
+    value = env.get(name)
+    if not value:
+        return None
+    path = Path(value).expanduser()
+    if not path.is_file():
+        raise SettingsError(f"{name} names no readable file")
+    return path
+
+
+def _integer(env: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
+    raw = env.get(name)
+    if not raw:
+        return default
+    try:
+        value = int(raw)
+    except ValueError:
+        raise SettingsError(f"{name} must be a whole number from {low} to {high}") from None
+    if not low <= value <= high:
+        raise SettingsError(f"{name} must be a whole number from {low} to {high}")
+    return value
+
+
+def _region(raw: str | None) -> str | None:
+    if not raw:
+        return None
+    if len(raw) != 2 or not raw.isascii() or not raw.isalpha():
+        raise SettingsError("AUREA_DEFAULT_REGION must be a two-letter ISO 3166 country code")
+    return raw.upper()
+
+
+def _log_level(raw: str) -> str:
+    level = raw.lower()
+    if level not in {"debug", "info", "warning", "error"}:
+        raise SettingsError("AUREA_LOG_LEVEL must be debug, info, warning or error")
+    return level
