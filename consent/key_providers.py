@@ -1,0 +1,218 @@
+"""Where the keys that open everything else come from.
+
+A `KeyProvider` wraps data keys under the key-encryption key (KEK) of an epoch and hands out the few other
+long-lived secrets. `FileKeyring` keeps them in one file (mode 0600) or in the text of an environment
+variable. Whoever holds the keyring and the key store can open every record: back both up apart from the
+data, and for a shorter time.
+"""
+
+import hmac
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, NoReturn, Protocol
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from consent.errors import KeyringError, KeyUnavailableError, VaultError
+from consent.keyring_file import Epoch, KeyringContents, write_durably
+
+NONCE_BYTES: Final = 12  # the one nonce size for which GCM needs no extra hashing (NIST SP 800-38D 8.2)
+
+
+class SecretBytes:
+    """Bytes that never print: not by repr, str or format, and never into a pickle."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: bytes) -> None:
+        self._value = value
+
+    def reveal(self) -> bytes:
+        """Return the secret itself. Callers hand it to a primitive and keep no other copy."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "<secret>"
+
+    __str__ = __repr__
+
+    def __format__(self, _spec: str) -> str:
+        return "<secret>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a secret is never pickled; hand a worker process FileKeyring.for_worker()")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SecretBytes) and hmac.compare_digest(self._value, other._value)
+
+    __hash__ = None  # type: ignore[assignment]  # a secret is no dictionary key
+
+
+class KeyProvider(Protocol):
+    """What the vault, the blind indexes, the ledger and the token issuer need from a keyring or KMS."""
+
+    @property
+    def home_id(self) -> int:
+        """Which home these keys belong to: a random 63-bit number, not secret."""
+        ...
+
+    def active_epoch(self) -> int:
+        """Return the epoch whose KEK wraps new data keys."""
+        ...
+
+    def wrap(self, epoch: int, key: bytes, aad: bytes) -> bytes:
+        """Encrypt a data key under the epoch's KEK, bound to `aad`. Raises KeyUnavailableError."""
+        ...
+
+    def unwrap(self, epoch: int, wrapped: bytes, aad: bytes) -> bytes:
+        """Undo `wrap`. Raises VaultError, or KeyUnavailableError if the epoch's KEK is gone."""
+        ...
+
+    def index_root(self, version: int = 1) -> SecretBytes:
+        """Return the root that blind indexes of this version derive their keys from."""
+        ...
+
+    def signing_key(self) -> Ed25519PrivateKey:
+        """Return the key that signs ledger checkpoints and receipts."""
+        ...
+
+    def token_secret(self) -> SecretBytes:
+        """Return the secret that authenticates access tokens."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class WorkerKeyring:
+    """How a worker process gets the keyring: the file's path or, without a file, its text.
+
+    It may be pickled into the pipe to a child process, and must go nowhere else.
+    """
+
+    path: Path | None
+    text: str | None
+
+    def open(self) -> "FileKeyring":
+        """Return the keyring, in the process that calls this."""
+        if self.path is not None:
+            return FileKeyring.load(self.path)
+        return FileKeyring.from_text(self.text or "")
+
+    def __repr__(self) -> str:
+        return "<keyring for a worker>"
+
+
+class FileKeyring:
+    """A keyring held in one JSON file or text. Immutable; rotation writes the file and returns a new one."""
+
+    __slots__ = ("_contents", "_keks", "_path")
+
+    def __init__(self, contents: "KeyringContents", path: Path | None) -> None:
+        self._contents = contents
+        self._path = path
+        self._keks = {epoch.number: AESGCM(epoch.kek) for epoch in contents.epochs}
+
+    @classmethod
+    def create(cls, path: Path) -> "FileKeyring":
+        """Make a fresh keyring at `path`, durably. Raises KeyringError rather than overwrite one."""
+        if path.exists():
+            raise KeyringError(f"a keyring exists at {path}; overwriting it would lose every record")
+        contents = KeyringContents.fresh()
+        write_durably(path, contents.encode(), exclusive=True)
+        return cls(contents, path)
+
+    @classmethod
+    def load(cls, path: Path) -> "FileKeyring":
+        """Read the keyring at `path`. Raises KeyringError if it is missing, open to others or damaged."""
+        try:
+            with path.open("rb") as file:
+                if os.fstat(file.fileno()).st_mode & 0o077:
+                    raise KeyringError(f"the keyring {path} can be read by others: run chmod 600 on it")
+                raw = file.read()
+        except OSError as error:
+            raise KeyringError(f"the keyring {path} cannot be read: {error.strerror}") from error
+        return cls(KeyringContents.decode(raw), path)
+
+    @classmethod
+    def from_text(cls, text: str) -> "FileKeyring":
+        """Read a keyring from the text of a keyring file (an environment variable). Raises KeyringError."""
+        return cls(KeyringContents.decode(text.encode()), None)
+
+    def for_worker(self) -> WorkerKeyring:
+        """Return what a child process needs to open this keyring itself."""
+        text = None if self._path else self._contents.encode().decode()
+        return WorkerKeyring(self._path, text)
+
+    @property
+    def home_id(self) -> int:
+        """Which home these keys belong to."""
+        return self._contents.home_id
+
+    def active_epoch(self) -> int:
+        """Return the newest epoch: the one that wraps new keys."""
+        return max(self._keks)
+
+    def epochs(self) -> dict[int, str]:
+        """Return the state of every epoch that still has a KEK: `active` or `retiring`."""
+        active = self.active_epoch()
+        return {number: "active" if number == active else "retiring" for number in sorted(self._keks)}
+
+    def wrap(self, epoch: int, key: bytes, aad: bytes) -> bytes:
+        """Encrypt a data key under the epoch's KEK: nonce, ciphertext, tag."""
+        # A random nonce is safe here while one KEK wraps far fewer than 2^32 keys (SP 800-38D 8.3);
+        # rotation starts a fresh count.
+        nonce = os.urandom(NONCE_BYTES)
+        return nonce + self._kek(epoch).encrypt(nonce, key, aad)
+
+    def unwrap(self, epoch: int, wrapped: bytes, aad: bytes) -> bytes:
+        """Decrypt a wrapped data key."""
+        try:
+            return self._kek(epoch).decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], aad)
+        except (InvalidTag, ValueError):
+            raise VaultError("a wrapped key does not open: wrong context or altered bytes") from None
+
+    def index_root(self, version: int = 1) -> SecretBytes:
+        """Return the root of the blind indexes of `version`. Raises KeyUnavailableError."""
+        try:
+            return SecretBytes(self._contents.index_roots[version])
+        except KeyError:
+            raise KeyUnavailableError(f"the keyring has no index root of version {version}") from None
+
+    def signing_key(self) -> Ed25519PrivateKey:
+        """Return the ledger's signing key."""
+        return Ed25519PrivateKey.from_private_bytes(self._contents.ledger_seed)
+
+    def token_secret(self) -> SecretBytes:
+        """Return the secret of the access tokens."""
+        return SecretBytes(self._contents.token_secret)
+
+    def rotate(self) -> "FileKeyring":
+        """Add an epoch with a fresh KEK; the older ones are `retiring` until destroyed."""
+        return self._replaced((*self._contents.epochs, Epoch.fresh(self.active_epoch() + 1)))
+
+    def destroy_epoch(self, epoch: int) -> "FileKeyring":
+        """Destroy an epoch's KEK for ever. Raises KeyringError for the active or an unknown epoch."""
+        if epoch not in self._keks or epoch == self.active_epoch():
+            raise KeyringError(f"epoch {epoch} is not a retiring epoch of this keyring")
+        return self._replaced(tuple(e for e in self._contents.epochs if e.number != epoch))
+
+    def _replaced(self, epochs: "tuple[Epoch, ...]") -> "FileKeyring":
+        if self._path is None:
+            raise KeyringError("a keyring given as text cannot be changed here; use a keyring file")
+        contents = replace(self._contents, epochs=epochs)
+        write_durably(self._path, contents.encode(), exclusive=False)
+        return FileKeyring(contents, self._path)
+
+    def _kek(self, epoch: int) -> AESGCM:
+        try:
+            return self._keks[epoch]
+        except KeyError:
+            raise KeyUnavailableError(f"the keyring has no key of epoch {epoch}") from None
+
+    def __repr__(self) -> str:
+        return f"<keyring of home {self.home_id:016x}, epochs {sorted(self._keks)}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a keyring is never pickled; hand a worker process FileKeyring.for_worker()")

@@ -1,0 +1,126 @@
+"""The keyring file: its contents, its JSON form, and how it is written so that a crash loses nothing."""
+
+import base64
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from consent.errors import KeyringError
+
+KEY_BYTES: Final = 32  # AES-256, HMAC-SHA256 roots, Ed25519 seeds
+_FORMAT: Final = 1
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Epoch:
+    """A key-encryption key and its number; the newest number is the active one."""
+
+    number: int
+    kek: bytes
+
+    @classmethod
+    def fresh(cls, number: int) -> "Epoch":
+        """Return an epoch with a random KEK."""
+        return cls(number, secrets.token_bytes(KEY_BYTES))
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class KeyringContents:
+    """What a keyring holds. No generated repr: every field but `home_id` is a secret."""
+
+    home_id: int
+    epochs: tuple[Epoch, ...]
+    index_roots: Mapping[int, bytes]
+    token_secret: bytes
+    ledger_seed: bytes
+
+    @classmethod
+    def fresh(cls) -> "KeyringContents":
+        """Return the keys of a new home."""
+        root, token, seed = (secrets.token_bytes(KEY_BYTES) for _ in range(3))
+        return cls(secrets.randbits(63), (Epoch.fresh(1),), {1: root}, token, seed)
+
+    def encode(self) -> bytes:
+        """Return the keyring file's bytes."""
+        newest = max(epoch.number for epoch in self.epochs)
+        states = {e.number: "active" if e.number == newest else "retiring" for e in self.epochs}
+        document = {
+            "format": _FORMAT,
+            "home": f"{self.home_id:016x}",
+            "epochs": [{"id": e.number, "state": states[e.number], "kek": _b64(e.kek)} for e in self.epochs],
+            "index_roots": [{"version": v, "root": _b64(r)} for v, r in sorted(self.index_roots.items())],
+            "token_secret": _b64(self.token_secret),
+            "ledger_key": _b64(self.ledger_seed),
+        }
+        return json.dumps(document, indent=1).encode() + b"\n"
+
+    @classmethod
+    def decode(cls, raw: bytes) -> "KeyringContents":
+        """Read a keyring file's bytes. Raises KeyringError."""
+        try:
+            document = json.loads(raw)
+            if document["format"] != _FORMAT:
+                raise KeyringError(f"this version of Aurea reads keyrings of format {_FORMAT} only")
+            return cls(
+                int(document["home"], 16),
+                tuple(Epoch(int(e["id"]), _unb64(e["kek"])) for e in document["epochs"]),
+                {int(r["version"]): _unb64(r["root"]) for r in document["index_roots"]},
+                _unb64(document["token_secret"]),
+                _unb64(document["ledger_key"]),
+            )
+        except (ValueError, KeyError, TypeError):
+            # `from None`: a JSON error quotes the text it could not read, and that text is secret.
+            raise KeyringError("the keyring is damaged: it does not hold what a keyring holds") from None
+
+
+def _b64(value: bytes) -> str:
+    return base64.b64encode(value).decode()
+
+
+def _unb64(text: str) -> bytes:
+    value = base64.b64decode(text, validate=True)
+    if len(value) != KEY_BYTES:
+        raise ValueError("a key has the wrong length")
+    return value
+
+
+def write_durably(path: Path, content: bytes, *, exclusive: bool) -> None:
+    """Write a file that is either the old one or the new one after any crash, 0600 from its first byte."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if exclusive:
+            os.link(temporary, path)  # unlike a rename, a link never replaces what is there
+        else:
+            _replace_and_wipe(temporary, path)
+    except FileExistsError:
+        raise KeyringError(f"a keyring exists at {path}; overwriting it would lose every record") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _replace_and_wipe(new: Path, path: Path) -> None:
+    """Put `new` in the place of `path`, then overwrite the old bytes: a destroyed KEK was in them.
+
+    On a copy-on-write file system or an SSD the overwriting is no proof; a keyring that must be
+    destroyed provably belongs on a KMS.
+    """
+    with path.open("r+b") as old:
+        size = os.fstat(old.fileno()).st_size
+        new.replace(path)
+        old.write(bytes(size))
+        old.flush()
+        os.fsync(old.fileno())
