@@ -1,0 +1,60 @@
+"""Text -> its plain comparable letters: lower-case ASCII, one space between words. Pure.
+
+Two spellings that a person would read as the same word come out the same: Unicode compatibility forms
+(NFKC), case (casefold), accents and scripts (anyascii transliterates), invisible characters (dropped).
+"""
+
+import re
+import unicodedata
+
+from anyascii import anyascii
+
+# Invisible: format characters (zero-width, direction marks), private use, surrogates, combining grapheme
+# joiner, variation selectors and the Hangul fillers. They change no word a reader sees.
+_INVISIBLE_CATEGORIES = frozenset({"Cf", "Cs", "Co", "Cn"})
+_INVISIBLE = frozenset("\u034f\u115f\u1160\u3164\uffa0" + "".join(map(chr, range(0xFE00, 0xFE10))))
+_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+_NOT_WORD = re.compile(r"[^a-z0-9]+")
+_NOT_ALNUM = re.compile(r"[^a-z0-9]+")
+_APOSTROPHES = str.maketrans("", "", "'`")
+_WORDS = re.compile(r"[a-z0-9]+(?: [a-z0-9]+)*")
+
+
+def visible(raw: str) -> str:
+    """Return `raw` in NFKC without invisible characters, control characters as spaces, ends trimmed."""
+    if raw.isascii():
+        return raw.strip() if raw.isprintable() else _CONTROL.sub(" ", raw).strip()
+    text = unicodedata.normalize("NFKC", raw)
+    text = "".join(
+        char
+        for char in text
+        if char.isascii()
+        or (char not in _INVISIBLE and unicodedata.category(char) not in _INVISIBLE_CATEGORIES)
+    )
+    return _CONTROL.sub(" ", text).strip()
+
+
+def latin(raw: str) -> str:
+    """Return `raw` as visible lower-case ASCII; Han characters become one word each."""
+    text = visible(raw)
+    if not text.isascii():
+        text = anyascii(_HAN.sub(lambda match: f" {match[0]} ", text))
+    return text.lower()
+
+
+def words(raw: str) -> str:
+    """Return the words of `raw`: letters and digits, apostrophes closed up, one space between.
+
+    >>> words("  O'Connor-Núñez ")
+    'oconnor nunez'
+    """
+    text = latin(raw)
+    if _WORDS.fullmatch(text):
+        return text
+    return _NOT_WORD.sub(" ", text.translate(_APOSTROPHES)).strip()
+
+
+def letters_and_digits(raw: str) -> str:
+    """Return `raw` without spaces and punctuation, for numbers that people group as they like."""
+    return _NOT_ALNUM.sub("", latin(raw))
