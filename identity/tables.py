@@ -1,9 +1,14 @@
 """Tables of the operational store that identity owns: who belongs to whom, since which version.
 
-State is versioned by publication. A row of `memberships`, `golden_states` or `links` holds for every
-version v with valid_from <= v < valid_to; readers see the version in `counters['published_version']`.
-A run writes version + 1 in small batches that nobody sees and then increments that one counter. No
-table here holds a value of a person.
+State is versioned by publication. A row with `valid_from` and `valid_to` holds for every version v with
+valid_from <= v < valid_to; readers see the version in `counters['published_version']`. A run writes
+version + 1 in small batches that nobody sees and then increments that one counter; online writes change
+the published version in place. No table here holds a value of a person.
+
+Every table is clustered by the one order in which it is both written and read, and bulk writers insert in
+that order: a secondary index on a million unordered rows dirties a page a row, and cost 3 to 5 times the
+table itself (benchmarks/publish.py). Hence `members` beside `memberships`, `golden_names` beside
+`golden_ids`, and `links` in both directions.
 """
 
 from typing import Final
@@ -18,7 +23,8 @@ metadata = MetaData()
 # SQLite gives INTEGER PRIMARY KEY its row number for nothing; BIGINT would cost a second B-tree.
 BigKey = BigInteger().with_variant(Integer, "sqlite")
 
-# published_version, change_sequence, change_cursor: one row each, incremented inside write transactions.
+# published_version, change_sequence, change_seq, golden_no: one row each, incremented inside write
+# transactions, so that numbers follow commit order.
 counters = Table(
     "counters",
     metadata,
@@ -26,12 +32,23 @@ counters = Table(
     Column("value", BigInteger, nullable=False),
 )
 
+# A golden ID is born active; what became of it since is in golden_states.
 golden_ids = Table(
     "golden_ids",
     metadata,
     Column("golden_no", BigKey, primary_key=True, autoincrement=False),
-    Column("golden_id", Text, nullable=False, unique=True),
+    Column("golden_id", Text, nullable=False),  # unique by golden_names, written with it
     Column("created_version", BigInteger, nullable=False),
+    Column("anchor_no", BigInteger, nullable=False),  # the first record that confidence was measured from
+)
+
+# How a golden ID from outside is found.
+golden_names = Table(
+    "golden_names",
+    metadata,
+    Column("golden_id", Text, primary_key=True),
+    Column("golden_no", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 golden_states = Table(
@@ -41,7 +58,7 @@ golden_states = Table(
     Column("valid_from", BigInteger, primary_key=True),
     Column("valid_to", BigInteger, nullable=False),
     Column("status", Text, nullable=False),  # active, merged, split, erased
-    Column("redirect_no", BigInteger),  # merged: the survivor
+    Column("redirect_no", BigInteger),  # merged: the active survivor
     Column("anchor_no", BigInteger),  # active: the record that confidence is measured from
     sqlite_with_rowid=False,
 )
@@ -53,9 +70,11 @@ lineage = Table(
     Column("other_no", BigInteger, primary_key=True),
     Column("version", BigInteger, primary_key=True),
     Column("relation", Text, nullable=False),  # merged_into, split_into
+    Index("lineage_by_other", "other_no"),
     sqlite_with_rowid=False,
 )
 
+# Record -> golden ID. `members` is the same fact from the other side and is written with it.
 memberships = Table(
     "memberships",
     metadata,
@@ -63,42 +82,78 @@ memberships = Table(
     Column("valid_from", BigInteger, primary_key=True),
     Column("valid_to", BigInteger, nullable=False),
     Column("golden_no", BigInteger, nullable=False),
-    Column("confidence", Float, nullable=False),
-    Index("memberships_by_golden", "golden_no"),
     sqlite_with_rowid=False,
 )
 
-# Scored pairs inside a golden ID, for explanation and for repair after a record leaves; no values.
+members = Table(
+    "members",
+    metadata,
+    Column("golden_no", BigInteger, primary_key=True),
+    Column("record_no", BigInteger, primary_key=True),
+    Column("valid_from", BigInteger, primary_key=True),
+    Column("valid_to", BigInteger, nullable=False),
+    Column("confidence", Float, nullable=False),  # probability, 6 decimals
+    sqlite_with_rowid=False,
+)
+
+# The records a merged ID had when it merged: where it redirects, and when it may be reactivated.
+former_members = Table(
+    "former_members",
+    metadata,
+    Column("golden_no", BigInteger, primary_key=True),
+    Column("record_no", BigInteger, primary_key=True),
+    Column("valid_from", BigInteger, primary_key=True),
+    Column("valid_to", BigInteger, nullable=False),
+    Index("former_members_by_record", "record_no"),
+    sqlite_with_rowid=False,
+)
+
+# Scored pairs inside a golden ID, for explanation and for repair after a record leaves; no values. Each
+# pair is stored twice, (a, b) and (b, a).
 links = Table(
     "links",
     metadata,
-    Column("record_a", BigInteger, primary_key=True),  # record_a < record_b
-    Column("record_b", BigInteger, primary_key=True),
+    Column("record_no", BigInteger, primary_key=True),
+    Column("other_no", BigInteger, primary_key=True),
     Column("valid_from", BigInteger, primary_key=True),
     Column("valid_to", BigInteger, nullable=False),
     Column("weight", Float, nullable=False),  # match weight, bits
-    Index("links_by_b", "record_b"),
     sqlite_with_rowid=False,
 )
 
-# (version, seq) is commit order: staged changes carry the version their run will publish.
+# Pairs too uncertain to join, seen by the online path: for a steward to judge.
+reviews = Table(
+    "reviews",
+    metadata,
+    Column("record_no", BigInteger, primary_key=True),
+    Column("other_no", BigInteger, primary_key=True),
+    Column("weight", Float, nullable=False),  # match weight, bits
+    Column("recorded_at", BigInteger, nullable=False),  # ms since the epoch, UTC
+    sqlite_with_rowid=False,
+)
+
+# (version, seq) is commit order: staged changes carry the version their run will publish, so what is
+# written meanwhile, at the version then published, comes before them. A cursor is "version.seq".
 changes = Table(
     "changes",
     metadata,
-    Column("seq", BigKey, primary_key=True, autoincrement=False),
-    Column("version", BigInteger, nullable=False),
-    Column("type", Text, nullable=False),  # created, updated, merged, split, reactivated, gone, ...
+    Column("version", BigInteger, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("type", Text, nullable=False),  # created, reactivated, updated, merged, split, gone
     Column("golden_no", BigInteger, nullable=False),
-    Column("details", Text, nullable=False),  # JSON of golden numbers and counts, never values
+    Column("details", Text, nullable=False),  # JSON of golden numbers and record numbers, never values
     Column("recorded_at", BigInteger, nullable=False),  # ms since the epoch, UTC
-    Index("changes_in_order", "version", "seq"),
+    Index("changes_by_golden", "golden_no"),
+    sqlite_with_rowid=False,
 )
 
+# A running row is the lease: one run at a time.
 runs = Table(
     "runs",
     metadata,
     Column("run_id", Text, primary_key=True),
-    Column("status", Text, nullable=False),  # running, published, dry_run, failed, abandoned
+    Column("status", Text, nullable=False),  # running, published, failed, abandoned
+    Column("holder", Text, nullable=False),  # host and process number
     Column("started_at", BigInteger, nullable=False),
     Column("finished_at", BigInteger),
     Column("lease_until", BigInteger, nullable=False),  # a crashed run's lease runs out

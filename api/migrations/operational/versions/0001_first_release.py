@@ -36,6 +36,10 @@ def upgrade() -> None:
     _pending_destructions()
     _records()
     _runs()
+    _reviews()
+    _former_members()
+    _members()
+    _golden_names()
     op.bulk_insert(
         sa.table("counters", sa.column("name", sa.Text()), sa.column("value", sa.BigInteger())),
         [{"name": name, "value": 0} for name in COUNTERS],
@@ -44,6 +48,10 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop every table. The store must be empty: there is nothing before the first release."""
+    op.drop_table("golden_names")
+    op.drop_table("members")
+    op.drop_table("former_members")
+    op.drop_table("reviews")
     op.drop_table("runs")
     op.drop_table("records")
     op.drop_table("pending_destructions")
@@ -68,15 +76,16 @@ def downgrade() -> None:
 def _changes() -> None:
     op.create_table(
         "changes",
-        sa.Column("seq", BIG_KEY, autoincrement=False, nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
         sa.Column("type", sa.Text(), nullable=False),
         sa.Column("golden_no", sa.BigInteger(), nullable=False),
         sa.Column("details", sa.Text(), nullable=False),
         sa.Column("recorded_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("seq"),
+        sa.PrimaryKeyConstraint("version", "seq"),
+        sqlite_with_rowid=False,
     )
-    op.create_index("changes_in_order", "changes", ["version", "seq"], unique=False)
+    op.create_index("changes_by_golden", "changes", ["golden_no"], unique=False)
 
 
 def _checkpoints() -> None:
@@ -139,8 +148,8 @@ def _golden_ids() -> None:
         sa.Column("golden_no", BIG_KEY, autoincrement=False, nullable=False),
         sa.Column("golden_id", sa.Text(), nullable=False),
         sa.Column("created_version", sa.BigInteger(), nullable=False),
+        sa.Column("anchor_no", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("golden_no"),
-        sa.UniqueConstraint("golden_id"),
     )
 
 
@@ -217,20 +226,20 @@ def _lineage() -> None:
         sa.PrimaryKeyConstraint("golden_no", "other_no", "version"),
         sqlite_with_rowid=False,
     )
+    op.create_index("lineage_by_other", "lineage", ["other_no"], unique=False)
 
 
 def _links() -> None:
     op.create_table(
         "links",
-        sa.Column("record_a", sa.BigInteger(), nullable=False),
-        sa.Column("record_b", sa.BigInteger(), nullable=False),
+        sa.Column("record_no", sa.BigInteger(), nullable=False),
+        sa.Column("other_no", sa.BigInteger(), nullable=False),
         sa.Column("valid_from", sa.BigInteger(), nullable=False),
         sa.Column("valid_to", sa.BigInteger(), nullable=False),
         sa.Column("weight", sa.Float(), nullable=False),
-        sa.PrimaryKeyConstraint("record_a", "record_b", "valid_from"),
+        sa.PrimaryKeyConstraint("record_no", "other_no", "valid_from"),
         sqlite_with_rowid=False,
     )
-    op.create_index("links_by_b", "links", ["record_b"], unique=False)
 
 
 def _memberships() -> None:
@@ -240,11 +249,9 @@ def _memberships() -> None:
         sa.Column("valid_from", sa.BigInteger(), nullable=False),
         sa.Column("valid_to", sa.BigInteger(), nullable=False),
         sa.Column("golden_no", sa.BigInteger(), nullable=False),
-        sa.Column("confidence", sa.Float(), nullable=False),
         sa.PrimaryKeyConstraint("record_no", "valid_from"),
         sqlite_with_rowid=False,
     )
-    op.create_index("memberships_by_golden", "memberships", ["golden_no"], unique=False)
 
 
 def _model_frequencies() -> None:
@@ -303,6 +310,7 @@ def _runs() -> None:
         "runs",
         sa.Column("run_id", sa.Text(), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("holder", sa.Text(), nullable=False),
         sa.Column("started_at", sa.BigInteger(), nullable=False),
         sa.Column("finished_at", sa.BigInteger(), nullable=True),
         sa.Column("lease_until", sa.BigInteger(), nullable=False),
@@ -311,4 +319,52 @@ def _runs() -> None:
         sa.Column("model_version", sa.Text(), nullable=True),
         sa.Column("summary", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("run_id"),
+    )
+
+
+def _golden_names() -> None:
+    op.create_table(
+        "golden_names",
+        sa.Column("golden_id", sa.Text(), nullable=False),
+        sa.Column("golden_no", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("golden_id"),
+        sqlite_with_rowid=False,
+    )
+
+
+def _members() -> None:
+    op.create_table(
+        "members",
+        sa.Column("golden_no", sa.BigInteger(), nullable=False),
+        sa.Column("record_no", sa.BigInteger(), nullable=False),
+        sa.Column("valid_from", sa.BigInteger(), nullable=False),
+        sa.Column("valid_to", sa.BigInteger(), nullable=False),
+        sa.Column("confidence", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("golden_no", "record_no", "valid_from"),
+        sqlite_with_rowid=False,
+    )
+
+
+def _former_members() -> None:
+    op.create_table(
+        "former_members",
+        sa.Column("golden_no", sa.BigInteger(), nullable=False),
+        sa.Column("record_no", sa.BigInteger(), nullable=False),
+        sa.Column("valid_from", sa.BigInteger(), nullable=False),
+        sa.Column("valid_to", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("golden_no", "record_no", "valid_from"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("former_members_by_record", "former_members", ["record_no"], unique=False)
+
+
+def _reviews() -> None:
+    op.create_table(
+        "reviews",
+        sa.Column("record_no", sa.BigInteger(), nullable=False),
+        sa.Column("other_no", sa.BigInteger(), nullable=False),
+        sa.Column("weight", sa.Float(), nullable=False),
+        sa.Column("recorded_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("record_no", "other_no"),
+        sqlite_with_rowid=False,
     )
