@@ -15,3 +15,7 @@ class RunInProgressError(IdentityError):
 
 class NoModelError(IdentityError):
     """Records cannot be scored before a model was trained by `aurea link`."""
+
+
+class EngineError(IdentityError):
+    """The linkage engine cannot be opened locked down; nothing was loaded into it."""

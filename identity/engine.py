@@ -1,0 +1,68 @@
+"""The linkage engine: an in-memory DuckDB that can't reach the disk or the network in the clear.
+
+Plaintext of permitted records lives here for the length of one run. What keeps it in:
+
+- in memory only; spill files are encrypted with a key that never leaves the process, or impossible;
+- no file, URL or extension can be opened once the engine is locked (`enable_external_access`, automatic
+  extension installing and loading off), and no statement can undo that (`lock_configuration`).
+
+DuckDB refuses encrypted spill without the OpenSSL cipher of its httpfs extension; the wheel of exactly
+the same version carries it, so no download happens (ADR 2).
+"""
+
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from identity.errors import EngineError
+
+_SPILL_LIMIT: Final = "64GB"  # of encrypted bytes on disk, per run
+
+
+def open_engine(
+    *, threads: int | None = None, memory_limit: str | None = None, spill_dir: Path | None = None
+) -> duckdb.DuckDBPyConnection:
+    """Open a locked engine. Without `spill_dir` a run that outgrows `memory_limit` fails instead.
+
+    `memory_limit` is DuckDB's form ("4GB"); default 80% of the machine's. Results of the linkage do not
+    depend on `threads`. Raises EngineError where the cipher of the matching wheel can't be loaded.
+    """
+    connection = duckdb.connect(":memory:")
+    connection.execute("SET enable_progress_bar = false")
+    connection.execute("SET preserve_insertion_order = false")
+    if threads is not None:
+        connection.execute("SET threads = ?", [threads])
+    if memory_limit is not None:
+        connection.execute("SET memory_limit = ?", [memory_limit])
+    if spill_dir is not None:
+        spill_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _load_cipher(connection)
+        connection.execute("SET temp_file_encryption = true")
+        connection.execute("SET max_temp_directory_size = ?", [_SPILL_LIMIT])
+    connection.execute("SET temp_directory = ?", [str(spill_dir) if spill_dir is not None else ""])
+    _lock(connection)
+    return connection
+
+
+def _load_cipher(connection: duckdb.DuckDBPyConnection) -> None:
+    version = f"v{duckdb.__version__}"
+    extension = (
+        resources.files("duckdb_extension_httpfs") / "extensions" / version / "httpfs.duckdb_extension"
+    )
+    try:
+        with resources.as_file(extension) as path:
+            connection.load_extension(str(path))
+    except (duckdb.Error, OSError) as error:
+        raise EngineError(
+            f"no httpfs wheel for DuckDB {duckdb.__version__}: install that version of it"
+        ) from error
+
+
+def _lock(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("SET autoinstall_known_extensions = false")
+    connection.execute("SET autoload_known_extensions = false")
+    connection.execute("SET allow_community_extensions = false")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
