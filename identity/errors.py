@@ -13,6 +13,14 @@ class RunInProgressError(IdentityError):
     """Another linkage run holds the lease."""
 
 
+class RunLostError(IdentityError):
+    """This run's lease ran out and another took over; nothing of it was published."""
+
+
+class CursorError(IdentityError):
+    """A cursor that the change feed never gave."""
+
+
 class NoModelError(IdentityError):
     """Records cannot be scored before a model was trained by `aurea link`."""
 
