@@ -1,0 +1,176 @@
+"""Consent events + purpose + time -> Decision with its reasons (pure).
+
+The rules, in the order that wins:
+
+1. Denials are collected over *all* members of the person, grants over the members in the purpose's
+   view only: a purpose that sees less is never permitted more.
+2. A denial stands unless a later grant of the same purpose re-opens it: by method `direct` on the same
+   record or contact point, or by method `verified` (a requester checked against the whole person) on
+   any member in the view. Nothing else does: no import, no API call, no direct grant elsewhere.
+3. A restriction (GDPR 18), recorded for whatever purpose, denies every purpose, by contract too.
+4. Opt-in needs an active grant: given, not before its time, not expired. Unknown is never granted.
+5. Opt-out needs nothing but the absence of denials; contract and legal obligation heed restrictions only.
+
+Later means a higher ledger index, never a claimed time. Expiry is judged by the later of the wall
+clock and the last time the ledger has seen, so that a clock set back revives nothing.
+"""
+
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Literal, cast
+
+from consent.events import DENIALS, ConsentEvent, Subject
+from consent.purposes import Purpose
+
+DecisionState = Literal[
+    "granted", "refused", "withdrawn", "objected", "restricted", "expired", "unknown", "conflict"
+]
+
+CLOCK_SKEW_MS: Final = 5 * 60 * 1000  # how far in the future a claimed time may lie (the contract)
+
+_REOPENING: Final = frozenset({"direct", "verified"})
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One ground of a decision: the ledger index of the event it rests on, if any, and a sentence."""
+
+    event: int | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether a purpose is permitted, what state the events leave it in, and why. Holds no values."""
+
+    allowed: bool
+    state: DecisionState
+    reasons: tuple[Reason, ...]
+
+
+def decide(
+    events: Iterable[ConsentEvent],
+    *,
+    in_view: AbstractSet[Subject],
+    everyone: AbstractSet[Subject],
+    purpose: Purpose,
+    now: int,
+    ledger_time: int = 0,
+) -> Decision:
+    """Decide `purpose` over the evidence `everyone`, of which the purpose sees `in_view`.
+
+    `events` may hold others; those about other subjects or purposes are ignored. `now` is wall-clock
+    time and `ledger_time` the last time recorded in the ledger, both in ms since the epoch.
+    """
+    relevant = _relevant(events, everyone, purpose)
+    clock = max((now, ledger_time, *(event.recorded_at for event in relevant)))
+    active = [event for event in relevant if _is_active(event, now=now, clock=clock)]
+    standing = [
+        denial
+        for denial in relevant
+        if _denies(denial, purpose) and not any(_reopens(grant, denial, in_view) for grant in active)
+    ]
+    if standing:
+        return _denied(standing, active, in_view)
+    grants = [event for event in active if event.subject in in_view]
+    if grants:
+        return Decision(True, "granted", tuple(_because(event) for event in grants))
+    if purpose.regime != "opt_in":
+        basis = purpose.legal_basis.replace("_", " ")
+        limit = "only a restriction denies" if purpose.regime == "none" else "nobody has objected"
+        return Decision(True, "unknown", (Reason(None, f"{purpose.name} rests on {basis}: {limit}"),))
+    return _not_granted([event for event in relevant if event.subject in in_view], purpose, clock)
+
+
+def may_link(events: Iterable[ConsentEvent], purpose: Purpose, now: int) -> tuple[bool, int | None]:
+    """Whether one record may be linked, and until when (ms; None: without end).
+
+    `events` are those of the record and of its contact points, and no others: linking is decided
+    record by record. Times claimed up to CLOCK_SKEW_MS ahead count as now, since nothing looks again
+    when they arrive.
+    """
+    known = list(events)
+    subjects = frozenset(event.subject for event in known)
+
+    def allowed(at: int) -> bool:
+        return decide(known, in_view=subjects, everyone=subjects, purpose=purpose, now=at).allowed
+
+    started = max((now, *(event.event_time for event in known if event.event_time <= now + CLOCK_SKEW_MS)))
+    if not allowed(started):
+        return False, None
+    ends = sorted({event.expires_at for event in known if event.expires_at and event.expires_at > started})
+    return True, next((end for end in ends if not allowed(end)), None)
+
+
+def _relevant(
+    events: Iterable[ConsentEvent], everyone: AbstractSet[Subject], purpose: Purpose
+) -> list[ConsentEvent]:
+    about = dict.fromkeys(
+        event
+        for event in events
+        if event.subject in everyone and (event.purpose == purpose.name or event.state == "restricted")
+    )
+    return sorted(about, key=_index)
+
+
+def _index(event: ConsentEvent) -> int:
+    # An event not yet appended is later than every event that is.
+    return 2**63 if event.index is None else event.index
+
+
+def _denies(event: ConsentEvent, purpose: Purpose) -> bool:
+    if purpose.regime == "none":
+        return event.state == "restricted"
+    return event.state in DENIALS
+
+
+def _is_active(event: ConsentEvent, *, now: int, clock: int) -> bool:
+    # A time claimed ahead waits for the wall clock alone: were it to follow the ledger's, a later denial
+    # could start an earlier grant. Its own recording time bounds the skew between two hosts' clocks.
+    if event.state != "granted" or event.event_time > max(now, event.recorded_at):
+        return False
+    return event.expires_at is None or clock < event.expires_at
+
+
+def _reopens(grant: ConsentEvent, denial: ConsentEvent, in_view: AbstractSet[Subject]) -> bool:
+    if grant.method not in _REOPENING or _index(grant) <= _index(denial):
+        return False
+    return grant.subject == denial.subject or (grant.method == "verified" and grant.subject in in_view)
+
+
+def _denied(
+    standing: list[ConsentEvent], active: list[ConsentEvent], in_view: AbstractSet[Subject]
+) -> Decision:
+    """Deny; where somebody later granted in person but not for the record that denied: a conflict."""
+    reasons = tuple(_because(event) for event in standing)
+    if any(event.state == "restricted" for event in standing):
+        return Decision(False, "restricted", reasons)
+    latest = standing[-1]
+    elsewhere = tuple(
+        Reason(grant.index, "granted later by somebody not verified for the record that denied")
+        for grant in active
+        if grant.method in _REOPENING and grant.subject in in_view and _index(grant) > _index(latest)
+    )
+    if elsewhere:
+        return Decision(False, "conflict", reasons + elsewhere)
+    return Decision(False, cast("DecisionState", latest.state), reasons)
+
+
+def _not_granted(events: list[ConsentEvent], purpose: Purpose, clock: int) -> Decision:
+    """Deny an opt-in purpose that has no active grant: it lapsed, has not begun, or was never given."""
+    grants = [event for event in events if event.state == "granted"]
+    lapsed = [event for event in grants if event.expires_at is not None and event.expires_at <= clock]
+    if lapsed:
+        reasons = (Reason(event.index, f"{_because(event).text}, has expired") for event in lapsed)
+        return Decision(False, "expired", tuple(reasons))
+    if grants:
+        reasons = (Reason(event.index, f"{_because(event).text}, has not begun") for event in grants)
+        return Decision(False, "unknown", tuple(reasons))
+    return Decision(False, "unknown", (Reason(None, f"nobody has granted {purpose.name}"),))
+
+
+def _because(event: ConsentEvent) -> Reason:
+    day = datetime.fromtimestamp(event.recorded_at / 1000, UTC).date().isoformat()
+    return Reason(event.index, f"{event.purpose} {event.state} on {day}, event {event.index}")

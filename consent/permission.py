@@ -1,0 +1,145 @@
+"""What a purpose may see of a person: members -> view -> decision (pure).
+
+The one place that puts a person's members and their consent events together. Reading a profile,
+answering a query and explaining a decision all start here, so that they cannot disagree.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from consent.decisions import Decision, Reason, decide
+from consent.events import CONTACT, RECORD, ConsentEvent, Subject
+from consent.purposes import Purpose
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """What a decision needs to know of one record of the person."""
+
+    record_no: int
+    channel: str
+    confidence: float  # of its membership
+    verified: frozenset[str] = frozenset()  # identifier types that its channel has verified
+    contacts: frozenset[int] = frozenset()  # numbers of the contact points it carries
+
+    @property
+    def subjects(self) -> frozenset[Subject]:
+        """The evidence of this record: itself and its contact points."""
+        return frozenset({Subject(RECORD, self.record_no), *(Subject(CONTACT, no) for no in self.contacts)})
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """The decision, the records it lets the purpose see, and for a contact-bound purpose the addresses.
+
+    `contacts` is None where the purpose does not bind to contact points: then every address of the
+    view may be seen.
+    """
+
+    decision: Decision
+    view: tuple[Member, ...]
+    contacts: frozenset[int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The events that could matter and the time they are judged at (ms since the epoch, UTC)."""
+
+    events: Sequence[ConsentEvent]
+    now: int
+    ledger_time: int = 0  # the last time recorded in the ledger
+
+    def decide(self, purpose: Purpose, in_view: frozenset[Subject], everyone: frozenset[Subject]) -> Decision:
+        """Apply the rules of `consent.decisions`."""
+        return decide(
+            self.events,
+            in_view=in_view,
+            everyone=everyone,
+            purpose=purpose,
+            now=self.now,
+            ledger_time=self.ledger_time,
+        )
+
+
+def permission(members: Sequence[Member], evidence: Evidence, purpose: Purpose) -> Permission:
+    """Decide what `purpose` may see of the person whose records are `members`, all of them."""
+    if purpose.binds == "record":
+        return Permission(_record_by_record(members, evidence, purpose), tuple(members), None)
+    view = _carried(_view(members, purpose), evidence, purpose)
+    if purpose.binds == "contact":
+        return _contact_by_contact(members, view, evidence, purpose)
+    decision = evidence.decide(purpose, _subjects(view), _subjects(members))
+    if decision.allowed and not view:
+        why = Reason(None, f"no record of this person lies in the view of {purpose.name}")
+        decision = Decision(False, decision.state, (why,))
+    return Permission(decision, view, None)
+
+
+def _subjects(members: Sequence[Member]) -> frozenset[Subject]:
+    return frozenset(subject for member in members for subject in member.subjects)
+
+
+def _view(members: Sequence[Member], purpose: Purpose) -> tuple[Member, ...]:
+    """Return the members that the policy lets the purpose see: by channel and by confidence."""
+    return tuple(
+        member
+        for member in members
+        if member.confidence >= purpose.minimum_confidence
+        and (purpose.channels is None or member.channel in purpose.channels)
+    )
+
+
+def _carried(view: tuple[Member, ...], evidence: Evidence, purpose: Purpose) -> tuple[Member, ...]:
+    """Narrow the view where `entry = "verified"` to the records that somebody entitled has granted for.
+
+    A stranger who signs up with a victim's e-mail joins the victim's records and could then grant for
+    them. So a record whose channel has verified nothing of it grants for its own channel only.
+    """
+    if purpose.entry == "any" or purpose.regime != "opt_in":
+        return view
+    granting = [
+        member for member in view if evidence.decide(purpose, member.subjects, member.subjects).allowed
+    ]
+    if any(member.verified for member in granting):
+        return view
+    channels = {member.channel for member in granting}
+    return tuple(member for member in view if member.channel in channels)
+
+
+def _record_by_record(members: Sequence[Member], evidence: Evidence, purpose: Purpose) -> Decision:
+    """Every record decides for itself; together they permit only what each of them permits."""
+    if not members:
+        return Decision(False, "unknown", (Reason(None, f"nobody has granted {purpose.name}"),))
+    decisions = [evidence.decide(purpose, member.subjects, member.subjects) for member in members]
+    denied = [decision for decision in decisions if not decision.allowed]
+    state = (denied or decisions)[0].state
+    reasons = dict.fromkeys(reason for decision in denied or decisions for reason in decision.reasons)
+    return Decision(not denied, state, tuple(reasons))
+
+
+def _contact_by_contact(
+    members: Sequence[Member], view: tuple[Member, ...], evidence: Evidence, purpose: Purpose
+) -> Permission:
+    """Permission to write to one address is none to write to another.
+
+    Only grants on the contact point itself count. A denial on it or on any record of the person denies
+    it; a denial on another address does not.
+    """
+    records = frozenset(Subject(RECORD, member.record_no) for member in members)
+    decisions = []
+    permitted = set()
+    for no in sorted({no for member in view for no in member.contacts}):
+        contact = Subject(CONTACT, no)
+        decision = evidence.decide(purpose, frozenset({contact}), records | {contact})
+        decisions.append(decision)
+        if decision.allowed:
+            permitted.add(no)
+    return Permission(_summary(decisions, purpose), view, frozenset(permitted))
+
+
+def _summary(decisions: Sequence[Decision], purpose: Purpose) -> Decision:
+    """One decision for several addresses: the first that allows, else that denies, else the first."""
+    none = Decision(False, "unknown", (Reason(None, f"no address that {purpose.name} could use"),))
+    said = [decision for decision in decisions if decision.state not in ("unknown", "expired")]
+    allowed = [decision for decision in decisions if decision.allowed]
+    return (*allowed, *said, *decisions, none)[0]
