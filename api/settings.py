@@ -8,8 +8,6 @@ from pathlib import Path
 DEFAULT_HOME = "aurea-home"
 DEFAULT_ORIGIN = "aurea.localhost/consent"
 TOKEN_SECONDS = 600  # the contract allows at most 10 minutes
-MAX_RECORDS_BYTES = 32 * 2**20  # 1,000 records of 8 values at the limit of 4 KiB
-MAX_BODY_BYTES = 256 * 2**10
 
 
 class SettingsError(Exception):
@@ -25,13 +23,11 @@ class Settings:
     keys_url: str  # key store, never the same database as the operational store
     keyring_text: str | None = None  # AUREA_KEYRING: the keyring itself, instead of a file in the home
     purposes_file: Path | None = None  # None: `purposes.toml` of the home, else the default policy
-    survivorship_file: Path | None = None  # None: `survivorship.toml` of the home, else the defaults
     ledger_origin: str = DEFAULT_ORIGIN  # first line of checkpoints; name it once, then keep it
     default_region: str | None = None  # ISO 3166 alpha-2: how to read phone numbers without a country
     token_seconds: int = TOKEN_SECONDS  # lifetime of an access token
-    max_records_bytes: int = MAX_RECORDS_BYTES  # body of POST /v1/records
-    max_body_bytes: int = MAX_BODY_BYTES  # body of any other request
     idempotency_hours: int = 24  # how long an Idempotency-Key is remembered
+    metrics_dir: Path | None = None  # set by `aurea serve --workers N`: where workers pool their counters
     log_level: str = "info"
 
     def __repr__(self) -> str:  # URLs carry passwords, the keyring is a secret
@@ -55,12 +51,10 @@ class Settings:
     @property
     def purposes_path(self) -> Path | None:
         """The policy in force: the one set, else the home's, else None for the default policy."""
-        return _first_file(self.purposes_file, self.home / "purposes.toml")
-
-    @property
-    def survivorship_path(self) -> Path | None:
-        """Survivorship rules: the file set, else the home's, else None for the defaults."""
-        return _first_file(self.survivorship_file, self.home / "survivorship.toml")
+        if self.purposes_file is not None:
+            return self.purposes_file
+        of_home = self.home / "purposes.toml"
+        return of_home if of_home.is_file() else None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> "Settings":
@@ -77,24 +71,18 @@ class Settings:
             keys_url=keys_url,
             keyring_text=env.get("AUREA_KEYRING") or None,
             purposes_file=_optional_file(env, "AUREA_PURPOSES"),
-            survivorship_file=_optional_file(env, "AUREA_SURVIVORSHIP"),
             ledger_origin=env.get("AUREA_LEDGER_ORIGIN") or DEFAULT_ORIGIN,
             default_region=_region(env.get("AUREA_DEFAULT_REGION")),
             token_seconds=_integer(env, "AUREA_TOKEN_SECONDS", TOKEN_SECONDS, 1, 600),
-            max_records_bytes=_integer(env, "AUREA_MAX_RECORDS_BYTES", MAX_RECORDS_BYTES, 1024, 2**30),
-            max_body_bytes=_integer(env, "AUREA_MAX_BODY_BYTES", MAX_BODY_BYTES, 1024, 2**30),
+            metrics_dir=Path(env["PROMETHEUS_MULTIPROC_DIR"])
+            if env.get("PROMETHEUS_MULTIPROC_DIR")
+            else None,
             log_level=_log_level(env.get("AUREA_LOG_LEVEL") or "info"),
         )
 
 
 def _sqlite_url(home: Path, name: str) -> str:
     return f"sqlite:///{home.resolve() / name}"
-
-
-def _first_file(chosen: Path | None, of_home: Path) -> Path | None:
-    if chosen is not None:
-        return chosen
-    return of_home if of_home.is_file() else None
 
 
 def _optional_file(env: Mapping[str, str], name: str) -> Path | None:

@@ -34,7 +34,7 @@ def test_upgrading_twice_changes_nothing(database: Database, history: History) -
 def test_counters_start_at_zero_and_exist(database: Database) -> None:
     upgrade(database, OPERATIONAL)
     with database.read() as conn:
-        found = dict(list(conn.execute(text("SELECT name, value FROM counters"))))
+        found: dict[str, int] = dict(list(conn.execute(text("SELECT name, value FROM counters"))))
     assert found == {"published_version": 0, "change_sequence": 0, "change_seq": 0, "golden_no": 0}
 
 
@@ -43,7 +43,9 @@ def test_tables_without_row_numbers_are_created_as_such(database: Database) -> N
     upgrade(database, OPERATIONAL)
     upgrade(database, KEYS)
     with database.read() as conn:
-        ddl = dict(list(conn.execute(text("SELECT name, sql FROM sqlite_master WHERE sql > ''"))))
+        ddl: dict[str, str] = dict(
+            list(conn.execute(text("SELECT name, sql FROM sqlite_master WHERE sql > ''")))
+        )
     tables = {**OPERATIONAL.metadata.tables, **KEYS.metadata.tables}
     for name, table in tables.items():
         expected = table.dialect_options["sqlite"]["with_rowid"] is False

@@ -1,0 +1,54 @@
+"""The HTTP service: routes, error handlers, middleware, lifespan. Builds no domain object itself."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.telemetry import TelemetryConfig
+from starlette.exceptions import HTTPException
+
+from api import __version__, problems
+from api.limits import LimitBody
+from api.observability import Observe
+from api.routes import health, tokens
+from api.services import Services
+
+_TELEMETRY_OFF: Final[TelemetryConfig] = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "auto_configure": False,
+}
+
+
+def create_app(services: Services) -> FastAPI:
+    """Return the application over `services`, which are closed when it stops."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        services.close()
+
+    app = FastAPI(
+        title="Aurea",
+        version=__version__,
+        summary="Privacy-aware identity resolution: golden IDs and profiles by purpose.",
+        lifespan=lifespan,
+        docs_url=None,  # the framework's page loads scripts from elsewhere
+        redoc_url=None,
+        # The framework's own telemetry records exception messages and request values.
+        telemetry=_TELEMETRY_OFF,
+    )
+    app.state.services = services
+    for routes in (health, tokens):
+        app.include_router(routes.router)
+    app.add_middleware(LimitBody)
+    app.add_middleware(Observe)
+    app.add_exception_handler(problems.ProblemError, problems.answer_problem)
+    app.add_exception_handler(RequestValidationError, problems.answer_invalid)
+    app.add_exception_handler(HTTPException, problems.answer_http_error)
+    for error in problems.DOMAIN_ERRORS:
+        app.add_exception_handler(error, problems.answer_domain_error)
+    return app

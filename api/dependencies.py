@@ -1,0 +1,60 @@
+"""What routes ask for: the services, the caller, the right to do this."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Final
+
+from fastapi import Depends, Request, Security
+from fastapi.openapi.models import OAuthFlowClientCredentials, OAuthFlows
+from fastapi.security import OAuth2
+
+from api.auth import Caller, InvalidTokenError
+from api.problems import FORBIDDEN_PURPOSE, FORBIDDEN_ROLE, UNAUTHENTICATED, ProblemError
+from api.services import Services
+
+_FLOW: Final = OAuthFlowClientCredentials(tokenUrl="/v1/token", scopes={})
+OAUTH: Final = OAuth2(
+    flows=OAuthFlows(clientCredentials=_FLOW),
+    scheme_name="client_credentials",
+    description="A client of `aurea client create` trades its secret for a token of at most ten minutes.",
+    auto_error=False,
+)
+
+
+async def services_of(request: Request) -> Services:
+    """Return the services this process was started with."""
+    services: Services = request.app.state.services
+    return services
+
+
+ServicesOf = Annotated[Services, Depends(services_of)]
+
+
+async def caller_of(
+    request: Request, services: ServicesOf, header: Annotated[str | None, Security(OAUTH)]
+) -> Caller:
+    """Return who is calling. Raises a 401 problem without a valid token."""
+    kind, _, token = (header or "").partition(" ")
+    try:
+        caller = services.tokens.read(token.strip() if kind.lower() == "bearer" else "")
+    except InvalidTokenError:
+        challenge = "Bearer" if header is None else 'Bearer error="invalid_token"'
+        raise ProblemError(UNAUTHENTICATED, headers={"WWW-Authenticate": challenge}) from None
+    request.scope["aurea.caller"] = caller
+    return caller
+
+
+def permit(operation: str) -> Callable[[Caller], Awaitable[Caller]]:
+    """Return a dependency that lets through only callers whose role may do `operation` (403 else)."""
+
+    async def check(caller: Annotated[Caller, Depends(caller_of)]) -> Caller:
+        if not caller.may(operation):
+            raise ProblemError(FORBIDDEN_ROLE)
+        return caller
+
+    return check
+
+
+def check_purpose(caller: Caller, purpose: str) -> None:
+    """Refuse (403) a purpose that the caller's token does not carry."""
+    if not caller.may_name(purpose):
+        raise ProblemError(FORBIDDEN_PURPOSE)

@@ -1,0 +1,192 @@
+"""Errors as RFC 9457 problems: one table from domain error to HTTP answer, and nothing personal in any.
+
+A problem's `detail` is written here or comes from an error class that promises to hold no value of a
+person. Validation answers name the field and the rule, never the input. Request ids travel in a header,
+so that two 404 bodies are equal to the byte.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import orjson
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from consent.errors import (
+    AccessLogError,
+    ConsentError,
+    KeyringError,
+    KeyUnavailableError,
+    LedgerCorruptError,
+    NotPermittedError,
+    PolicyError,
+    RecordRejectedError,
+    UnknownPurposeError,
+    UnknownSubjectError,
+    VaultError,
+)
+from identity.errors import IdentityError, NoModelError, RunInProgressError, StoreBusyError
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One kind of error answer. `type` is `urn:aurea:problem:<slug>`."""
+
+    status: int
+    slug: str
+    title: str
+    detail: str | None = None
+
+    def body(self, extra: Mapping[str, Any] | None = None) -> bytes:
+        """Return the JSON of this problem with the extension members of `extra`."""
+        members: dict[str, Any] = {
+            "type": f"urn:aurea:problem:{self.slug}",
+            "title": self.title,
+            "status": self.status,
+        }
+        if self.detail is not None:
+            members["detail"] = self.detail
+        return orjson.dumps(members | dict(extra or {}))
+
+
+class ProblemError(Exception):
+    """Raised by routes where no domain error fits; carries its own answer."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        *,
+        headers: Mapping[str, str] | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(problem.title)
+        self.problem = problem
+        self.headers = dict(headers or {})
+        self.extra = dict(extra or {})
+
+
+# To a consumer an unknown, erased, restricted and not-permitted person look the same: this, to the byte.
+NOT_FOUND: Final = Problem(404, "not-found", "Not found", "Nothing is available under that name.")
+UNAUTHENTICATED: Final = Problem(
+    401, "unauthenticated", "Not authenticated", "A valid access token from POST /v1/token is needed."
+)
+FORBIDDEN_ROLE: Final = Problem(403, "forbidden", "Not allowed", "The role of this client may not do this.")
+FORBIDDEN_PURPOSE: Final = Problem(
+    403, "forbidden-purpose", "Not allowed", "The access token does not carry the purpose that was named."
+)
+INVALID: Final = Problem(422, "invalid-request", "The request is not as documented")
+TOO_LARGE: Final = Problem(413, "too-large", "The request body is too large")
+KEY_REUSED: Final = Problem(
+    422, "idempotency-key-reused", "Idempotency-Key was used before",
+    "The same Idempotency-Key came with another body within 24 hours.",
+)  # fmt: skip
+KEY_IN_USE: Final = Problem(
+    409, "idempotency-key-in-use", "Idempotency-Key is in use",
+    "The first request with this Idempotency-Key is still under way; ask again shortly.",
+)  # fmt: skip
+INTERNAL: Final = Problem(
+    500, "internal", "Internal error", "The failure was recorded under the id in the X-Request-Id header."
+)
+_BUSY: Final = Problem(503, "busy", "The store is busy", "Another writer holds the store; try again shortly.")
+_UNAVAILABLE: Final = Problem(503, "unavailable", "Not available", "The service cannot answer this now.")
+
+# Looked up by the error's class, then its bases. `detail=None` with `_SAFE` takes the error's own sentence.
+TABLE: Final[dict[type[Exception], Problem]] = {
+    UnknownSubjectError: NOT_FOUND,
+    NotPermittedError: NOT_FOUND,
+    UnknownPurposeError: Problem(
+        422, "unknown-purpose", "No such purpose", "The policy has no such purpose."
+    ),
+    RecordRejectedError: Problem(422, "record-rejected", "The record breaks the input contract"),
+    PolicyError: _UNAVAILABLE,
+    KeyUnavailableError: NOT_FOUND,  # destroyed while the request was under way
+    VaultError: INTERNAL,
+    KeyringError: _UNAVAILABLE,
+    LedgerCorruptError: Problem(500, "ledger-corrupt", "The consent ledger does not verify"),
+    AccessLogError: Problem(
+        503, "access-log", "Not available", "The access log cannot be written, so no data may leave."
+    ),
+    ConsentError: INTERNAL,
+    StoreBusyError: _BUSY,
+    RunInProgressError: Problem(409, "run-in-progress", "A linkage run is under way"),
+    NoModelError: Problem(409, "no-model", "There is no model yet", "Run `aurea link` once."),
+    IdentityError: INTERNAL,
+}
+DOMAIN_ERRORS: Final = (ConsentError, IdentityError)
+_SAFE: Final = (RecordRejectedError, LedgerCorruptError)  # their message names a column or an index only
+
+
+def problem_of(error: Exception) -> Problem:
+    """Return the answer to `error`: the entry of its class or of its nearest base."""
+    for kind in type(error).__mro__:
+        found = TABLE.get(kind)
+        if found is not None:
+            return replace(found, detail=str(error)) if isinstance(error, _SAFE) else found
+    return INTERNAL
+
+
+def respond(
+    problem: Problem, *, headers: Mapping[str, str] | None = None, extra: Mapping[str, Any] | None = None
+) -> Response:
+    """Return `problem` as an HTTP answer."""
+    return Response(problem.body(extra), problem.status, dict(headers or {}), MEDIA_TYPE)
+
+
+async def answer_problem(_request: Request, error: Exception) -> Response:
+    """Handle ProblemError."""
+    assert isinstance(error, ProblemError)  # noqa: S101 - narrows what the handler is registered for
+    return respond(error.problem, headers=error.headers, extra=error.extra)
+
+
+async def answer_domain_error(_request: Request, error: Exception) -> Response:
+    """Handle every error of `consent` and `identity` by the table."""
+    return respond(problem_of(error))
+
+
+async def answer_http_error(_request: Request, error: Exception) -> Response:
+    """Handle what the framework raises itself: no such route, wrong method, unreadable body."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - narrows what the handler is registered for
+    slug, title = _FRAMEWORK.get(error.status_code, ("refused", "The request was refused"))
+    return respond(Problem(error.status_code, slug, title), headers=error.headers)
+
+
+async def answer_invalid(_request: Request, error: Exception) -> Response:
+    """Handle a request that does not fit its schema: which field, which rule, never what was sent."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - narrows the registered type
+    errors = [{"field": _field(one["loc"]), "rule": _rule(one)} for one in error.errors()]
+    return respond(INVALID, extra={"errors": errors[:20]})
+
+
+_FRAMEWORK: Final = {
+    400: ("bad-request", "The request cannot be read"),
+    404: ("no-such-route", "No such route"),
+    405: ("method-not-allowed", "Method not allowed"),
+    413: ("too-large", "The request body is too large"),
+}
+# Rules whose message is the same for every input, or states only what would have been accepted.
+_PLAIN_RULES: Final = frozenset({
+    "missing", "json_invalid", "literal_error", "string_type", "string_too_long", "string_too_short",
+    "string_pattern_mismatch", "too_long", "too_short", "list_type", "dict_type", "model_attributes_type",
+    "int_parsing", "int_type", "greater_than_equal", "less_than_equal", "bool_type", "value_error",
+    "extra_forbidden",
+})  # fmt: skip
+# Words that may stand in a field path; anything else (a key the caller chose) shows as `*`.
+_FIELDS: Final = frozenset({
+    "body", "query", "path", "header", "records", "channel", "source_id", "observed_at", "attributes",
+    "traits", "verified", "consents", "purpose", "state", "notice", "method", "subject", "golden_id", "record", "contact",
+    "type", "value", "identifiers", "event_time", "as_of", "after", "limit", "n", "first", "second",
+    "size", "grant_type", "scope", "client_id", "client_secret", "Idempotency-Key", "idempotency-key",
+})  # fmt: skip
+
+
+def _field(path: Sequence[int | str]) -> str:
+    return ".".join(str(part) if isinstance(part, int) or part in _FIELDS else "*" for part in path)
+
+
+def _rule(error: Mapping[str, Any]) -> str:
+    return str(error["msg"]) if error["type"] in _PLAIN_RULES else "This value is not acceptable"

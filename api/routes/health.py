@@ -1,0 +1,33 @@
+"""GET /healthz, /readyz, /metrics: liveness, readiness, metrics."""
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from api.dependencies import ServicesOf
+from api.observability import exposition
+from api.problems import Problem, ProblemError
+from api.schemas import PROBLEMS, Health
+
+router = APIRouter(tags=["service"])
+_NOT_READY = Problem(503, "not-ready", "Not ready")
+
+
+@router.get("/healthz")
+async def healthz() -> Health:
+    """Tell that the process runs."""
+    return Health(status="ok")
+
+
+@router.get("/readyz", responses={503: PROBLEMS[503]})
+def readyz(services: ServicesOf) -> Health:
+    """Tell that both stores answer at the schema this version works with."""
+    if not services.ready():
+        raise ProblemError(_NOT_READY)
+    return Health(status="ready")
+
+
+@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+def metrics(services: ServicesOf) -> Response:
+    """Metrics in Prometheus' text form, labelled by route template; no label names a person."""
+    body = exposition(services.settings.metrics_dir, services.gauges)
+    return Response(body, media_type="text/plain; version=0.0.4; charset=utf-8")

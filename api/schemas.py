@@ -1,0 +1,343 @@
+"""What goes over HTTP: request and response models. `/openapi.json` is made from these.
+
+Requests are checked for shape here and for meaning by the packages below, which name the column at
+fault. Attribute values are plain JSON on purpose: a bad value rejects its own record, not the batch.
+"""
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from consent.events import Method, State
+
+MAX_RECORDS: Final = 1_000  # records per request
+MAX_IDENTIFIERS: Final = 16
+MAX_CHANGES: Final = 1_000
+
+Channel = Annotated[str, Field(description="Where the record comes from: `[A-Za-z0-9_.-]{1,64}`")]
+SourceId = Annotated[str, Field(description="The channel's own identifier of the record")]
+PurposeName = Annotated[str, Field(max_length=64, description="A purpose of the policy")]
+Time = Annotated[str, Field(max_length=40, description="RFC 3339; without offset it is UTC")]
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class ProblemBody(BaseModel):
+    """RFC 9457 problem. Holds nothing that was sent."""
+
+    type: str
+    title: str
+    status: int
+    detail: str | None = None
+
+
+def _described(text: str) -> dict[str, Any]:
+    return {
+        "description": text,
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemBody"}}},
+    }
+
+
+PROBLEMS: Final[dict[int, dict[str, Any]]] = {
+    400: _described("The request cannot be read"),
+    401: _described("No valid access token"),
+    403: _described("The role or the token's purposes do not allow this; nobody was looked up"),
+    404: _described("Nothing is available under that name"),
+    409: _described("In conflict with the present state"),
+    413: _described("The request body is too large"),
+    422: _described("The request is not as documented"),
+    503: _described("The service cannot answer now"),
+}
+
+
+class Health(BaseModel):
+    """Liveness or readiness."""
+
+    status: Literal["ok", "ready"]
+
+
+class Token(BaseModel):
+    """RFC 6749 access token response."""
+
+    access_token: str
+    token_type: Literal["Bearer"]
+    expires_in: int = Field(description="Seconds")
+    scope: str = Field(description="The purposes that the token carries, separated by spaces")
+
+
+class RecordRef(_Request):
+    """The key of a source record."""
+
+    channel: Channel
+    source_id: SourceId
+
+
+class ContactRef(_Request):
+    """An address to write to."""
+
+    type: Literal["email", "phone"]
+    value: str = Field(max_length=4096)
+
+
+class ConsentOfRecord(_Request):
+    """A consent that arrives with a record, said by its channel."""
+
+    purpose: PurposeName
+    state: State
+    notice: str | None = Field(default=None, max_length=200)
+    method: Method | None = Field(default=None, description="How it was said; default `api`")
+
+
+class RecordIn(_Request):
+    """A source record. The same channel and source_id again replace the whole record."""
+
+    channel: Channel
+    source_id: SourceId
+    observed_at: Time | None = Field(default=None, description="When the channel last saw this; default now")
+    attributes: dict[str, Any] = Field(description="Standard attributes; a value or a list of values each")
+    traits: dict[str, Any] = Field(default_factory=dict, description="Anything else; never used for linking")
+    verified: list[str] = Field(
+        default_factory=list, description="Identifiers that this channel has verified"
+    )
+    consents: list[ConsentOfRecord] = Field(default_factory=list, max_length=64)
+
+
+class RecordsIn(_Request):
+    """At most 1,000 records."""
+
+    records: list[RecordIn] = Field(min_length=1, max_length=MAX_RECORDS)
+
+
+class Rejection(BaseModel):
+    """Where and why a record breaks the input contract; never the value."""
+
+    column: str
+    reason: str
+
+
+class RecordResult(BaseModel):
+    """What became of one record."""
+
+    status: Literal["created", "updated", "unchanged", "rejected"]
+    golden_id: str | None = None
+    decision: Literal["new", "attached", "review"] | None = None
+    linking: Literal["permitted", "not_permitted"] | None = None
+    error: Rejection | None = None
+
+
+class RecordsOut(BaseModel):
+    """One result per record, in the order of the request."""
+
+    results: list[RecordResult]
+
+
+class DeleteIn(_Request):
+    """Keys of the records to delete."""
+
+    records: list[RecordRef] = Field(min_length=1, max_length=MAX_RECORDS)
+
+
+class DeleteResult(BaseModel):
+    """`deleted`: its keys are destroyed. `absent`: there was no such record."""
+
+    status: Literal["deleted", "absent"]
+
+
+class DeleteOut(BaseModel):
+    """One result per record, in the order of the request."""
+
+    results: list[DeleteResult]
+
+
+class Profile(BaseModel):
+    """What one purpose may see of one person."""
+
+    golden_id: str
+    requested_id: str | None = Field(default=None, description="The ID asked for, where it was merged")
+    purpose: str
+    as_of: str
+    confidence: float
+    attributes: dict[str, Any]
+    traits: dict[str, Any]
+    withheld: dict[str, str] = Field(description="What the purpose does not include, from policy alone")
+    channels: list[str]
+    records: int
+
+
+IdentifierType = Literal[
+    "email",
+    "phone",
+    "national_id",
+    "social_handle",
+    "user_id",
+    "loyalty_id",
+    "device_id",
+    "cookie_id",
+    "record",
+]
+
+
+class Identifier(_Request):
+    """One thing a person is known by; `record` takes `channel:source_id`."""
+
+    type: IdentifierType
+    value: str = Field(min_length=1, max_length=4096)
+
+
+class LookupIn(_Request):
+    """Finds a person if exactly one fits all identifiers."""
+
+    purpose: PurposeName
+    identifiers: list[Identifier] = Field(min_length=1, max_length=MAX_IDENTIFIERS)
+
+
+class SubjectIn(_Request):
+    """Whom a consent is about: exactly one of the three."""
+
+    golden_id: str | None = Field(default=None, max_length=128)
+    record: RecordRef | None = None
+    contact: ContactRef | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "SubjectIn":
+        if sum(part is not None for part in (self.golden_id, self.record, self.contact)) != 1:
+            raise ValueError("name exactly one of golden_id, record, contact")
+        return self
+
+
+class ConsentIn(_Request):
+    """A statement about one purpose."""
+
+    subject: SubjectIn
+    purpose: PurposeName
+    state: State
+    notice: str | None = Field(default=None, max_length=200)
+    method: Method | None = Field(default=None, description="How it was said; default `api`")
+    event_time: Time | None = Field(default=None, description="When it was said; default now")
+
+
+class ConsentOut(BaseModel):
+    """The statement as recorded."""
+
+    event: int = Field(description="Index in the consent ledger")
+    recorded_at: str
+
+
+class ConsentQuery(_Request):
+    """What is permitted, or was by what had been recorded at `as_of`."""
+
+    subject: SubjectIn
+    purpose: PurposeName
+    as_of: Time | None = None
+
+
+class ConsentReason(BaseModel):
+    """Why: in words, and the ledger event it rests on, if one."""
+
+    event: int | None
+    text: str
+
+
+class ConsentEventOut(BaseModel):
+    """One recorded statement."""
+
+    event: int
+    purpose: str
+    state: State
+    method: str
+    source: str
+    notice: str | None
+    event_time: str
+    recorded_at: str
+    expires_at: str | None
+
+
+class ConsentAnswer(BaseModel):
+    """The decision and everything it rests on."""
+
+    state: str
+    allowed: bool
+    reasons: list[ConsentReason]
+    events: list[ConsentEventOut]
+
+
+class Member(BaseModel):
+    """A record of a golden ID, by its internal number."""
+
+    record: int
+    channel: str
+    confidence: float
+
+
+class LineageStep(BaseModel):
+    """How one golden ID became part of another or came out of one."""
+
+    relation: Literal["merged_into", "split_into"]
+    golden_id: str
+
+
+class GoldenIdOut(BaseModel):
+    """A golden ID as stewards and officers see it."""
+
+    golden_id: str
+    status: Literal["active", "merged", "split", "erased"]
+    redirect: str | None = Field(default=None, description="Merged: the survivor")
+    successors: list[str] = Field(default_factory=list, description="Split: where its records went")
+    lineage: list[LineageStep] = Field(default_factory=list)
+    members: list[Member] | None = Field(default=None, description="Not shown to auditors")
+
+
+class Change(BaseModel):
+    """One change event."""
+
+    model_config = ConfigDict(extra="allow")
+
+    cursor: str
+    type: str
+    golden_id: str
+
+
+class ChangesOut(BaseModel):
+    """Changes in commit order; `next` is the cursor to go on with."""
+
+    changes: list[Change]
+    next: str
+
+
+class CheckpointOut(BaseModel):
+    """A c2sp.org/tlog-checkpoint signed note, and what it says."""
+
+    origin: str
+    size: int
+    root: str = Field(description="Base64 of the RFC 6962 root")
+    checkpoint: str
+
+
+class EntryProof(BaseModel):
+    """That an entry is in the tree of that size (RFC 6962 2.1.1)."""
+
+    index: int
+    size: int
+    leaf: str = Field(description="Base64 of the leaf: commitments only")
+    hashes: list[str] = Field(description="Base64 each, leaf to root")
+    checkpoint: str
+
+
+class ConsistencyProof(BaseModel):
+    """That the tree of size `second` extends that of size `first` (RFC 6962 2.1.2)."""
+
+    first: int
+    second: int
+    hashes: list[str]
+
+
+class Status(BaseModel):
+    """What the console shows: counts and the last run, nothing of anyone."""
+
+    records: int
+    golden_ids: int
+    ledger_size: int
+    published_version: int
+    last_run: dict[str, Any] | None
