@@ -1,0 +1,1 @@
+"""Ingest: files of records into the stores, streaming, restartable, in parallel."""

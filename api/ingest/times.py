@@ -1,0 +1,40 @@
+"""Times and dates as files write them (pure)."""
+
+from datetime import UTC, date, datetime, tzinfo
+from functools import lru_cache
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def epoch_ms(text: str, zone: tzinfo = UTC) -> int:
+    """Milliseconds since the epoch of an RFC 3339 time; one without offset is in `zone`.
+
+    A date alone is its midnight. Raises ValueError where the text is no time.
+    """
+    moment = datetime.fromisoformat(text.strip())
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=zone)
+    try:
+        elapsed = moment - EPOCH
+    except OverflowError:
+        raise ValueError("the time is out of range") from None
+    # Integer arithmetic: float seconds would lose milliseconds far from the epoch.
+    return elapsed.days * 86_400_000 + elapsed.seconds * 1000 + elapsed.microseconds // 1000
+
+
+@lru_cache(maxsize=65_536)  # strptime takes about 8 us and dates repeat
+def reformatted_date(text: str, pattern: str) -> str:
+    """`text` as an ISO date if it reads by `pattern` (strptime), else as it came."""
+    try:
+        return datetime.strptime(text.strip(), pattern).date().isoformat()  # noqa: DTZ007  a date has no zone
+    except ValueError:
+        return text
+
+
+def holds_a_date(pattern: str) -> bool:
+    """Whether `pattern` writes day, month and year, so that a date survives the round trip."""
+    sample = date(1990, 2, 21)
+    try:
+        return datetime.strptime(sample.strftime(pattern), pattern).date() == sample  # noqa: DTZ007
+    except ValueError:
+        return False

@@ -1,0 +1,131 @@
+"""A record as a channel sends it, and the input contract it must keep before anything is stored.
+
+Pure: no clock, no I/O. Every way in (files, HTTP) builds an `IncomingRecord` and calls `validate`.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import orjson
+
+from consent.errors import RecordRejectedError
+from identity.attributes import LOOKUP_TYPES, STANDARD
+from identity.records import CHANNEL, RecordKey
+
+MAX_VALUE_BYTES: Final = 4096  # contract: a value over 4 KiB rejects the row
+MAX_TRAIT_NAME_BYTES: Final = 200
+FUTURE_TOLERANCE_MS: Final = 5 * 60 * 1000  # contract: clocks of channels may be 5 minutes ahead
+
+STATES: Final = ("granted", "refused", "withdrawn", "objected", "restricted")
+METHODS: Final = ("import", "api", "direct", "verified")
+
+_ATTRIBUTES = frozenset(STANDARD)
+_VERIFIABLE = frozenset(LOOKUP_TYPES)
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingConsent:
+    """What a record says about one purpose.
+
+    `only_after_grant` is for a column that lists the values meaning "granted" and now holds another one:
+    the source takes its own grant back, but had it never granted, it says nothing.
+    """
+
+    purpose: str
+    state: str
+    notice: str | None = None
+    method: str = "import"
+    only_after_grant: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingRecord:
+    """One source record on its way in. `observed_at`: ms since the epoch, UTC; None means on arrival."""
+
+    channel: str
+    source_id: str
+    observed_at: int | None = None
+    attributes: dict[str, list[str]] = field(default_factory=dict)
+    traits: dict[str, str] = field(default_factory=dict)
+    verified: tuple[str, ...] = ()
+    consents: tuple[IncomingConsent, ...] = ()
+
+    @property
+    def key(self) -> RecordKey:
+        """The record key: the same key again is an update."""
+        return RecordKey(self.channel, self.source_id)
+
+    def content(self) -> bytes:
+        """Return the bytes that two arrivals share exactly when they say the same about the same record.
+
+        Holds what is stored (attributes, traits, verified identifiers) and the key, so that equal
+        content of two records does not give equal MACs. Consent and time are compared apart.
+        """
+        return orjson.dumps(
+            [self.channel, self.source_id, self.attributes, self.traits, sorted(self.verified)],
+            option=orjson.OPT_SORT_KEYS,
+        )
+
+    def __repr__(self) -> str:
+        return f"IncomingRecord({self.channel}, {len(self.attributes)} attributes)"
+
+
+def validate(record: IncomingRecord, now: int) -> None:
+    """Raise `RecordRejectedError` (column and reason, never the value) if the contract is broken.
+
+    An unreadable birth date, e-mail or phone is no reason: it is kept as it came and not compared.
+    """
+    if not CHANNEL.fullmatch(record.channel):
+        raise RecordRejectedError("channel", "is not 1 to 64 letters, digits, '_', '.' or '-'")
+    if not record.source_id.strip():
+        raise RecordRejectedError("source_id", "is missing")
+    check_value("source_id", record.source_id)
+    if record.observed_at is not None and record.observed_at > now + FUTURE_TOLERANCE_MS:
+        raise RecordRejectedError("observed_at", "is more than 5 minutes in the future")
+    for name, values in record.attributes.items():
+        if name not in _ATTRIBUTES:
+            raise RecordRejectedError(name, "is no standard attribute")
+        for value in values:
+            check_value(name, value)
+    for name, value in record.traits.items():
+        _check_trait_name(name)
+        check_value(name, value)
+    for name in record.verified:
+        if name not in _VERIFIABLE:
+            raise RecordRejectedError("verified", "names something that is no identifier")
+    _check_consents(record.consents)
+
+
+def check_value(column: str, value: str) -> None:
+    """Raise `RecordRejectedError` unless `value` is text of at most 4 KiB (in UTF-8)."""
+    # Undecodable bytes of a file arrive as lone surrogates (PEP 383), which UTF-8 refuses to encode.
+    if value.isascii():
+        size = len(value)
+    else:
+        try:
+            size = len(value.encode())
+        except UnicodeEncodeError:
+            raise RecordRejectedError(column, "holds bytes that are no text") from None
+    if size > MAX_VALUE_BYTES:
+        raise RecordRejectedError(column, "holds a value over 4 KiB")
+    if "\0" in value:
+        raise RecordRejectedError(column, "holds bytes that are no text")
+
+
+def _check_trait_name(name: str) -> None:
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        raise RecordRejectedError("traits", "a name holds bytes that are no text") from None
+    if not 0 < size <= MAX_TRAIT_NAME_BYTES or "\0" in name:
+        raise RecordRejectedError("traits", f"a name is empty or over {MAX_TRAIT_NAME_BYTES} bytes")
+
+
+def _check_consents(consents: tuple[IncomingConsent, ...]) -> None:
+    for consent in consents:
+        if consent.state not in STATES:
+            raise RecordRejectedError("consents", "states a consent that is none of " + ", ".join(STATES))
+        if consent.method not in METHODS:
+            raise RecordRejectedError("consents", "states a method that is none of " + ", ".join(METHODS))
+        if consent.notice is not None:
+            check_value("consents", consent.notice)
