@@ -86,7 +86,7 @@ _VIEW = f"""
     WHERE g.created_version <= {PUBLISHED} AND
 """  # noqa: S608 - constants only, as below
 _VIEW_BY_ID = Statement(
-    _VIEW + "g.golden_no = (SELECT golden_no FROM golden_names WHERE golden_id = :golden_id)"
+    _VIEW + "g.golden_no = (SELECT golden_no FROM golden_names WHERE golden_id = :golden_id)"  # noqa: S608
 )
 _VIEW_BY_NO = Statement(_VIEW + "g.golden_no = :golden_no")
 
@@ -160,43 +160,43 @@ class MembershipReader:
     """Answers about golden IDs at the published version."""
 
     def version(self, conn: Connection) -> int:
-        """The published version; 0 before the first run."""
+        """Return the published version; 0 before the first run."""
         return int(_VERSION.rows(conn)[0][0])
 
     def golden_of(self, conn: Connection, record_no: int) -> int | None:
-        """The active golden number of a record, or None if it is unknown or not yet resolved."""
+        """Return the active golden number of a record, or None if it is unknown or not yet resolved."""
         return self.goldens_of(conn, [record_no]).get(record_no)
 
     def goldens_of(self, conn: Connection, record_nos: Sequence[int]) -> dict[int, int]:
-        """Record number -> golden number, for those that have one."""
+        """Map record number -> golden number, for those that have one."""
         found: dict[int, int] = {}
         for part in slices(record_nos):
             found.update(_GOLDEN_OF.rows(conn, record_nos=part))
         return found
 
     def members(self, conn: Connection, golden_no: int) -> list[Member]:
-        """The records of an active golden ID, ascending; empty for any other."""
+        """Return the records of an active golden ID, ascending; empty for any other."""
         return [Member(*row) for row in _MEMBERS.rows(conn, golden_no=golden_no)]
 
     def resolve(self, conn: Connection, golden_id: str) -> GoldenView | None:
-        """What this golden ID is now, redirects followed in `.final`; None if it was never published."""
+        """Return what this golden ID is now (redirects followed in `.final`); None if never published."""
         rows = _VIEW_BY_ID.rows(conn, golden_id=golden_id)
         return self._view(conn, rows[0]) if rows else None
 
     def view(self, conn: Connection, golden_no: int) -> GoldenView | None:
-        """As `resolve`, by number."""
+        """Do as `resolve`, by number."""
         rows = _VIEW_BY_NO.rows(conn, golden_no=golden_no)
         return self._view(conn, rows[0]) if rows else None
 
     def names(self, conn: Connection, golden_nos: Iterable[int]) -> dict[int, GoldenId]:
-        """Golden number -> golden ID, for those that exist."""
+        """Map golden number -> golden ID, for those that exist."""
         found: dict[int, GoldenId] = {}
         for part in slices(sorted(set(golden_nos))):
             found.update(_NAMES.rows(conn, golden_nos=part))
         return found
 
     def links(self, conn: Connection, record_nos: Sequence[int]) -> list[Link]:
-        """The stored scored pairs with an end in `record_nos` (the best 20 a record), ascending."""
+        """Return the stored scored pairs with an end in `record_nos` (the best 20 a record), ascending."""
         found: dict[tuple[int, int], float] = {}
         for part in slices(record_nos):
             for one, other, weight in _LINKS.rows(conn, record_nos=part):
@@ -204,15 +204,15 @@ class MembershipReader:
         return [Link(*pair, weight) for pair, weight in sorted(found.items())]
 
     def lineage(self, conn: Connection, golden_no: int) -> list[Ancestry]:
-        """Every published merge and split that this golden ID took part in, oldest first."""
+        """Return every published merge and split that this golden ID took part in, oldest first."""
         return [Ancestry(*row) for row in _LINEAGE.rows(conn, golden_no=golden_no)]
 
     def export(self, conn: Connection, *, batch_size: int = 20_000) -> Iterator[list[tuple[int, str, float]]]:
-        """Every record in batches, ascending: record number, golden ID, confidence."""
+        """Yield every record in batches, ascending: record number, golden ID, confidence."""
         return _EXPORT.chunks(conn, batch_size)
 
     def counts(self, conn: Connection) -> tuple[int, int]:
-        """How many records have a golden ID, and how many active golden IDs they have."""
+        """Count how many records have a golden ID, and how many active golden IDs they have."""
         records, golden_ids = _COUNT.rows(conn)[0]
         return int(records), int(golden_ids)
 
@@ -230,7 +230,7 @@ class MembershipReader:
         ]
 
     def head(self, conn: Connection) -> str | None:
-        """The cursor of the newest published change: where a poller that wants no history starts."""
+        """Return the cursor of the newest published change: where a poller that wants no history starts."""
         rows = _HEAD.rows(conn)
         return f"{rows[0][0]}.{rows[0][1]}" if rows else None
 
