@@ -3,7 +3,7 @@
 Every process writes a chain of its own, so that no lock is shared between processes: append-only
 segments of canonical JSON lines, each line carrying the SHA-256 of the line before it.
 
-    {"chain": ..., "prev": 64 zeros, "segment": 0, "started": ..., "v": 1, "worker": ...}
+    {"chain": ..., "prev": 64 zeros, "segment": 0, "v": 1, "worker": ...}
     {"attributes": [...], "client": ..., "decision": ..., "golden": ..., "prev": ..., "purpose": ...,
      "records": [...], "seq": 0, "time": ...}
     {"closed": 1, "prev": ...}         a finished segment says how many entries the chain then holds
@@ -20,7 +20,6 @@ import json
 import os
 import secrets
 import threading
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -134,7 +133,7 @@ class AccessLog:
         segment, self._segment = self._segment, None  # stays None if anything below fails
         try:
             if segment is None or segment.pid != os.getpid():  # a forked child starts a chain of its own
-                segment = _Segment.first(self._folder, self._worker)
+                segment = _Segment.first(self._folder, self._worker, batch.entries[0].time)
             elif segment.size >= self._segment_bytes:
                 segment = segment.next()
             segment.write(batch.entries)
@@ -154,15 +153,15 @@ class _Segment:
         self._chain, self._number, self._seq, self._prev = chain, number, seq, prev
         path = folder / f"{chain}-{number:06d}.jsonl"
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
-        header = {"chain": chain, "segment": number, "started": _now(), "v": VERSION, "worker": worker}
+        header = {"chain": chain, "segment": number, "v": VERSION, "worker": worker}
         self._commit([self._line(header)])
         _sync_folder(folder)  # or a crash could lose the file with all that was acknowledged
 
     @classmethod
-    def first(cls, folder: Path, worker: str) -> "_Segment":
-        """Start a chain. Its name sorts by time and cannot meet another's."""
+    def first(cls, folder: Path, worker: str, now: int) -> "_Segment":
+        """Start a chain. Its name sorts by the time of its first entry and cannot meet another's."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        chain = f"{_now():013d}-{secrets.token_hex(8)}"
+        chain = f"{now:013d}-{secrets.token_hex(8)}"
         return cls(folder, worker, chain=chain, number=0, seq=0, prev=GENESIS)
 
     def next(self) -> "_Segment":
@@ -211,11 +210,6 @@ class _Segment:
 def canonical(content: dict[str, Any]) -> bytes:
     """Return RFC 8785 JSON. Equal to it for what stands here: plain names, texts, integers, lists."""
     return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def _now() -> int:
-    # The name and start of a segment are wall-clock facts of this process, not times of an entry.
-    return time.time_ns() // 1_000_000
 
 
 def _sync_folder(folder: Path) -> None:
