@@ -17,6 +17,10 @@ class KeyringError(ConsentError):
     """The keyring is missing, unreadable, readable by others, or does not belong to these stores."""
 
 
+class DestructionIncompleteError(ConsentError):
+    """Deleted key bytes are still in the write-ahead log; the destruction is to be repeated."""
+
+
 class PolicyError(ConsentError):
     """`purposes.toml` is unreadable or inconsistent; the message names the purpose and the setting."""
 

@@ -1,4 +1,16 @@
-"""Tables of the key store: everything that must vanish with a person lives here, apart from the data."""
+"""Tables of the key store: everything that must vanish with a person lives here, apart from the data.
+
+SQLite's `secure_delete` zeroes deleted rows, but when a B-tree page splits or merges, copies of the rows
+that moved stay behind in free space (benchmarks/remanence.py counts them). So no secret byte in these
+tables ever lies in a row that can move:
+
+- `record_keys`, `evidence_keys` and `contact_points` only grow at their end (the primary key is the order
+  of insertion), and a row is never deleted: its secrets are replaced by empty ones, in place. No row ever
+  grows, for which reason the epoch is a fixed-width part of `wrapped`.
+- `token_pages` begins every blob with padding as long as the part of a row that SQLite keeps in the page
+  itself, so that tokens lie in overflow pages only. Those do not move and are zeroed when freed.
+- No index covers a secret.
+"""
 
 from sqlalchemy import BigInteger, Column, Index, LargeBinary, MetaData, SmallInteger, Table, Text
 
@@ -6,7 +18,8 @@ from identity.tables import BigKey
 
 key_metadata = MetaData()
 
-# record_no and key_id: the next free number; contact_no likewise. writes: bumped by every write.
+# key_id, contact_no, run_no: the last number given out. writes: bumped by every write. swept: the last
+# slot of record_keys known not to be an orphan. home: which keyring belongs to this store.
 key_counters = Table(
     "key_counters",
     key_metadata,
@@ -17,46 +30,49 @@ key_counters = Table(
 record_keys = Table(
     "record_keys",
     key_metadata,
-    Column("key_id", BigKey, primary_key=True, autoincrement=False),
+    Column("slot", BigKey, primary_key=True, autoincrement=True),
+    Column("key_id", BigInteger, nullable=False),
     Column("record_no", BigInteger, nullable=False),
-    Column("epoch", SmallInteger, nullable=False),
-    Column("wrapped", LargeBinary, nullable=False),  # nonce, wrapped data key, key-check value
+    Column("wrapped", LargeBinary, nullable=False),  # epoch (2 bytes), wrapped key; empty: destroyed
     Column("tokens", LargeBinary, nullable=False),  # packed (kind, token): how this row is found
     Column("content_mac", LargeBinary, nullable=False),  # HMAC of the content: is an arrival the same?
     Column("created_at", BigInteger, nullable=False),
+    Index("record_keys_by_key", "key_id", unique=True),
     Index("record_keys_by_record", "record_no"),
 )
 
+# The token index: sorted runs of (prefix, number), see consent/token_index.py.
+token_runs = Table(
+    "token_runs",
+    key_metadata,
+    Column("run", BigKey, primary_key=True, autoincrement=False),
+    Column("state", SmallInteger, nullable=False),  # 0 recent, 1 main, 2 being built, 3 to be dropped
+    Column("bits", SmallInteger, nullable=False),  # 2^bits pages, by the leading bits of the prefix
+    Column("entries", BigInteger, nullable=False),
+    Column("stamp", BigInteger, nullable=False),  # random, new with every change: keys readers' caches
+)
 
-def _token_table(name: str) -> Table:
-    return Table(
-        name,
-        key_metadata,
-        Column("prefix", BigInteger, primary_key=True),  # first 8 bytes of the token, signed
-        Column("key_id", BigInteger, primary_key=True),
-        sqlite_with_rowid=False,
-    )
-
-
-# Random keys into a large B-tree dirty one page each, so new tokens collect in a small table and are
-# merged into the large one in sorted order. Every look-up reads both.
-tokens_recent = _token_table("tokens_recent")
-tokens = _token_table("tokens")
+token_pages = Table(
+    "token_pages",
+    key_metadata,
+    Column("page_id", BigKey, primary_key=True, autoincrement=False),
+    Column("entries", LargeBinary, nullable=False),
+)
 
 evidence_keys = Table(
     "evidence_keys",
     key_metadata,
-    Column("subject_kind", SmallInteger, primary_key=True),
-    Column("subject_no", BigInteger, primary_key=True),
-    Column("epoch", SmallInteger, nullable=False),
-    Column("wrapped", LargeBinary, nullable=False),
-    Column("retain_until", BigInteger),
-    sqlite_with_rowid=False,
+    Column("slot", BigKey, primary_key=True, autoincrement=True),
+    Column("subject_kind", SmallInteger, nullable=False),
+    Column("subject_no", BigInteger, nullable=False),
+    Column("wrapped", LargeBinary, nullable=False),  # epoch (2 bytes), wrapped key; empty: destroyed
+    Column("retain_until", BigInteger, nullable=False),  # ms; FOREVER until erasure sets a date
+    Index("evidence_keys_by_subject", "subject_kind", "subject_no", unique=True),
 )
 
 contact_points = Table(
     "contact_points",
     key_metadata,
     Column("contact_no", BigKey, primary_key=True, autoincrement=False),
-    Column("token", LargeBinary, nullable=False, unique=True),
+    Column("token", LargeBinary, nullable=False),  # empty: destroyed
 )

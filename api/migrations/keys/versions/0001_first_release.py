@@ -12,7 +12,7 @@ depends_on: Final = None
 
 # As identity.tables.BigKey: SQLite gives INTEGER PRIMARY KEY its row number for nothing.
 BIG_KEY: Final = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-COUNTERS: Final = ("key_id", "contact_no", "writes")
+COUNTERS: Final = ("key_id", "contact_no", "run_no", "writes", "swept")
 
 
 def upgrade() -> None:
@@ -21,8 +21,8 @@ def upgrade() -> None:
     _evidence_keys()
     _key_counters()
     _record_keys()
-    _tokens()
-    _tokens_recent()
+    _token_pages()
+    _token_runs()
     op.bulk_insert(
         sa.table("key_counters", sa.column("name", sa.Text()), sa.column("value", sa.BigInteger())),
         [{"name": name, "value": 0} for name in COUNTERS],
@@ -31,8 +31,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop every table. The store must be empty: there is nothing before the first release."""
-    op.drop_table("tokens_recent")
-    op.drop_table("tokens")
+    op.drop_table("token_runs")
+    op.drop_table("token_pages")
     op.drop_table("record_keys")
     op.drop_table("key_counters")
     op.drop_table("evidence_keys")
@@ -45,21 +45,20 @@ def _contact_points() -> None:
         sa.Column("contact_no", BIG_KEY, autoincrement=False, nullable=False),
         sa.Column("token", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("contact_no"),
-        sa.UniqueConstraint("token"),
     )
 
 
 def _evidence_keys() -> None:
     op.create_table(
         "evidence_keys",
+        sa.Column("slot", BIG_KEY, autoincrement=True, nullable=False),
         sa.Column("subject_kind", sa.SmallInteger(), nullable=False),
         sa.Column("subject_no", sa.BigInteger(), nullable=False),
-        sa.Column("epoch", sa.SmallInteger(), nullable=False),
         sa.Column("wrapped", sa.LargeBinary(), nullable=False),
-        sa.Column("retain_until", sa.BigInteger(), nullable=True),
-        sa.PrimaryKeyConstraint("subject_kind", "subject_no"),
-        sqlite_with_rowid=False,
+        sa.Column("retain_until", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("slot"),
     )
+    op.create_index("evidence_keys_by_subject", "evidence_keys", ["subject_kind", "subject_no"], unique=True)
 
 
 def _key_counters() -> None:
@@ -74,33 +73,35 @@ def _key_counters() -> None:
 def _record_keys() -> None:
     op.create_table(
         "record_keys",
-        sa.Column("key_id", BIG_KEY, autoincrement=False, nullable=False),
+        sa.Column("slot", BIG_KEY, autoincrement=True, nullable=False),
+        sa.Column("key_id", sa.BigInteger(), nullable=False),
         sa.Column("record_no", sa.BigInteger(), nullable=False),
-        sa.Column("epoch", sa.SmallInteger(), nullable=False),
         sa.Column("wrapped", sa.LargeBinary(), nullable=False),
         sa.Column("tokens", sa.LargeBinary(), nullable=False),
         sa.Column("content_mac", sa.LargeBinary(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("key_id"),
+        sa.PrimaryKeyConstraint("slot"),
     )
+    op.create_index("record_keys_by_key", "record_keys", ["key_id"], unique=True)
     op.create_index("record_keys_by_record", "record_keys", ["record_no"], unique=False)
 
 
-def _tokens() -> None:
+def _token_pages() -> None:
     op.create_table(
-        "tokens",
-        sa.Column("prefix", sa.BigInteger(), nullable=False),
-        sa.Column("key_id", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("prefix", "key_id"),
-        sqlite_with_rowid=False,
+        "token_pages",
+        sa.Column("page_id", BIG_KEY, autoincrement=False, nullable=False),
+        sa.Column("entries", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("page_id"),
     )
 
 
-def _tokens_recent() -> None:
+def _token_runs() -> None:
     op.create_table(
-        "tokens_recent",
-        sa.Column("prefix", sa.BigInteger(), nullable=False),
-        sa.Column("key_id", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("prefix", "key_id"),
-        sqlite_with_rowid=False,
+        "token_runs",
+        sa.Column("run", BIG_KEY, autoincrement=False, nullable=False),
+        sa.Column("state", sa.SmallInteger(), nullable=False),
+        sa.Column("bits", sa.SmallInteger(), nullable=False),
+        sa.Column("entries", sa.BigInteger(), nullable=False),
+        sa.Column("stamp", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("run"),
     )

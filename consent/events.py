@@ -1,0 +1,43 @@
+"""Consent events: what was said about one record or contact point, in the order of the ledger (pure)."""
+
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
+
+SubjectKind = Literal[1, 2]
+RECORD: Final[SubjectKind] = 1
+CONTACT: Final[SubjectKind] = 2
+
+State = Literal["granted", "refused", "withdrawn", "objected", "restricted"]
+STATES: Final[tuple[State, ...]] = ("granted", "refused", "withdrawn", "objected", "restricted")
+DENIALS: Final[frozenset[str]] = frozenset(("refused", "withdrawn", "objected", "restricted"))
+
+Method = Literal["import", "api", "direct", "verified"]
+METHODS: Final[tuple[Method, ...]] = ("import", "api", "direct", "verified")
+"""How it was said. `direct`: in the subject's own session; `verified`: by a requester proven to be them."""
+
+
+class Subject(NamedTuple):
+    """Whom an event is about: a source record (by record_no) or a contact point (by contact_no)."""
+
+    kind: int
+    no: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentEvent:
+    """One statement about one purpose. Times are ms since the epoch, UTC.
+
+    `index` is the place in the ledger, None until appended; it alone decides order, never a claimed
+    `event_time`. `source` is who said it: `channel:<name>` or `client:<id>`.
+    """
+
+    index: int | None
+    subject: Subject
+    purpose: str
+    state: str
+    method: str
+    source: str
+    notice: str | None
+    event_time: int
+    recorded_at: int
+    expires_at: int | None

@@ -1,0 +1,173 @@
+"""Evidence keys and contact points: the part of the key store that consent events need.
+
+A subject (a record or a contact point) has one evidence key, apart from its data key: it seals the ledger's
+payloads about the subject and names it in the leaves. A contact point is a number for one contact value,
+found by the value's token. Functions run in the caller's transaction of the key store.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from sqlalchemy import Connection, bindparam, text
+
+from consent.blind_indexes import BlindIndex
+from consent.events import CONTACT, Subject
+from consent.token_index import TokenIndex
+from consent.vault import EvidenceKey, Vault
+
+FOREVER: Final = 2**62
+"""`retain_until` of a key that no erasure has dated. Setting a date makes the row smaller, never larger."""
+
+_CHUNK: Final = 1000
+
+_INSERT = text("""
+    INSERT INTO evidence_keys (subject_kind, subject_no, wrapped, retain_until)
+    VALUES (:kind, :no, :wrapped, :retain_until)
+    ON CONFLICT (subject_kind, subject_no) DO NOTHING
+""")
+_FETCH = text("""
+    SELECT subject_no, wrapped, retain_until FROM evidence_keys
+    WHERE subject_kind = :kind AND subject_no IN :nos
+""").bindparams(bindparam("nos", expanding=True))
+_BLANK = text("""
+    UPDATE evidence_keys SET wrapped = :empty WHERE subject_kind = :kind AND subject_no = :no
+""")
+_RETAIN = text("""
+    UPDATE evidence_keys SET retain_until = :until WHERE subject_kind = :kind AND subject_no = :no
+""")
+_DUE = text("""
+    SELECT subject_kind, subject_no, wrapped FROM evidence_keys
+    WHERE retain_until <= :now ORDER BY slot
+""")
+
+_NEXT_CONTACTS = text("""
+    UPDATE key_counters SET value = value + :n WHERE name = 'contact_no' RETURNING value
+""")
+_ADD_CONTACT = text("INSERT INTO contact_points (contact_no, token) VALUES (:no, :token)")
+_CONTACTS = text("SELECT contact_no, token FROM contact_points WHERE contact_no IN :nos").bindparams(
+    bindparam("nos", expanding=True)
+)
+_BLANK_CONTACT = text("UPDATE contact_points SET token = :empty WHERE contact_no = :no")
+
+
+class EvidenceRow(NamedTuple):
+    """A subject's wrapped evidence key, as `Vault.new_evidence_key` returned it."""
+
+    subject: Subject
+    epoch: int
+    wrapped: bytes
+    retain_until: int = FOREVER
+
+    def __repr__(self) -> str:
+        return f"<evidence key of subject {self.subject.kind}:{self.subject.no}>"
+
+
+class EvidenceStore:
+    """Evidence keys by subject, and contact points by token."""
+
+    def __init__(self, index: TokenIndex) -> None:
+        self._index = index
+
+    def insert(self, conn: Connection, rows: Sequence[EvidenceRow]) -> None:
+        """Add keys of subjects that have none yet; a subject that has one keeps it."""
+        parameters = [
+            {
+                "kind": row.subject.kind,
+                "no": row.subject.no,
+                "wrapped": row.epoch.to_bytes(2, "big") + row.wrapped,
+                "retain_until": row.retain_until,
+            }
+            for row in rows
+        ]
+        if parameters:
+            conn.execute(_INSERT, parameters)
+
+    def fetch(self, conn: Connection, subjects: Iterable[Subject]) -> dict[Subject, EvidenceRow]:
+        """Return the live keys of `subjects`; those without one, or whose key is destroyed, are left out."""
+        rows: dict[Subject, EvidenceRow] = {}
+        by_kind: dict[int, list[int]] = {}
+        for subject in subjects:
+            by_kind.setdefault(subject.kind, []).append(subject.no)
+        for kind, numbers in by_kind.items():
+            for at in range(0, len(numbers), _CHUNK):
+                for no, wrapped, until in conn.execute(
+                    _FETCH, {"kind": kind, "nos": numbers[at : at + _CHUNK]}
+                ):
+                    if wrapped:
+                        subject = Subject(kind, no)
+                        epoch = int.from_bytes(wrapped[:2], "big")
+                        rows[subject] = EvidenceRow(subject, epoch, wrapped[2:], until)
+        return rows
+
+    def open_or_create(
+        self, conn: Connection, subjects: Iterable[Subject], vault: Vault
+    ) -> dict[Subject, EvidenceKey]:
+        """Return an opened key for every subject, making those that are missing (write transaction).
+
+        A subject whose key was destroyed is missing from the answer: nothing more may be said about it.
+        """
+        wanted = list(dict.fromkeys(subjects))
+        stored = self.fetch(conn, wanted)
+        fresh: dict[Subject, EvidenceKey] = {}
+        rows = []
+        for subject in wanted:
+            if subject not in stored:
+                fresh[subject], epoch, wrapped = vault.new_evidence_key(subject.kind, subject.no)
+                rows.append(EvidenceRow(subject, epoch, wrapped))
+        self.insert(conn, rows)
+        kept = self.fetch(conn, fresh)  # where a destroyed key stands, the fresh one was not taken
+        opened = {
+            subject: vault.open_evidence_key(subject.kind, subject.no, row.epoch, row.wrapped)
+            for subject, row in stored.items()
+        }
+        return opened | {subject: key for subject, key in fresh.items() if subject in kept}
+
+    def retain(self, conn: Connection, subjects: Iterable[Subject], until: int) -> None:
+        """Date the destruction of evidence that outlives its subject's data (ms)."""
+        rows = [{"kind": subject.kind, "no": subject.no, "until": until} for subject in subjects]
+        if rows:
+            conn.execute(_RETAIN, rows)
+
+    def due(self, conn: Connection, now: int) -> list[Subject]:
+        """Return the subjects whose evidence key has reached its date and still exists."""
+        return [Subject(kind, no) for kind, no, wrapped in conn.execute(_DUE, {"now": now}) if wrapped]
+
+    def destroy(self, conn: Connection, subjects: Sequence[Subject]) -> None:
+        """Blank evidence keys, and the tokens of contact points; then call `KeyStore.truncate_log`."""
+        if not subjects:
+            return
+        conn.execute(_BLANK, [{"kind": s.kind, "no": s.no, "empty": b""} for s in subjects])
+        contacts = [subject.no for subject in subjects if subject.kind == CONTACT]
+        tokens = self._tokens_of(conn, contacts)
+        if tokens:
+            found_by = [BlindIndex.prefix(token) for token in tokens.values()]
+            self._index.remove(conn, found_by, [-no for no in tokens])
+            conn.execute(_BLANK_CONTACT, [{"no": no, "empty": b""} for no in tokens])
+
+    def find_contacts(self, conn: Connection, tokens: Iterable[bytes]) -> dict[bytes, int]:
+        """Return the contact points that exist for these 32-byte tokens."""
+        wanted = {token: BlindIndex.prefix(token) for token in tokens}
+        found = self._index.find(conn, wanted.values())  # contact points are entered as negative numbers
+        numbers = {-number for numbers in found.values() for number in numbers if number < 0}
+        by_token = {token: no for no, token in self._tokens_of(conn, sorted(numbers)).items()}
+        return {token: by_token[token] for token in wanted if token in by_token}
+
+    def contacts(self, conn: Connection, tokens: Iterable[bytes]) -> Mapping[bytes, int]:
+        """Return the contact point of every token, making those that are missing (write transaction)."""
+        wanted = list(dict.fromkeys(tokens))
+        found = self.find_contacts(conn, wanted)
+        missing = [token for token in wanted if token not in found]
+        if missing:
+            last: int = conn.execute(_NEXT_CONTACTS, {"n": len(missing)}).scalar_one()
+            made = dict(zip(missing, range(last - len(missing) + 1, last + 1), strict=True))
+            conn.execute(_ADD_CONTACT, [{"no": no, "token": token} for token, no in made.items()])
+            self._index.add(conn, [BlindIndex.prefix(t) for t in missing], [-no for no in made.values()])
+            found |= made
+        return found
+
+    def _tokens_of(self, conn: Connection, numbers: Sequence[int]) -> dict[int, bytes]:
+        tokens: dict[int, bytes] = {}
+        for at in range(0, len(numbers), _CHUNK):
+            rows = conn.execute(_CONTACTS, {"nos": list(numbers[at : at + _CHUNK])})
+            tokens |= {no: token for no, token in rows if token}
+        return tokens
