@@ -1,0 +1,134 @@
+"""Finding a person by identifiers: exactly one person must fit all of them.
+
+An identifier that several people share finds nobody unless another one decides. Nothing is opened here:
+values are compared as blind-index tokens, and a token counts only if it belongs to a record's present
+content.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from sqlalchemy import Connection
+
+from consent.blind_indexes import RECORD, BlindIndex
+from consent.key_store import KeyRow, KeyStore
+from consent.people import NOBODY
+from consent.permission import Member
+from consent.purposes import Purpose
+from identity.attributes import LOOKUP_TYPES
+from identity.database import Database
+from identity.normalise import normalise_identifier
+from identity.records import RecordKey
+from identity.statements import Statement, slices
+from identity.store import MembershipReader
+
+IDENTIFIER_TYPES: Final = (*LOOKUP_TYPES, RECORD)
+
+_CURRENT = Statement("SELECT record_no, key_id FROM records WHERE record_no IN :record_nos")
+
+
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """One thing a person is known by; type `record` takes `channel:source_id`."""
+
+    type: str  # one of IDENTIFIER_TYPES
+    value: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The records that carry one of the identifiers asked for."""
+
+    type: str
+    record_nos: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a lookup came to. `golden_no` is None where nobody or more than one person fits."""
+
+    golden_no: int | None
+    shared: bool  # several people fit: an identifier is shared and no other decides
+    matches: tuple[Match, ...]
+
+
+class Lookup:
+    """Finds golden numbers by identifiers."""
+
+    def __init__(
+        self,
+        *,
+        db: Database,
+        keys: Database,
+        key_store: KeyStore,
+        index: BlindIndex,
+        memberships: MembershipReader,
+        default_region: str | None = None,
+    ) -> None:
+        self._db, self._keys, self._key_store = db, keys, key_store
+        self._index, self._memberships, self._region = index, memberships, default_region
+
+    def find(self, identifiers: Sequence[Identifier]) -> Found:
+        """Return the one person whom all `identifiers` fit. One that cannot be read fits nobody."""
+        tokens = [self._token(identifier) for identifier in identifiers]
+        with self._keys.read() as conn:
+            rows = self._key_store.find_many(conn, tokens)
+        with self._db.read() as conn:
+            live = _live(conn, [row for found in rows.values() for row in found])
+            goldens = self._memberships.goldens_of(conn, sorted(live.values()) or [NOBODY])
+        matches = tuple(
+            Match(identifier.type, frozenset(live[row.key_id] for row in rows[token] if row.key_id in live))
+            for identifier, token in zip(identifiers, tokens, strict=True)
+        )
+        people = [{goldens[no] for no in match.record_nos if no in goldens} for match in matches]
+        fitting = set.intersection(*people) if people else set()
+        return Found(fitting.pop() if len(fitting) == 1 else None, len(fitting) > 1, matches)
+
+    def record(self, key: RecordKey) -> int | None:
+        """Return the number of a live record by its key."""
+        token = self._index.token(RECORD, f"{key.channel}:{key.source_id}")
+        with self._keys.read() as conn:
+            rows = self._key_store.find(conn, token)
+        with self._db.read() as conn:
+            live = _live(conn, rows)
+        return next(iter(live.values()), None)
+
+    def token(self, identifier: Identifier) -> bytes | None:
+        """Return the blind-index token of an identifier; None if it cannot be read as its type."""
+        if identifier.type == RECORD:
+            return self._index.token(RECORD, identifier.value)
+        normalised = normalise_identifier(identifier.type, identifier.value, default_region=self._region)
+        return None if normalised is None else self._index.token(identifier.type, normalised)
+
+    def _token(self, identifier: Identifier) -> bytes:
+        # A value that cannot be read is looked up as one that nobody has: the same work as any other.
+        return self.token(identifier) or self._index.token(identifier.type, "")
+
+
+def _live(conn: Connection, rows: Sequence[KeyRow]) -> dict[int, int]:
+    """Map key id -> record number for the `rows` under which a record's present content is sealed."""
+    current = {
+        record_no: key_id
+        for part in slices(sorted({row.record_no for row in rows}) or [NOBODY])
+        for record_no, key_id in _CURRENT.rows(conn, record_nos=part)
+    }
+    return {row.key_id: row.record_no for row in rows if current.get(row.record_no) == row.key_id}
+
+
+def enters(matches: Sequence[Match], view: Sequence[Member], purpose: Purpose) -> bool:
+    """Whether a lookup may enter the person through the records that it matched (pure).
+
+    Every identifier must be carried by a record in the view: else a purpose could find people by what
+    it may not see. Where the purpose says `entry = "verified"`, one of them must be an identifier that
+    the record's channel has verified: else a stranger who signed up with a victim's e-mail could read
+    the victim by it.
+    """
+    carriers = [[member for member in view if member.record_no in match.record_nos] for match in matches]
+    if not all(carriers):
+        return False
+    return purpose.entry == "any" or any(
+        match.type in member.verified or (match.type == RECORD and member.verified)
+        for match, members in zip(matches, carriers, strict=True)
+        for member in members
+    )

@@ -1,0 +1,124 @@
+"""A person's records as decisions and the door need them, read from both stores. Opens nothing."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from sqlalchemy import Connection
+
+from consent.events import RECORD, ConsentEvent, Subject
+from consent.key_store import KeyRow, KeyStore
+from consent.packed_tokens import kind_of, unpack_tokens
+from consent.permission import Evidence, Member
+from consent.purposes import CONTACT_ATTRIBUTES
+from identity.database import Database
+from identity.statements import Statement, slices
+from identity.store import MembershipReader
+
+# Statements run on a list that is never empty, so that an unknown person costs what a known one does.
+NOBODY: Final = -1
+
+_ATTEMPTS: Final = 3
+
+_RECORDS = Statement("""
+    SELECT record_no, channel, key_id, verified
+    FROM records WHERE record_no IN :record_nos ORDER BY record_no
+""")
+_LEDGER_TIME = Statement("SELECT recorded_at FROM ledger ORDER BY idx DESC LIMIT 1")
+
+
+class EventSource(Protocol):
+    """What this module needs of the ledger."""
+
+    def events_for(self, conn: Connection, subjects: Iterable[Subject]) -> Sequence[ConsentEvent]:
+        """Return the events of these subjects, in the order of the ledger."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Some records read in one snapshot, with every consent event of theirs and of their contact points."""
+
+    members: tuple[Member, ...]
+    evidence: Evidence
+    contacts: Mapping[bytes, int] = field(repr=False)  # token -> number of the contact points they carry
+
+
+class People:
+    """Reads persons by golden number or by record numbers."""
+
+    def __init__(
+        self,
+        *,
+        db: Database,
+        keys: Database,
+        key_store: KeyStore,
+        memberships: MembershipReader,
+        events: EventSource,
+    ) -> None:
+        self._db, self._keys = db, keys
+        self._key_store, self._memberships, self._events = key_store, memberships, events
+
+    def of_golden(self, golden_no: int | None, now: int) -> Person:
+        """Return the records of an active golden number; without records if there is none such."""
+
+        def confidences(conn: Connection) -> dict[int, float]:
+            members = self._memberships.members(conn, NOBODY if golden_no is None else golden_no)
+            return {member.record_no: member.confidence for member in members}
+
+        return self._read_whole(confidences, now)
+
+    def of_records(self, record_nos: Sequence[int], now: int) -> Person:
+        """Return these records, each taken by itself: as sure of its membership as a singleton."""
+        return self._read_whole(lambda _: dict.fromkeys(record_nos, 1.0), now)
+
+    def _read_whole(self, confidences: Callable[[Connection], Mapping[int, float]], now: int) -> Person:
+        """Read until no record was replaced under way; what then has no key is gone for good."""
+        for attempt in range(_ATTEMPTS):
+            with self._db.read() as conn:
+                person, whole = self._read(conn, confidences(conn), now)
+            if whole or attempt == _ATTEMPTS - 1:
+                break
+        return person
+
+    def _read(self, conn: Connection, confidences: Mapping[int, float], now: int) -> tuple[Person, bool]:
+        """Read records, keys and events; say whether every record still had its key.
+
+        The key store's snapshot is the later one, so a key that is missing there was replaced or destroyed
+        since. Going on without a record that was only replaced could overlook a denial on its contacts.
+        """
+        rows = [
+            row
+            for part in slices(sorted(confidences) or [NOBODY])
+            for row in _RECORDS.rows(conn, record_nos=part)
+        ]
+        with self._keys.read() as keys_conn:
+            keys = self._key_store.fetch(keys_conn, [row[2] for row in rows] or [NOBODY])
+            tokens = {key_id: _contact_tokens(key) for key_id, key in keys.items()}
+            wanted = [token for found in tokens.values() for token in found]
+            contacts = self._key_store.evidence.find_contacts(keys_conn, wanted)
+        members = tuple(
+            Member(
+                record_no=record_no,
+                channel=channel,
+                confidence=confidences[record_no],
+                verified=frozenset(verified.split(",")) - {""},
+                contacts=frozenset(contacts[token] for token in tokens[key_id] if token in contacts),
+            )
+            for record_no, channel, key_id, verified in rows
+            if key_id in keys
+        )
+        subjects = {subject for member in members for subject in member.subjects}
+        events = self._events.events_for(conn, sorted(subjects) or [Subject(RECORD, NOBODY)])
+        person = Person(members, Evidence(tuple(events), now, _ledger_time(conn)), contacts)
+        return person, len(members) == len(rows)
+
+
+def _contact_tokens(key: KeyRow) -> list[bytes]:
+    """Return the tokens of the contact points that a record carries."""
+    return [token for code, token in unpack_tokens(key.tokens) if kind_of(code) in CONTACT_ATTRIBUTES]
+
+
+def _ledger_time(conn: Connection) -> int:
+    rows = _LEDGER_TIME.rows(conn)
+    return int(rows[0][0]) if rows else 0
