@@ -1,13 +1,14 @@
 """A person's records as decisions and the door need them, read from both stores. Opens nothing."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 from sqlalchemy import Connection
 
-from consent.events import RECORD, ConsentEvent, Subject
+from consent.events import RECORD, Subject
 from consent.key_store import KeyRow, KeyStore
+from consent.linking_permission import EventSource
 from consent.packed_tokens import kind_of, unpack_tokens
 from consent.permission import Evidence, Member
 from consent.purposes import CONTACT_ATTRIBUTES
@@ -27,21 +28,14 @@ _RECORDS = Statement("""
 _LEDGER_TIME = Statement("SELECT recorded_at FROM ledger ORDER BY idx DESC LIMIT 1")
 
 
-class EventSource(Protocol):
-    """What this module needs of the ledger."""
-
-    def events_for(self, conn: Connection, subjects: Iterable[Subject]) -> Sequence[ConsentEvent]:
-        """Return the events of these subjects, in the order of the ledger."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Person:
     """Some records read in one snapshot, with every consent event of theirs and of their contact points."""
 
     members: tuple[Member, ...]
     evidence: Evidence
-    contacts: Mapping[bytes, int] = field(repr=False)  # token -> number of the contact points they carry
+    addresses: frozenset[tuple[str, bytes]] = field(repr=False)  # (email or phone, token) they carry
+    contacts: Mapping[bytes, int] = field(repr=False)  # token -> contact point, of those spoken of before
 
 
 class People:
@@ -68,20 +62,30 @@ class People:
 
         return self._read_whole(confidences, now)
 
-    def of_records(self, record_nos: Sequence[int], now: int) -> Person:
-        """Return these records, each taken by itself: as sure of its membership as a singleton."""
-        return self._read_whole(lambda _: dict.fromkeys(record_nos, 1.0), now)
+    def of_records(self, record_nos: Sequence[int], now: int, *, also: Collection[Subject] = ()) -> Person:
+        """Return these records, each taken by itself: as sure of its membership as a singleton.
 
-    def _read_whole(self, confidences: Callable[[Connection], Mapping[int, float]], now: int) -> Person:
+        The evidence holds the events of `also` too.
+        """
+        return self._read_whole(lambda _: dict.fromkeys(record_nos, 1.0), now, also)
+
+    def _read_whole(
+        self,
+        confidences: Callable[[Connection], Mapping[int, float]],
+        now: int,
+        also: Collection[Subject] = (),
+    ) -> Person:
         """Read until no record was replaced under way; what then has no key is gone for good."""
         for attempt in range(_ATTEMPTS):
             with self._db.read() as conn:
-                person, whole = self._read(conn, confidences(conn), now)
+                person, whole = self._read(conn, confidences(conn), now, also)
             if whole or attempt == _ATTEMPTS - 1:
                 break
         return person
 
-    def _read(self, conn: Connection, confidences: Mapping[int, float], now: int) -> tuple[Person, bool]:
+    def _read(
+        self, conn: Connection, confidences: Mapping[int, float], now: int, also: Collection[Subject]
+    ) -> tuple[Person, bool]:
         """Read records, keys and events; say whether every record still had its key.
 
         The key store's snapshot is the later one, so a key that is missing there was replaced or destroyed
@@ -94,29 +98,31 @@ class People:
         ]
         with self._keys.read() as keys_conn:
             keys = self._key_store.fetch(keys_conn, [row[2] for row in rows] or [NOBODY])
-            tokens = {key_id: _contact_tokens(key) for key_id, key in keys.items()}
-            wanted = [token for found in tokens.values() for token in found]
-            contacts = self._key_store.evidence.find_contacts(keys_conn, wanted)
+            carried = {key_id: _addresses(key) for key_id, key in keys.items()}
+            addresses = frozenset(address for found in carried.values() for address in found)
+            tokens = [token for _, token in addresses]
+            contacts = self._key_store.evidence.find_contacts(keys_conn, tokens)
         members = tuple(
             Member(
                 record_no=record_no,
                 channel=channel,
                 confidence=confidences[record_no],
                 verified=frozenset(verified.split(",")) - {""},
-                contacts=frozenset(contacts[token] for token in tokens[key_id] if token in contacts),
+                contacts=frozenset(contacts[token] for _, token in carried[key_id] if token in contacts),
             )
             for record_no, channel, key_id, verified in rows
             if key_id in keys
         )
-        subjects = {subject for member in members for subject in member.subjects}
+        subjects = {*also, *(subject for member in members for subject in member.subjects)}
         events = self._events.events_for(conn, sorted(subjects) or [Subject(RECORD, NOBODY)])
-        person = Person(members, Evidence(tuple(events), now, _ledger_time(conn)), contacts)
+        person = Person(members, Evidence(tuple(events), now, _ledger_time(conn)), addresses, contacts)
         return person, len(members) == len(rows)
 
 
-def _contact_tokens(key: KeyRow) -> list[bytes]:
-    """Return the tokens of the contact points that a record carries."""
-    return [token for code, token in unpack_tokens(key.tokens) if kind_of(code) in CONTACT_ATTRIBUTES]
+def _addresses(key: KeyRow) -> list[tuple[str, bytes]]:
+    """Return kind and token of the contact points that a record carries."""
+    tokens = ((kind_of(code), token) for code, token in unpack_tokens(key.tokens))
+    return [(kind, token) for kind, token in tokens if kind in CONTACT_ATTRIBUTES]
 
 
 def _ledger_time(conn: Connection) -> int:

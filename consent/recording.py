@@ -1,0 +1,217 @@
+"""Recording what people say about purposes, and answering what is permitted.
+
+One statement is one transaction of the operational store: its events in the ledger, and where linking is
+concerned the records' permission to be linked. A crash before it leaves evidence keys that nothing uses;
+after it, nothing to do. Records that lost the permission are detached before `record` returns.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from sqlalchemy import Connection
+
+from consent.decisions import CLOCK_SKEW_MS, Reason
+from consent.errors import RecordRejectedError, UnknownSubjectError
+from consent.events import DENIALS, METHODS, RECORD, STATES, ConsentEvent, Subject
+from consent.key_store import KeyStore
+from consent.linking_permission import EventSource, LinkingPermission
+from consent.permission import Evidence, Member, permission
+from consent.purposes import Purpose, Purposes
+from consent.subjects import Named, SubjectRef, Subjects
+from consent.vault import EvidenceKey, Vault
+from identity.database import Database
+from identity.statements import Statement, slices
+
+_LIVE = Statement("SELECT record_no FROM records WHERE record_no IN :record_nos")
+
+
+class EventLedger(EventSource, Protocol):
+    """What recording needs of `consent.ledger.Ledger`."""
+
+    def prepare(self, event: ConsentEvent, evidence_key: EvidenceKey) -> Any:
+        """Seal an event and compute its leaf."""
+        ...
+
+    def append(self, conn: Connection, entries: Sequence[Any]) -> int:
+        """Append prepared entries in the caller's write transaction; return the first one's index."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Saying:
+    """What is said about a subject. `event_time`: when, as claimed (ms); None means now."""
+
+    purpose: str
+    state: str
+    method: str
+    source: str  # `channel:<name>` or `client:<id>`
+    notice: str | None = None
+    event_time: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is permitted, why, and every event that it rests on."""
+
+    state: str
+    allowed: bool
+    reasons: tuple[Reason, ...]
+    events: tuple[ConsentEvent, ...]
+
+
+class ConsentRecorder:
+    """Records statements and answers queries about them.
+
+    `detach` is called with the records that may no longer be linked, after the commit and before
+    `record` returns.
+    """
+
+    def __init__(
+        self,
+        *,
+        db: Database,
+        keys: Database,
+        key_store: KeyStore,
+        vault: Vault,
+        ledger: EventLedger,
+        purposes: Purposes,
+        subjects: Subjects,
+        detach: Callable[[Sequence[int], int], None],
+    ) -> None:
+        self._db, self._keys, self._key_store, self._vault = db, keys, key_store, vault
+        self._ledger, self._purposes, self._subjects, self._detach = ledger, purposes, subjects, detach
+        self._linking = LinkingPermission(ledger, purposes)
+
+    def record(self, ref: SubjectRef, saying: Saying, now: int) -> tuple[ConsentEvent, ...]:
+        """Record `saying` and return its events, one for each piece of evidence it attaches to.
+
+        An import that only repeats what its source last said makes none: then the earlier events are
+        returned. Raises UnknownSubjectError, UnknownPurposeError and RecordRejectedError.
+        """
+        purpose = self._purposes[saying.purpose]
+        _validate(saying, now)
+        named = self._subjects.named(ref, now)
+        with self._keys.write() as conn:
+            targets = self._targets(conn, named, purpose, saying)
+            evidence_keys = self._key_store.evidence.open_or_create(conn, targets, self._vault)
+        if len(evidence_keys) < len(targets):
+            raise UnknownSubjectError("the subject has been erased")
+        with self._db.write() as conn:
+            _refuse_gone(conn, targets)
+            said = self._append(conn, purpose, saying, evidence_keys, now)
+            lost = []
+            if self._linking.concerns(purpose.name, saying.state):
+                members = [_with_contact(member, named, targets) for member in named.person.members]
+                lost = self._linking.project(conn, members, now)
+        if lost:
+            self._detach(lost, now)
+        return said
+
+    def query(self, ref: SubjectRef, purpose_name: str, now: int, *, as_of: int | None = None) -> Answer:
+        """Return what `purpose_name` may do with the subject now, or could by what was recorded by `as_of`.
+
+        The past is replayed over the records that the subject has now.
+        """
+        purpose = self._purposes[purpose_name]
+        named = self._subjects.named(ref, now)
+        evidence = named.person.evidence if as_of is None else _replay(named.person.evidence, as_of)
+        if named.token is None:
+            decision = permission(named.person.members, evidence, purpose).decision
+        else:
+            contact = frozenset() if named.contact is None else frozenset({named.contact})
+            holders = {Subject(RECORD, member.record_no) for member in named.person.members}
+            decision = evidence.decide(purpose, contact, contact | holders)
+        events = tuple(
+            event for event in evidence.events if event.purpose == purpose.name or event.state == "restricted"
+        )
+        return Answer(decision.state, decision.allowed, decision.reasons, events)
+
+    def _targets(
+        self, conn: Connection, named: Named, purpose: Purpose, saying: Saying
+    ) -> tuple[Subject, ...]:
+        contacts = self._key_store.evidence.contacts(conn, sorted(named.tokens(purpose)))
+        targets = named.targets(purpose, contacts, denial=saying.state in DENIALS)
+        if not targets:
+            raise RecordRejectedError("subject", f"has no address that {purpose.name} could use")
+        return targets
+
+    def _append(
+        self,
+        conn: Connection,
+        purpose: Purpose,
+        saying: Saying,
+        evidence_keys: dict[Subject, EvidenceKey],
+        now: int,
+    ) -> tuple[ConsentEvent, ...]:
+        repeated = self._repeated(conn, saying, evidence_keys)
+        new = [
+            _event(subject, purpose, saying, now)
+            for subject in sorted(evidence_keys)
+            if subject not in repeated
+        ]
+        if not new:
+            return tuple(repeated.values())
+        first = self._ledger.append(
+            conn, [self._ledger.prepare(event, evidence_keys[event.subject]) for event in new]
+        )
+        return tuple(replace(event, index=first + place) for place, event in enumerate(new))
+
+    def _repeated(
+        self, conn: Connection, saying: Saying, subjects: Collection[Subject]
+    ) -> dict[Subject, ConsentEvent]:
+        """Return the subjects for which an import says nothing new, with what its source said before."""
+        if saying.method != "import":
+            return {}
+        last = {
+            event.subject: event
+            for event in self._ledger.events_for(conn, sorted(subjects))
+            if event.purpose == saying.purpose and event.source == saying.source
+        }
+        return {subject: event for subject, event in last.items() if event.state == saying.state}
+
+
+def _validate(saying: Saying, now: int) -> None:
+    if saying.state not in STATES:
+        raise RecordRejectedError("state", "is none of " + ", ".join(STATES))
+    if saying.method not in METHODS:
+        raise RecordRejectedError("method", "is none of " + ", ".join(METHODS))
+    if saying.event_time is not None and saying.event_time > now + CLOCK_SKEW_MS:
+        raise RecordRejectedError("event_time", "is more than 5 minutes in the future")
+
+
+def _event(subject: Subject, purpose: Purpose, saying: Saying, now: int) -> ConsentEvent:
+    said_at = now if saying.event_time is None else saying.event_time
+    return ConsentEvent(
+        index=None,
+        subject=subject,
+        purpose=purpose.name,
+        state=saying.state,
+        method=saying.method,
+        source=saying.source,
+        notice=saying.notice,
+        event_time=said_at,
+        recorded_at=now,
+        expires_at=purpose.expires_at(min(said_at, now)) if saying.state == "granted" else None,
+    )
+
+
+def _refuse_gone(conn: Connection, targets: Sequence[Subject]) -> None:
+    """Raise UnknownSubjectError if a record was deleted since it was looked up."""
+    wanted = [subject.no for subject in targets if subject.kind == RECORD]
+    live = sum(len(_LIVE.rows(conn, record_nos=part)) for part in slices(wanted))
+    if live < len(wanted):
+        raise UnknownSubjectError("there is no such golden ID or record any more")
+
+
+def _with_contact(member: Member, named: Named, targets: Sequence[Subject]) -> Member:
+    """Add the contact point just spoken of, which may be new, to a record that carries it."""
+    if named.token is None:
+        return member
+    return replace(member, contacts=member.contacts | {subject.no for subject in targets})
+
+
+def _replay(evidence: Evidence, as_of: int) -> Evidence:
+    """Return the evidence as it was recorded by `as_of`."""
+    events = tuple(event for event in evidence.events if event.recorded_at <= as_of)
+    return Evidence(events, as_of)

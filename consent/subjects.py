@@ -1,0 +1,123 @@
+"""Whom a consent statement names, and the evidence it attaches to.
+
+People name a golden ID, a record or an address. Events attach to records and contact points only: a
+statement about a golden ID is attached to each record that it has now, and follows those records
+wherever later merges and splits take them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from consent.errors import RecordRejectedError, UnknownSubjectError
+from consent.events import CONTACT, RECORD, Subject
+from consent.key_store import KeyStore
+from consent.lookup import Identifier, Lookup
+from consent.people import People, Person
+from consent.purposes import Purpose
+from identity.database import Database
+from identity.records import RecordKey
+from identity.store import MembershipReader
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenRef:
+    """A golden ID; a merged one stands for its survivor."""
+
+    golden_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRef:
+    """A source record."""
+
+    key: RecordKey
+
+
+@dataclass(frozen=True, slots=True)
+class ContactRef:
+    """An address: `email` or `phone`."""
+
+    type: str
+    value: str = field(repr=False)
+
+
+SubjectRef = GoldenRef | RecordRef | ContactRef
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What a reference stands for.
+
+    For a golden ID or a record: the records. For a contact point: its token, its number once something
+    was said about it, and as `person` every record that carries it.
+    """
+
+    person: Person
+    token: bytes | None = field(default=None, repr=False)
+    contact: Subject | None = None
+
+    def tokens(self, purpose: Purpose) -> set[bytes]:
+        """Return the addresses that a statement about `purpose` concerns: those it binds to."""
+        if self.token is not None:
+            return {self.token}
+        return {token for kind, token in self.person.addresses if kind in purpose.contact_attributes}
+
+    def targets(
+        self, purpose: Purpose, contacts: Mapping[bytes, int], *, denial: bool
+    ) -> tuple[Subject, ...]:
+        """Return the evidence that a statement attaches to; `contacts` has the number of every address.
+
+        Where the purpose binds to addresses, a grant goes to the addresses alone, so that it does not
+        follow the record to its next address; a denial goes to the records too, so that it does.
+        """
+        addresses = tuple(Subject(CONTACT, contacts[token]) for token in sorted(self.tokens(purpose)))
+        records = tuple(Subject(RECORD, member.record_no) for member in self.person.members)
+        if self.token is not None:
+            return addresses
+        if purpose.binds != "contact":
+            return records
+        return (*addresses, *records) if denial else addresses
+
+
+class Subjects:
+    """Resolves references."""
+
+    def __init__(
+        self,
+        *,
+        db: Database,
+        keys: Database,
+        key_store: KeyStore,
+        memberships: MembershipReader,
+        people: People,
+        lookup: Lookup,
+    ) -> None:
+        self._db, self._keys, self._key_store = db, keys, key_store
+        self._memberships, self._people, self._lookup = memberships, people, lookup
+
+    def named(self, ref: SubjectRef, now: int) -> Named:
+        """Return what `ref` stands for. Raises UnknownSubjectError."""
+        if isinstance(ref, ContactRef):
+            return self._contact(ref, now)
+        if isinstance(ref, RecordRef):
+            record_no = self._lookup.record(ref.key)
+            person = None if record_no is None else self._people.of_records([record_no], now)
+        else:
+            with self._db.read() as conn:
+                view = self._memberships.resolve(conn, ref.golden_id)
+            person = None if view is None else self._people.of_golden(view.final.golden_no, now)
+        if person is None or not person.members:
+            raise UnknownSubjectError("there is no such golden ID or record")
+        return Named(person)
+
+    def _contact(self, ref: ContactRef, now: int) -> Named:
+        token = self._lookup.token(Identifier(ref.type, ref.value))
+        if token is None:
+            raise RecordRejectedError("contact", f"is no readable {ref.type}")
+        with self._keys.read() as conn:
+            contact_no = self._key_store.evidence.find_contacts(conn, [token]).get(token)
+        contact = None if contact_no is None else Subject(CONTACT, contact_no)
+        found = self._lookup.find([Identifier(ref.type, ref.value)])
+        holders = sorted(no for match in found.matches for no in match.record_nos)
+        also = () if contact is None else (contact,)
+        return Named(self._people.of_records(holders, now, also=also), token, contact)
