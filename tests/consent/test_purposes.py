@@ -2,13 +2,16 @@
 
 import csv
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from consent.errors import PolicyError, UnknownPurposeError
-from consent.purposes import DEFAULT_POLICY, Purposes
+from consent.events import METHODS
+from consent.purposes import DEFAULT_POLICY, Purpose, Purposes
 from identity.attributes import STANDARD
+from identity.survivorship import RULES
 from tests.shared import shared
 
 POLICY = Purposes.load()
@@ -187,3 +190,22 @@ def load(folder: Path, text: str) -> Purposes:
 def with_traits(purpose: str, traits: str) -> str:
     head, tail = TEXT.split(f"[purposes.{purpose}]", 1)
     return f"{head}[purposes.{purpose}]{tail.replace('traits = []', f'traits = {traits}', 1)}"
+
+
+class TestDocumentation:
+    TEXT = (Path(__file__).parents[2] / "docs" / "purposes.md").read_text(encoding="utf-8")
+
+    def test_every_setting_is_explained(self) -> None:
+        settings = {each.name for each in fields(Purpose)} - {"name"}
+
+        assert not {setting for setting in settings if f"| `{setting}` |" not in self.TEXT}
+
+    def test_the_table_of_the_default_policy_is_the_default_policy(self) -> None:
+        for each in POLICY:
+            lasts = each.lasts_days or "without end"
+            cells = (each.legal_basis, each.regime, each.binds, lasts, each.minimum_confidence)
+            assert f"| `{each.name}` | {' | '.join(map(str, cells))} |" in self.TEXT
+
+    @pytest.mark.parametrize("names", [RULES, METHODS], ids=["survivorship rules", "methods"])
+    def test_every_name_has_its_row(self, names: tuple[str, ...]) -> None:
+        assert not {name for name in names if f"| `{name}` |" not in self.TEXT}
