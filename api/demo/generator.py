@@ -25,6 +25,8 @@ import pyarrow.parquet as pq
 from api.demo.channels import COLUMNS, ChannelWriter, Row
 from api.demo.people import Population
 
+TRUTH: Final = "truth.csv"
+PERMITTED_TRUTH: Final = "truth-permitted.csv"  # of the records alone whose linking is permitted
 TRUTH_COLUMNS: Final = ("channel", "source_id", "person")
 _CHUNK_PEOPLE: Final = 4_000  # rows are shuffled inside a chunk, as arrivals are
 
@@ -115,7 +117,7 @@ def generate(
 
 
 def write_channels(folder: Path, *, customers: int, seed: int = 1) -> Generated:
-    """Write `<channel>.csv` for every channel and `truth.csv` into `folder`."""
+    """Write `<channel>.csv` for every channel and who is who (TRUTH, PERMITTED_TRUTH) into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     index = {name: at for at, name in enumerate(COLUMNS)}
     pickers = {
@@ -128,8 +130,11 @@ def write_channels(folder: Path, *, customers: int, seed: int = 1) -> Generated:
         for channel, columns in EXPORTS.items():
             writers[channel] = csv.writer(_open(files, folder / f"{channel}.csv"), lineterminator="\n")
             writers[channel].writerow(theirs for theirs, _ in columns)
-        truth = csv.writer(_open(files, folder / "truth.csv"), lineterminator="\n")
+        truth, permitted = (
+            csv.writer(_open(files, folder / name), lineterminator="\n") for name in (TRUTH, PERMITTED_TRUTH)
+        )
         truth.writerow(TRUTH_COLUMNS)
+        permitted.writerow(TRUTH_COLUMNS)
         for chunk in generate(customers=customers, seed=seed):
             for row, person in chunk:
                 channel = row[0]
@@ -137,7 +142,10 @@ def write_channels(folder: Path, *, customers: int, seed: int = 1) -> Generated:
                 if channel == "crm":  # day first, as Spanish back offices write it
                     values = tuple(_day_first(v) if i == 5 else v for i, v in enumerate(values))
                 writers[channel].writerow(values)
-                truth.writerow((channel, row[1], person))
+                labels = (channel, row[1], person)
+                truth.writerow(labels)
+                if row[index["identity_linking"]] == "Y":
+                    permitted.writerow(labels)
                 people.add(person)
             records += len(chunk)
     return Generated(people=len(people), records=records)
