@@ -3,7 +3,8 @@
 Pure: no clock, no I/O. Every way in (files, HTTP) builds an `IncomingRecord` and calls `validate`.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import orjson
@@ -68,6 +69,24 @@ class IncomingRecord:
 
     def __repr__(self) -> str:
         return f"IncomingRecord({self.channel}, {len(self.attributes)} attributes)"
+
+
+def tidy(record: IncomingRecord, grants: Sequence[str] = ()) -> IncomingRecord:
+    """Return `record` without blank values, and with `grants` for purposes it does not speak of itself."""
+    attributes = {
+        name: kept
+        for name, values in record.attributes.items()
+        if (kept := [value for value in values if value and not value.isspace()])
+    }
+    spoken = {consent.purpose for consent in record.consents}
+    granted = (IncomingConsent(purpose, "granted") for purpose in grants if purpose not in spoken)
+    return replace(
+        record,
+        attributes=attributes,
+        traits={name: value for name, value in record.traits.items() if value and not value.isspace()},
+        verified=tuple(name for name in dict.fromkeys(record.verified) if name in attributes),
+        consents=(*record.consents, *granted),
+    )
 
 
 def validate(record: IncomingRecord, now: int) -> None:

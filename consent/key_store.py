@@ -101,6 +101,10 @@ class KeyStore:
             last: int = conn.execute(_ADVANCE, {"name": "key_id", "n": n}).scalar_one()
         return last - n + 1
 
+    def writes(self, conn: Connection) -> int:
+        """Return the counter that every insertion and destruction of keys increments."""
+        return _counter(conn, "writes")
+
     def insert(self, conn: Connection, rows: Sequence[KeyRow]) -> None:
         """Add key rows and enter their tokens, in the caller's write transaction."""
         if not rows:
