@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NewType, Protocol
 
+from sqlalchemy import Connection
+
 GoldenId = NewType("GoldenId", str)
 """Opaque and random: `g_` and 26 characters of base32 (128 random bits). Says nothing about the person."""
 
@@ -19,11 +21,18 @@ RecordNo = NewType("RecordNo", int)
 CHANNEL: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"  # RFC 4648 base32, lower case
+_LETTER_OF_BYTE = (_ALPHABET * 8).encode("ascii")  # 256 = 8 * 32: every letter is equally likely
 
 
 def new_golden_id() -> GoldenId:
-    """A fresh golden ID: 26 random base32 characters carry 130 bits, so a collision is out of reach."""
-    return GoldenId("g_" + "".join(secrets.choice(_ALPHABET) for _ in range(26)))
+    """Return a fresh golden ID: 26 random base32 characters carry 130 bits, so none ever comes twice."""
+    return new_golden_ids(1)[0]
+
+
+def new_golden_ids(count: int) -> list[GoldenId]:
+    """Return `count` fresh golden IDs from one draw of the operating system's random bytes."""
+    letters = secrets.token_bytes(26 * count).translate(_LETTER_OF_BYTE).decode("ascii")
+    return [GoldenId("g_" + letters[start : start + 26]) for start in range(0, len(letters), 26)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,4 +79,21 @@ class RecordReader(Protocol):
 
     def changed_since(self, sequence: int) -> set[int]:
         """Record numbers created, updated, deleted or changed in linking permission after `sequence`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFact:
+    """What golden IDs need to know about a live record; nothing of its content."""
+
+    linkable: bool  # identity_linking is permitted now
+    standing: int  # 0 anonymous, 1 known, 2 holds a verified identifier, 3 locked by a steward
+    change_sequence: int  # of its last change in content or permission
+
+
+class RecordFacts(Protocol):
+    """The store's records, as seen inside a transaction that is about to decide who they belong to."""
+
+    def facts(self, conn: Connection, record_nos: Iterable[int], now: int) -> dict[int, RecordFact]:
+        """Return the facts of those of `record_nos` that are live."""
         ...
