@@ -17,6 +17,10 @@ class RunLostError(IdentityError):
     """This run's lease ran out and another took over; nothing of it was published."""
 
 
+class StaleScoresError(IdentityError):
+    """A record changed between its scoring and the write that would use the scores; score it again."""
+
+
 class CursorError(IdentityError):
     """A cursor that the change feed never gave."""
 

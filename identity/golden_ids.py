@@ -88,7 +88,8 @@ def _reactivate(previous: State, records: Ints, cluster: Ints, owner: Ints) -> I
     """Give clusters without an ID the merged ID that they are the majority of; fills `owner`."""
     place = places(records, previous.former_records)
     live = place != NONE
-    merged, home = previous.former_goldens[live], cluster[place[live]]
+    merged: Ints = previous.former_goldens[live]
+    home = cluster[place[live]]
     if not len(merged):
         return merged
     names, merged_index, merged_size = np.unique(merged, return_inverse=True, return_counts=True)

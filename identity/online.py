@@ -1,0 +1,141 @@
+"""Golden IDs between two runs: a record arrives, changes, or leaves. Effective when the call returns.
+
+Each call is one write transaction at the published version, so calls are in one order and what they say is
+visible at once. Clusters and golden IDs come from the same code as a run's; only the scores come from
+elsewhere (`identity.matching`), computed before the transaction and checked in it.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from sqlalchemy import Connection
+
+from identity.database import Database
+from identity.errors import StaleScoresError
+from identity.records import GoldenId, RecordFact, RecordFacts
+from identity.resolution import joined, pairs_of, resolve, touching
+from identity.snapshot import Scope, load_scope
+from identity.statements import Statement, slices
+from identity.store import MembershipReader
+
+Decision = Literal["new", "attached", "review"]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredCandidate:
+    """A record that the arriving one was compared with, and the match weight in bits."""
+
+    record_no: int
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """Where a record ended up. `linked`: it may be linked; if not it stays alone."""
+
+    golden_no: int
+    golden_id: GoldenId
+    decision: Decision
+    linked: bool
+
+
+_INSERT_REVIEW: Final = Statement("""
+    INSERT INTO reviews (record_no, other_no, weight, recorded_at)
+    VALUES (:record_no, :other_no, :weight, :now)
+    ON CONFLICT (record_no, other_no)
+    DO UPDATE SET weight = excluded.weight, recorded_at = excluded.recorded_at
+""")
+
+_DROP_REVIEWS: Final = Statement("DELETE FROM reviews WHERE record_no IN :nos OR other_no IN :nos")
+
+
+class OnlineResolver:
+    """Attaches and detaches records at the published version."""
+
+    def __init__(self, db: Database, facts: RecordFacts) -> None:
+        self._db = db
+        self._facts = facts
+        self._reader = MembershipReader()
+
+    def attach(
+        self,
+        record_no: int,
+        candidates: Sequence[ScoredCandidate],
+        *,
+        sequence: int,
+        threshold: float,
+        now: int,
+    ) -> Resolution:
+        """Resolve a new or updated record. `candidates` are those worth a steward's look or more.
+
+        `sequence` is the store's change sequence read before the candidates were opened: one that
+        changed, left or lost its permission since counts no more. Raises StaleScoresError if the record
+        itself did: open and score it again.
+        """
+        with self._db.write() as conn:
+            return self.attach_in(
+                conn, record_no, candidates, sequence=sequence, threshold=threshold, now=now
+            )
+
+    def attach_in(
+        self,
+        conn: Connection,
+        record_no: int,
+        candidates: Sequence[ScoredCandidate],
+        *,
+        sequence: int,
+        threshold: float,
+        now: int,
+    ) -> Resolution:
+        """Do as `attach`, inside the caller's write transaction."""
+        numbers = [record_no, *(candidate.record_no for candidate in candidates)]
+        facts = self._facts.facts(conn, numbers, now)
+        own = facts.get(record_no)
+        if own is None or own.change_sequence > sequence:
+            raise StaleScoresError("the record changed after it was scored")
+        usable = [c for c in candidates if own.linkable and _counts(facts.get(c.record_no), sequence)]
+        strong = [c for c in usable if c.weight >= threshold]
+        links = [(record_no, c.record_no, c.weight) for c in strong]
+        self._resolve(conn, {record_no}, links, now)
+        golden_no = self._reader.goldens_of(conn, [record_no])[record_no]
+        attached = len(self._reader.members(conn, golden_no)) > 1
+        decision: Decision = "attached" if attached else "review" if usable else "new"
+        _DROP_REVIEWS.run(conn, nos=[record_no])
+        doubtful = [c for c in usable if c.weight < threshold]
+        _INSERT_REVIEW.many(conn, [(record_no, c.record_no, c.weight, now) for c in doubtful])
+        name = self._reader.names(conn, [golden_no])[golden_no]
+        return Resolution(golden_no, name, decision, own.linkable)
+
+    def detach(self, record_nos: Iterable[int], now: int) -> None:
+        """Take records out of their golden IDs: deleted ones altogether, others to stand alone.
+
+        What remains is clustered again from the stored links; lineage and changes are written.
+        """
+        with self._db.write() as conn:
+            self.detach_in(conn, record_nos, now)
+
+    def detach_in(self, conn: Connection, record_nos: Iterable[int], now: int) -> None:
+        """Do as `detach`, inside the caller's write transaction (the one that deletes the records)."""
+        leaving = set(record_nos)
+        for part in slices(sorted(leaving)):
+            _DROP_REVIEWS.run(conn, nos=part)
+        self._resolve(conn, leaving, [], now)
+
+    def _resolve(
+        self, conn: Connection, fresh: set[int], links: list[tuple[int, int, float]], now: int
+    ) -> None:
+        """Cluster all that `fresh` records are tied to; of these only `links` count, not what is stored."""
+        version = self._reader.version(conn)
+        scope = Scope(fresh | {number for link in links for number in link[:2]})
+        scope.grow(conn, [version])
+        before = load_scope(conn, version, scope)
+        live = self._facts.facts(conn, scope.record_nos, now)
+        resolved = set(before.state.record_nos.tolist()) | fresh
+        facts = {record_no: fact for record_no, fact in live.items() if record_no in resolved}
+        pairs = joined(touching(before.links, fresh, wanted=False), pairs_of(links))
+        resolve(conn, before, facts, pairs, version=version, now=now)
+
+
+def _counts(fact: RecordFact | None, sequence: int) -> bool:
+    return fact is not None and fact.linkable and fact.change_sequence <= sequence
