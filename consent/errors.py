@@ -34,11 +34,15 @@ class UnknownSubjectError(ConsentError):
 
 
 class NotPermittedError(ConsentError):
-    """The person does not permit this purpose. Callers that answer consumers must not tell it from unknown."""
+    """The person does not permit this purpose. To consumers this must look like an unknown person."""
 
 
 class LedgerCorruptError(ConsentError):
     """The consent ledger does not verify; the message names the first index at fault."""
+
+
+class CheckpointError(ConsentError):
+    """A checkpoint is malformed, of another ledger, or not signed by this ledger's key."""
 
 
 class AccessLogError(ConsentError):

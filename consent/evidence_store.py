@@ -40,6 +40,11 @@ _DUE = text("""
     WHERE retain_until <= :now ORDER BY slot
 """)
 
+_PAGE = text("""
+    SELECT slot, subject_kind, subject_no, wrapped, retain_until FROM evidence_keys
+    WHERE slot > :after ORDER BY slot LIMIT :limit
+""")
+
 _NEXT_CONTACTS = text("""
     UPDATE key_counters SET value = value + :n WHERE name = 'contact_no' RETURNING value
 """)
@@ -98,6 +103,16 @@ class EvidenceStore:
                         epoch = int.from_bytes(wrapped[:2], "big")
                         rows[subject] = EvidenceRow(subject, epoch, wrapped[2:], until)
         return rows
+
+    def page(self, conn: Connection, after: int, limit: int) -> tuple[int, list[EvidenceRow]]:
+        """Return up to `limit` keys stored after slot `after`, and the last slot read: 0 at the end."""
+        rows = conn.execute(_PAGE, {"after": after, "limit": limit}).all()
+        live = [
+            EvidenceRow(Subject(kind, no), int.from_bytes(wrapped[:2], "big"), wrapped[2:], until)
+            for _slot, kind, no, wrapped, until in rows
+            if wrapped
+        ]
+        return (rows[-1].slot if rows else 0), live
 
     def open_or_create(
         self, conn: Connection, subjects: Iterable[Subject], vault: Vault

@@ -9,6 +9,7 @@ Functions that take a connection run in the caller's transaction of the key stor
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
@@ -100,6 +101,10 @@ class KeyStore:
         with self._keys.write() as conn:
             last: int = conn.execute(_ADVANCE, {"name": "key_id", "n": n}).scalar_one()
         return last - n + 1
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """Open a snapshot of the key store. Close it within 20 ms: an open one delays destructions."""
+        return self._keys.read()
 
     def writes(self, conn: Connection) -> int:
         """Return the counter that every insertion and destruction of keys increments."""

@@ -48,21 +48,11 @@ class DataKey:
 
     def seal(self, field: str, plaintext: bytes) -> bytes:
         """Return version, nonce, ciphertext and tag of a field's value."""
-        nonce = os.urandom(NONCE_BYTES)
-        return (
-            _VERSION_BYTE + nonce + self._cipher.encrypt(nonce, plaintext, self._context + _prefixed(field))
-        )
+        return _seal(self._cipher, self._context + _prefixed(field), plaintext)
 
     def open(self, field: str, sealed: bytes) -> bytes:
         """Return the value sealed for this record under `field`. Raises VaultError; never partial bytes."""
-        if sealed[:1] != _VERSION_BYTE:
-            raise VaultError("a sealed value has an unknown version")
-        try:
-            return self._cipher.decrypt(sealed[1:_HEADER], sealed[_HEADER:], self._context + _prefixed(field))
-        except (InvalidTag, ValueError):
-            raise VaultError(
-                "a sealed value does not open: wrong key, wrong place or altered bytes"
-            ) from None
+        return _open(self._cipher, self._context + _prefixed(field), sealed)
 
     def seal_fields(self, fields: Mapping[str, bytes]) -> bytes:
         """Seal every value by itself and pack them (see `pack_fields`)."""
@@ -84,20 +74,21 @@ class DataKey:
 class EvidenceKey:
     """The key of one subject's consent evidence: seals ledger payloads and names the subject in leaves."""
 
-    __slots__ = ("_sealer", "subject_tag")
+    __slots__ = ("_cipher", "_context", "subject_tag")
 
     def __init__(self, key: bytes, context: bytes) -> None:
         # Two derived keys, so that what the tag reveals says nothing about the sealing key.
-        self._sealer = DataKey(hmac.digest(key, b"aurea evidence seal 1", "sha256"), context)
+        self._cipher = AESGCM(hmac.digest(key, b"aurea evidence seal 1", "sha256"))
+        self._context = context
         self.subject_tag: bytes = hmac.digest(key, b"aurea subject tag 1" + context, "sha256")
 
-    def seal(self, place: str, plaintext: bytes) -> bytes:
+    def seal(self, place: bytes, plaintext: bytes) -> bytes:
         """Seal evidence for `place` (for example, the leaf hash it belongs to)."""
-        return self._sealer.seal(place, plaintext)
+        return _seal(self._cipher, self._context + _length_prefixed(place), plaintext)
 
-    def open(self, place: str, sealed: bytes) -> bytes:
+    def open(self, place: bytes, sealed: bytes) -> bytes:
         """Open evidence sealed for `place`. Raises VaultError."""
-        return self._sealer.open(place, sealed)
+        return _open(self._cipher, self._context + _length_prefixed(place), sealed)
 
     def __repr__(self) -> str:
         return "<evidence key>"
@@ -204,15 +195,32 @@ _TWO_NUMBERS: Final = struct.Struct(">IQIQ")
 _THREE_NUMBERS: Final = struct.Struct(">IQIQIQ")
 
 
+def _seal(cipher: AESGCM, context: bytes, plaintext: bytes) -> bytes:
+    nonce = os.urandom(NONCE_BYTES)
+    return _VERSION_BYTE + nonce + cipher.encrypt(nonce, plaintext, context)
+
+
+def _open(cipher: AESGCM, context: bytes, sealed: bytes) -> bytes:
+    if sealed[:1] != _VERSION_BYTE:
+        raise VaultError("a sealed value has an unknown version")
+    try:
+        return cipher.decrypt(sealed[1:_HEADER], sealed[_HEADER:], context)
+    except (InvalidTag, ValueError):
+        raise VaultError("a value does not open: wrong key, wrong place or altered bytes") from None
+
+
+def _length_prefixed(part: bytes) -> bytes:
+    return len(part).to_bytes(4, "big") + part
+
+
 @lru_cache(maxsize=4096)
-def _prefixed(part: str) -> bytes:
-    encoded = part.encode()
-    return len(encoded).to_bytes(4, "big") + encoded
+def _prefixed(field: str) -> bytes:
+    return _length_prefixed(field.encode())
 
 
 @lru_cache(maxsize=16)
 def _start(label: bytes) -> bytes:
-    return len(label).to_bytes(4, "big") + label + (1).to_bytes(4, "big") + _VERSION_BYTE
+    return _length_prefixed(label) + _length_prefixed(_VERSION_BYTE)
 
 
 def _context(label: bytes, first: int, second: int) -> bytes:
