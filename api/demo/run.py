@@ -149,8 +149,9 @@ def _print(summary: Summary, settings: Settings, picture: Path | None) -> None:
     base = f"http://{HOST}:{PORT}"
     console.print("\nOne profile, as a consumer fetches it (the customers are fiction, so is the secret):\n")
     sys.stdout.write(
-        f"  TOKEN=$(curl -s -u {summary.client_id}:{summary.client_secret} -d grant_type=client_credentials \\\n"
-        f'    {base}/v1/token | sed \'s/.*"access_token":"\\([^"]*\\)".*/\\1/\')\n'
+        f"  TOKEN=$(curl -s -u {summary.client_id}:{summary.client_secret} \\\n"
+        f"    -d grant_type=client_credentials {base}/v1/token \\\n"
+        f'    | sed \'s/.*"access_token":"\\([^"]*\\)".*/\\1/\')\n'
         f'  curl -s -H "Authorization: Bearer $TOKEN" \\\n'
         f'    "{base}/v1/profiles/{summary.golden_id}?purpose={PURPOSE}"\n\n'
         f"The home is {settings.home}; other commands work on it with AUREA_HOME={settings.home}.\n"
