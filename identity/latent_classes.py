@@ -1,0 +1,218 @@
+"""Fit three latent classes to counts of comparison vectors: one person, one household, unrelated. Pure.
+
+A two-class model takes a household for a person, because address, surname, landline and family e-mail
+agree together. The third class explains that agreement: its members agree on what households share and
+differ on the rest like strangers. Thousands of distinct vectors stand for millions of pairs, so EM
+(expectation maximisation) takes milliseconds; Splink computes the vectors.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from identity.comparisons import Comparison
+
+Floats = npt.NDArray[np.float64]
+
+FLOOR: Final = 1e-3
+"""Of every m: EM may set a level it hardly saw to zero, and one such level would forbid every match."""
+
+U_FLOOR: Final = 1e-6  # of a level that no random pair showed
+
+PSEUDO_PAIRS: Final = 10.0
+"""Weight of the prior that keeps m sensible where few pairs are seen."""
+
+ACCIDENTS: Final = 0.004
+"""How many of its own records share a value that should be one person's own with somebody else's by error."""
+
+LEAST_HOUSEHOLDS: Final = 0.05
+"""Household pairs per pair of one person, below which the data show no households and two classes fit."""
+
+_ROUNDS: Final = 300
+_LEAST_ROUNDS: Final = 20
+_TOLERANCE: Final = 1e-6  # relative change of the number of matches
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """Distinct comparison vectors: `levels[i, j]` is vector i's level in comparison j.
+
+    0 is the strongest level, -1 a missing value. `counts` are pairs; a sample is scaled up to all pairs.
+    """
+
+    levels: npt.NDArray[np.int64]
+    counts: Floats
+    records: int  # among which the pairs were found
+
+    @property
+    def all_pairs(self) -> float:
+        """The number of pairs of records, blocked or not."""
+        return self.records * (self.records - 1) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Classes:
+    """The fitted model: for each comparison one probability a level; rates among all pairs of records."""
+
+    m: tuple[Floats, ...]
+    u: tuple[Floats, ...]
+    h: tuple[Floats, ...]
+    person_rate: float
+    household_rate: float  # 0.0: two classes fit
+
+
+def fit(
+    vectors: Vectors,
+    comparisons: Sequence[Comparison],
+    random_u: Sequence[Floats],
+    start_m: Sequence[Floats] | None = None,
+) -> Classes:
+    """Return the classes that explain the vectors of the blocked pairs best.
+
+    `random_u` are level shares among random pairs of records (some of them matches, which is put right
+    here). Deterministic.
+    """
+    three = _fit(vectors, comparisons, random_u, start_m, households=True)
+    if three.household_rate < LEAST_HOUSEHOLDS * three.person_rate:
+        return _fit(vectors, comparisons, random_u, start_m, households=False)
+    return three
+
+
+def prior_m(levels: int) -> Floats:
+    """Return what is assumed of m before any pair is seen: mostly the same, sometimes altered."""
+    if levels == 2:
+        return np.array([0.9, 0.1])
+    return np.array([0.6, *[0.3 / (levels - 2)] * (levels - 2), 0.1])
+
+
+def _fit(
+    vectors: Vectors,
+    comparisons: Sequence[Comparison],
+    random_u: Sequence[Floats],
+    start_m: Sequence[Floats] | None,
+    *,
+    households: bool,
+) -> Classes:
+    m = tuple(start_m) if start_m is not None else tuple(prior_m(len(item.levels)) for item in comparisons)
+    u = tuple(
+        _starting_u(item, share, vectors.records) for item, share in zip(comparisons, random_u, strict=True)
+    )
+    h = tuple(_starting_h(item, *parameters) for item, *parameters in zip(comparisons, m, u, strict=True))
+    start_h = h
+    rate = max(0.5 / vectors.records, 1 / vectors.all_pairs)
+    classes = Classes(m, u, h, rate, rate if households else 0.0)
+    for round_ in range(_ROUNDS):
+        person, household, unrelated = _posteriors(vectors, classes)
+        updated = Classes(
+            tuple(
+                _updated(vectors, j, person, prior_m(len(item.levels)), FLOOR)
+                for j, item in enumerate(comparisons)
+            ),
+            tuple(
+                _updated_u(vectors, (j, item), random_u[j], unrelated, classes)
+                for j, item in enumerate(comparisons)
+            ),
+            classes.h,
+            float(person.sum()) / vectors.all_pairs,
+            float(household.sum()) / vectors.all_pairs if households else 0.0,
+        )
+        updated = replace(
+            updated,
+            h=tuple(
+                _updated_h(vectors, (j, item), household, start_h[j], updated.u[j])
+                for j, item in enumerate(comparisons)
+            ),
+        )
+        change = abs(updated.person_rate - classes.person_rate)
+        classes = updated
+        if round_ >= _LEAST_ROUNDS and change < _TOLERANCE * classes.person_rate:
+            break
+    return classes
+
+
+def _posteriors(vectors: Vectors, classes: Classes) -> tuple[Floats, Floats, Floats]:
+    """Return the expected pairs of each vector in the three classes: person, household, unrelated."""
+    unrelated_rate = max(1 - classes.person_rate - classes.household_rate, 0.5)
+    logs = np.stack(
+        [
+            _log_likelihood(vectors, classes.m) + np.log(classes.person_rate),
+            _log_likelihood(vectors, classes.h) + np.log(max(classes.household_rate, 1e-300)),
+            _log_likelihood(vectors, classes.u) + np.log(unrelated_rate),
+        ]
+    )
+    shares = np.exp(logs - logs.max(axis=0))
+    person, household, unrelated = shares / shares.sum(axis=0) * vectors.counts
+    return person, household, unrelated
+
+
+def _log_likelihood(vectors: Vectors, parameters: tuple[Floats, ...]) -> Floats:
+    total = np.zeros(len(vectors.counts))
+    for j, share in enumerate(parameters):
+        total += np.append(np.log(share), 0.0)[vectors.levels[:, j]]  # level -1, missing, adds nothing
+    return total
+
+
+def _seen(vectors: Vectors, j: int, pairs: Floats, levels: int) -> Floats:
+    level = vectors.levels[:, j]
+    present = level >= 0
+    return np.bincount(level[present], weights=pairs[present], minlength=levels).astype(np.float64)
+
+
+def _updated(vectors: Vectors, j: int, pairs: Floats, prior: Floats, floor: float) -> Floats:
+    seen = _seen(vectors, j, pairs, len(prior))
+    return _floored((seen + PSEUDO_PAIRS * prior) / (seen.sum() + PSEUDO_PAIRS), floor)
+
+
+def _updated_u(
+    vectors: Vectors, which: tuple[int, Comparison], share: Floats, unrelated: Floats, classes: Classes
+) -> Floats:
+    """Return u: the share among random pairs less the matches and households among them.
+
+    A person's own value is so rare between strangers that random pairs show matches only. All pairs
+    that share one are blocked, so it is counted there.
+    """
+    j, comparison = which
+    related = classes.person_rate * classes.m[j] + classes.household_rate * classes.h[j]
+    u = np.maximum(share - related, 0.1 * share)
+    if comparison.unique:
+        accidents = ACCIDENTS * vectors.records / 2
+        u[0] = (_seen(vectors, j, unrelated, len(share))[0] + accidents) / vectors.all_pairs
+        return _floored(u, 0.0)
+    return _floored(u, U_FLOOR)
+
+
+def _updated_h(
+    vectors: Vectors, which: tuple[int, Comparison], household: Floats, start: Floats, u: Floats
+) -> Floats:
+    """Return h: fitted for what households share and for borrowed values, else that of strangers."""
+    j, comparison = which
+    if comparison.kind == "household":
+        return _updated(vectors, j, household, start, FLOOR)
+    if comparison.unique:
+        return _updated(vectors, j, household, start, U_FLOOR)
+    return u
+
+
+def _starting_u(comparison: Comparison, share: Floats, records: int) -> Floats:
+    u = share.copy()
+    if comparison.unique:
+        u[0] = ACCIDENTS / records
+    return _floored(u, min(U_FLOOR, u[0]))
+
+
+def _starting_h(comparison: Comparison, m: Floats, u: Floats) -> Floats:
+    if comparison.kind == "household":
+        return m
+    if comparison.unique:
+        h = u.copy()
+        h[0] = comparison.lent
+        return _floored(h, 0.0)
+    return u
+
+
+def _floored(share: Floats, floor: float) -> Floats:
+    kept: Floats = np.maximum(share, floor)
+    return np.asarray(kept / kept.sum())

@@ -1,0 +1,147 @@
+"""Estimate the model's parameters without labels, guarded against what EM gets wrong.
+
+1. Splink samples random pairs: how often do records agree that have nothing to do with each other (u)?
+2. Splink runs EM over blocks of several rules: a first estimate of agreement within a person (m).
+3. Splink compares the blocked pairs; three classes are fitted to the counts of their comparison vectors.
+"""
+
+import contextlib
+from collections.abc import Sequence
+from typing import Final
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+from splink import Linker
+from splink.blocking_rule_library import block_on
+from splink.internals.exceptions import EMTrainingException, SplinkException
+
+from identity.comparisons import Comparison
+from identity.latent_classes import FLOOR, PSEUDO_PAIRS, U_FLOOR, Classes, Vectors, fit, prior_m
+from identity.model import FittedComparison, FittedLevel
+from identity.profile import Profile
+from identity.splink_bridge import estimated, linker
+
+Floats = npt.NDArray[np.float64]
+
+RANDOM_PAIRS: Final = 2_000_000
+VECTOR_PAIRS: Final = 1_000_000
+"""Blocked pairs compared for training; of more a sample by hash is taken."""
+
+SESSION_PAIRS: Final = 200_000
+MOST_SESSIONS: Final = 3
+
+# EM sessions, the first that the records can fill: each trains what it does not block on. Never by address:
+# there EM finds households, not people.
+_SESSIONS: Final = (
+    ("first_name", "last_name"), ("birth_date", "last_name"), ("national_id",), ("birth_date", "first_name"),
+    ("user_id",), ("loyalty_id",), ("birth_date", "postcode"), ("birth_date", "city"),
+)  # fmt: skip
+
+_SAMPLE = """
+CREATE OR REPLACE TABLE sampled_pairs AS
+SELECT match_key, join_key_l, join_key_r FROM {0}
+WHERE hash(join_key_l, join_key_r, ?::BIGINT) % 1000000 < ?
+"""
+
+
+def train(
+    engine: duckdb.DuckDBPyConnection,
+    comparisons: Sequence[Comparison],
+    profile: Profile,
+    pairs: str,
+    *,
+    seed: int,
+) -> Classes:
+    """Return the fitted classes for `comparisons` over the blocked pairs of the table `pairs`.
+
+    Every level ends up with an m of at least FLOOR and a u of at least about U_FLOOR, seen or not.
+    """
+    trainer = linker(engine, comparisons)
+    if profile.records > 2:
+        trainer.training.estimate_u_using_random_sampling(
+            max_pairs=RANDOM_PAIRS, seed=seed, num_chunks=1, min_count_per_level=None
+        )
+    u = [_smoothed(share, profile.records) for share in estimated(trainer, "u")]
+    start = _first_m(trainer, profile, comparisons)
+    vectors = _vectors(engine, comparisons, pairs, seed=seed, records=profile.records)
+    return fit(vectors, comparisons, u, start)
+
+
+def fitted(comparisons: Sequence[Comparison], classes: Classes) -> tuple[FittedComparison, ...]:
+    """Return the comparisons with their parameters, to 9 decimals: the order of sums leaves no trace."""
+    return tuple(
+        FittedComparison(
+            item.name,
+            item.kind,
+            item.missing,
+            tuple(
+                FittedLevel(level.label, level.condition, level.frequency, *_rounded(m[i], u[i], h[i]))
+                for i, level in enumerate(item.levels)
+            ),
+        )
+        for item, m, u, h in zip(comparisons, classes.m, classes.u, classes.h, strict=True)
+    )
+
+
+def _rounded(*parameters: float) -> tuple[float, ...]:
+    return tuple(float(f"{value:.9g}") for value in parameters)
+
+
+def _smoothed(share: Floats, records: int) -> Floats:
+    """Return level shares among random pairs; levels not seen get what a few pseudo pairs allow."""
+    pairs = min(records * (records - 1) / 2, RANDOM_PAIRS)
+    unrelated = np.array([0.01, *[0.01] * (len(share) - 2), 1 - 0.01 * (len(share) - 1)])
+    if np.isnan(share).all():
+        return unrelated
+    seen = np.nan_to_num(share, nan=0.0) * pairs + PSEUDO_PAIRS * unrelated * (pairs < 1000)
+    kept = np.maximum(seen / seen.sum(), U_FLOOR)
+    return np.asarray(kept / kept.sum())
+
+
+def _first_m(trainer: Linker, profile: Profile, comparisons: Sequence[Comparison]) -> list[Floats]:
+    """Return Splink's m, floored; the prior where no session could train it."""
+    sessions = [columns for columns in _SESSIONS if profile.has(*columns)][:MOST_SESSIONS]
+    for columns in sessions:
+        # too few pairs, or a block that explains itself: the next session may do better
+        with contextlib.suppress(EMTrainingException, SplinkException, ValueError, ZeroDivisionError):
+            trainer.training.estimate_parameters_using_expectation_maximisation(
+                block_on(*columns), estimate_without_term_frequencies=True, max_pairs=SESSION_PAIRS
+            )
+    found = []
+    for m, item in zip(estimated(trainer, "m"), comparisons, strict=True):
+        prior = prior_m(len(item.levels))
+        share = np.maximum(np.where(np.isnan(m), prior, m), FLOOR)
+        found.append(share / share.sum())
+    return found
+
+
+def _vectors(
+    engine: duckdb.DuckDBPyConnection,
+    comparisons: Sequence[Comparison],
+    pairs: str,
+    *,
+    seed: int,
+    records: int,
+) -> Vectors:
+    """Let Splink compare (a sample of) the pairs and count the distinct vectors."""
+    (total,) = engine.execute(f"SELECT count(*) FROM {pairs}").fetchone() or (0,)  # noqa: S608 - our table
+    share = min(1.0, VECTOR_PAIRS / max(total, 1))
+    engine.execute(_SAMPLE.format(pairs), [seed, round(share * 1_000_000)])
+    names = [f"gamma_{item.name}" for item in comparisons]
+    if not total:
+        return Vectors(np.zeros((0, len(names)), dtype=np.int64), np.zeros(0), records)
+    predicted = linker(engine, comparisons, pairs="sampled_pairs", keep_levels=True).inference.predict(
+        warning_mode="never"
+    )
+    columns = ", ".join(names)
+    counted = engine.execute(
+        f"SELECT {columns}, count(*) AS pairs FROM {predicted.physical_name} "  # noqa: S608 - our names
+        f"GROUP BY {columns} ORDER BY {columns}"
+    ).fetchnumpy()
+    predicted.drop_table_from_database_and_remove_from_cache()
+    engine.execute("DROP TABLE sampled_pairs")
+    gammas = np.stack([np.asarray(counted[name], dtype=np.int64) for name in names], axis=1)
+    strongest = np.array([len(item.levels) - 1 for item in comparisons])
+    levels = np.where(gammas < 0, -1, strongest - gammas)  # Splink counts from the weakest level up
+    return Vectors(levels, np.asarray(counted["pairs"], dtype=np.float64) / share, records)
