@@ -37,7 +37,7 @@ def linker(
     found = Linker(
         api.register(TABLE, table_name=f"records_{next(_names)}"),
         settings(comparisons, prior=prior, keep_levels=keep_levels),
-        set_up_basic_logging=False,  # its messages tell of levels, which are floored here, and of progress
+        log_level=None,  # it would log SQL and untrained levels, which are floored here
     )
     if pairs is not None:
         registered = api.register(pairs, table_name=f"pairs_{next(_names)}")
