@@ -59,7 +59,14 @@ class Stopwatch:
         return result
 
 
-def run_demo(*, serve: bool, as_json: bool, customers: int = CUSTOMERS, picture: Path | None = None) -> None:
+def run_demo(
+    *,
+    serve: bool,
+    as_json: bool,
+    customers: int = CUSTOMERS,
+    port: int = PORT,
+    picture: Path | None = None,
+) -> None:
     """Do the whole demo; with `serve`, end only when interrupted. `picture`: also save the summary as SVG."""
     settings = Settings.from_environment(default_home=HOME)
     create_home(settings)
@@ -75,9 +82,9 @@ def run_demo(*, serve: bool, as_json: bool, customers: int = CUSTOMERS, picture:
     if as_json:
         sys.stdout.write(json.dumps(summary.as_json()) + "\n")
     else:
-        _print(summary, settings, picture)
+        _print(summary, settings, port, picture)
     if serve:
-        _serve(settings)
+        _serve(settings, port)
 
 
 def _process(services: Services, folder: Path, generated: Generated, watch: Stopwatch) -> Summary:
@@ -141,12 +148,12 @@ def _example(
     return likely[0], {}
 
 
-def _print(summary: Summary, settings: Settings, picture: Path | None) -> None:
+def _print(summary: Summary, settings: Settings, port: int, picture: Path | None) -> None:
     console = Console(record=picture is not None, width=100 if picture else None)
     render(summary, console)
     if picture is not None:
         console.save_svg(str(picture), title="aurea demo")
-    base = f"http://{HOST}:{PORT}"
+    base = f"http://{HOST}:{port}"
     console.print("\nOne profile, as a consumer fetches it (the customers are fiction, so is the secret):\n")
     sys.stdout.write(
         f"  TOKEN=$(curl -s -u {summary.client_id}:{summary.client_secret} \\\n"
@@ -158,12 +165,12 @@ def _print(summary: Summary, settings: Settings, picture: Path | None) -> None:
     )
 
 
-def _serve(settings: Settings) -> None:
+def _serve(settings: Settings, port: int) -> None:
     from api.server import run  # noqa: PLC0415 - loads the HTTP stack, which --no-serve does without
 
-    sys.stderr.write(f"aurea demo: serving http://{HOST}:{PORT}/ (console at /console/); Ctrl-C ends\n")
+    sys.stderr.write(f"aurea demo: serving http://{HOST}:{port}/ (console at /console/); Ctrl-C ends\n")
     os.environ["AUREA_HOME"] = str(settings.home)  # the server's processes read it
-    run(settings, host=HOST, port=PORT, workers=1)
+    run(settings, host=HOST, port=port, workers=1)
 
 
 if __name__ == "__main__":  # python -m api.demo.run PICTURE.svg

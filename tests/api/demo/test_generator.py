@@ -13,9 +13,15 @@ from api.demo import names
 from api.demo.channels import CHANNELS, COLUMNS
 from api.demo.generator import EXPORTS, generate, main, write_channels, write_one
 from api.demo.people import Person, Population
+from api.ingest.chunks import Malformed
+from api.ingest.mapping import fit, load_mapping
+from api.ingest.reading import open_reader
+from api.ingest.rows import RowMapper
+from consent.purposes import Purposes
 from identity.attributes import is_standard
 
 MAPPINGS = Path(__file__).resolve().parents[3] / "api" / "demo" / "mappings"
+NOW = 1_780_000_000_000  # 2026, after every observed_at
 AT = {name: index for index, name in enumerate(COLUMNS)}
 
 
@@ -23,6 +29,13 @@ AT = {name: index for index, name in enumerate(COLUMNS)}
 def households() -> list[list[Person]]:
     source = Population(1).households()
     return [next(source) for _ in range(4_000)]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("customers")
+    write_channels(folder, customers=600)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +108,24 @@ def test_a_mapping_names_columns_that_exist_and_attributes_of_the_contract(chann
             assert theirs[column["column"]] == purpose
     assert theirs[mapping["source_id"]] == "source_id"
     assert theirs[mapping["observed_at"]] == "observed_at"
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_every_row_of_a_channel_reads_through_its_mapping(channel: str, exported: Path) -> None:
+    reader = open_reader(exported / f"{channel}.csv")
+    mapping = load_mapping(MAPPINGS / f"{channel}.toml", purposes=Purposes.load(None).names)
+    mapper = RowMapper(fit(mapping, reader.columns, channel=None))
+    granted = read = 0
+    for chunk, _ in reader.chunks(1_000):
+        for _, row in chunk.rows():
+            assert not isinstance(row, Malformed)
+            record = mapper.record(row, NOW)
+            assert record.channel == channel
+            granted += any(
+                (said.purpose, said.state) == ("identity_linking", "granted") for said in record.consents
+            )
+            read += 1
+    assert 0.7 < granted / read < 0.97
 
 
 def test_households_hold_what_makes_linkage_hard(households: list[list[Person]]) -> None:
