@@ -113,7 +113,7 @@ def test_a_mapping_names_columns_that_exist_and_attributes_of_the_contract(chann
 @pytest.mark.parametrize("channel", CHANNELS)
 def test_every_row_of_a_channel_reads_through_its_mapping(channel: str, exported: Path) -> None:
     reader = open_reader(exported / f"{channel}.csv")
-    mapping = load_mapping(MAPPINGS / f"{channel}.toml", purposes=list(Purposes.load()))
+    mapping = load_mapping(MAPPINGS / f"{channel}.toml", purposes=[purpose.name for purpose in Purposes.load()])
     mapper = RowMapper(fit(mapping, reader.columns, channel=None))
     granted = read = 0
     for chunk, _ in reader.chunks(1_000):
