@@ -1,4 +1,4 @@
-"""One row of a file -> one `IncomingRecord`, by a mapping (pure)."""
+"""One row of a file -> one `IncomingRecord`, by a mapping."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping

@@ -1,0 +1,149 @@
+"""The reader that linkage is given: comparable forms of records whose linking is permitted, nothing else.
+
+Implements `identity.records.RecordReader`. A record comes out only while the stored permission holds, has
+not lapsed by the clock, and the record's key still opens it: whatever is uncertain stays out.
+
+Keys are read in batches of a few milliseconds, so that a destruction is never kept waiting.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+from consent.errors import KeyUnavailableError
+from consent.prepared_records import RecordStores
+from consent.vault import COMPARABLE
+from identity.records import OpenedBatch
+from identity.statements import Statement, slices
+
+_KEYS_AT_ONCE: Final = 4000  # about 10 ms
+_DENSE: Final = 4  # read a range of key numbers if at most so many times the keys wanted
+
+_SEQUENCE: Final = Statement("SELECT value FROM counters WHERE name = 'change_sequence'")
+_LAST: Final = Statement("SELECT coalesce(max(record_no), 0) FROM records")
+# A noted destruction of a key in use is a deletion under way: that record is no longer live.
+_LIVE: Final = Statement("""
+    SELECT record_no, linking = 1 AND (linking_until IS NULL OR linking_until > :now)
+    FROM records
+    WHERE key_id NOT IN (SELECT key_id FROM pending_destructions)
+    ORDER BY record_no
+""")
+_PERMITTED: Final = Statement("""
+    SELECT record_no, channel, key_id, comparable
+    FROM records
+    WHERE record_no >= :first AND record_no <= :last
+      AND linking = 1 AND (linking_until IS NULL OR linking_until > :now)
+    ORDER BY record_no
+""")
+_SOME: Final = Statement("""
+    SELECT record_no, channel, key_id, comparable
+    FROM records
+    WHERE record_no IN :record_nos
+      AND linking = 1 AND (linking_until IS NULL OR linking_until > :now)
+    ORDER BY record_no
+""")
+_CHANGED: Final = Statement("""
+    SELECT record_no FROM records WHERE change_sequence > :sequence
+    UNION ALL
+    SELECT record_no FROM departures WHERE change_sequence > :sequence
+""")
+_ALL: Final = Statement("""
+    SELECT record_no, channel, key_id, sealed FROM records
+    WHERE record_no >= :first AND record_no <= :last ORDER BY record_no
+""")
+
+
+class LinkableRecords:
+    """Reads the records that may be linked at the time of `clock` (ms since the epoch, UTC)."""
+
+    def __init__(self, stores: RecordStores, clock: Callable[[], int]) -> None:
+        self._stores, self._clock = stores, clock
+
+    def sequence(self) -> int:
+        """Return the store's current change sequence."""
+        with self._stores.db.read() as conn:
+            return int(_SEQUENCE.rows(conn)[0][0])
+
+    def live(self) -> Iterator[tuple[int, bool]]:
+        """Yield every live record number, ascending, with whether it may be linked now."""
+        with self._stores.db.read() as conn:
+            for rows in _LIVE.chunks(conn, 20_000, now=self._clock()):
+                for record_no, permitted in rows:
+                    yield record_no, bool(permitted)
+
+    def permitted(self, *, batch_size: int = 20_000) -> Iterator[OpenedBatch]:
+        """Yield all records that may be linked now, opened, ascending by record number."""
+        with self._stores.db.read() as conn:
+            last = int(_LAST.rows(conn)[0][0])
+        for first in range(1, last + 1, batch_size):
+            batch = open_range(self._stores, first, first + batch_size - 1, self._clock())
+            if batch.record_nos:
+                yield batch
+
+    def opened(self, record_nos: Iterable[int]) -> OpenedBatch:
+        """Open those of `record_nos` that are live and may be linked, ascending."""
+        wanted = sorted(set(record_nos))
+        with self._stores.db.read() as conn:
+            rows = [
+                row for part in slices(wanted) for row in _SOME.rows(conn, record_nos=part, now=self._clock())
+            ]
+        return _opened(self._stores, rows)
+
+    def changed_since(self, sequence: int) -> set[int]:
+        """Return records created, updated, deleted or changed in linking permission after `sequence`."""
+        with self._stores.db.read() as conn:
+            return {record_no for (record_no,) in _CHANGED.rows(conn, sequence=sequence)}
+
+
+def open_range(stores: RecordStores, first: int, last: int, now: int) -> OpenedBatch:
+    """Open the permitted records with first <= record number <= last."""
+    with stores.db.read() as conn:
+        rows = _PERMITTED.rows(conn, first=first, last=last, now=now)
+    return _opened(stores, rows)
+
+
+def _opened(stores: RecordStores, rows: Sequence[Any]) -> OpenedBatch:
+    record_nos: list[int] = []
+    channels: list[str] = []
+    comparables: list[bytes] = []
+    keys = wrapped_keys(stores, [row[2] for row in rows])
+    open_key = stores.vault.open_key
+    for record_no, channel, key_id, sealed in rows:
+        wrapped = keys.get(key_id)
+        if wrapped is None:
+            continue  # destroyed, or replaced since the row was read: then it has changed anyway
+        try:
+            key = open_key(record_no=record_no, key_id=key_id, epoch=wrapped.epoch, wrapped=wrapped.key)
+        except KeyUnavailableError:
+            continue  # its epoch was destroyed
+        record_nos.append(record_no)
+        channels.append(channel)
+        comparables.append(key.open(COMPARABLE, sealed))
+    return OpenedBatch(record_nos, channels, comparables)
+
+
+class WrappedKey(NamedTuple):
+    """A wrapped data key and its epoch."""
+
+    epoch: int
+    key: bytes
+
+    def __repr__(self) -> str:
+        return f"<wrapped key of epoch {self.epoch}>"
+
+
+def wrapped_keys(stores: RecordStores, key_ids: Sequence[int]) -> dict[int, WrappedKey]:
+    """Return the live ones of `key_ids`. Each transaction of the key store is a few milliseconds long."""
+    found: dict[int, WrappedKey] = {}
+    ordered = sorted(key_ids)
+    for at in range(0, len(ordered), _KEYS_AT_ONCE):
+        part = ordered[at : at + _KEYS_AT_ONCE]
+        if part[-1] - part[0] < _DENSE * len(part):
+            with stores.keys.read() as conn:
+                for key_id, _, epoch, wrapped in stores.key_store.scan(conn, part[0], part[-1]):
+                    found[key_id] = WrappedKey(epoch, wrapped)
+            continue
+        for few in slices(part):
+            with stores.keys.read() as conn:
+                rows = stores.key_store.fetch(conn, few)
+            found.update({key_id: WrappedKey(row.epoch, row.wrapped) for key_id, row in rows.items()})
+    return found

@@ -1,0 +1,112 @@
+"""What passes between preparing records (any process, no lock) and writing them (one process, in order)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import NamedTuple, Protocol
+
+from sqlalchemy import Connection
+
+from consent.blind_indexes import BlindIndex
+from consent.entries import PreparedEntry
+from consent.evidence_store import EvidenceRow
+from consent.imported_consents import Statement
+from consent.key_store import KeyRow, KeyStore
+from consent.ledger import Ledger
+from consent.purposes import Purposes
+from consent.record_contents import Content
+from consent.vault import Vault
+from identity.database import Database
+
+
+class Outcome(IntEnum):
+    """What becomes of a record. REPEATED: its key came earlier in the same batch, prepare it afterwards."""
+
+    CREATED = 1
+    UPDATED = 2
+    UNCHANGED = 3
+    SUPPRESSED = 4
+    REPEATED = 5
+
+
+class Stored(NamedTuple):
+    """What the stores hold under a record key."""
+
+    record_no: int
+    key_id: int
+    observed_at: int
+    linking: bool
+    content_mac: bytes
+
+
+class RecordRow(NamedTuple):
+    """A row of `records`, but for its change sequence."""
+
+    record_no: int
+    channel: str
+    key_id: int
+    observed_at: int
+    recorded_at: int
+    linking: int
+    linking_until: int | None
+    verified: str
+    sealed: bytes
+    comparable: bytes
+
+
+class PreparedRecord(NamedTuple):
+    """One record, ready to be written if the stores still hold what was seen."""
+
+    outcome: Outcome
+    token: bytes
+    record_no: int
+    stored: Stored | None
+    observed_at: int
+    row: RecordRow | None  # created or updated
+    key_row: KeyRow | None
+    evidence: EvidenceRow | None  # created with consent events
+    entries: tuple[PreparedEntry, ...]
+    statements: tuple[Statement, ...]  # to be compared and recorded under the write lock
+    contacts: tuple[bytes, ...]  # tokens of its contact points
+    linking: bool
+    unreadable: tuple[str, ...]
+
+
+class PreparedBatch(NamedTuple):
+    """Prepared records and what was seen of the stores before anything was looked up."""
+
+    records: list[PreparedRecord]
+    now: int
+    key_writes: int  # the key store's write counter
+    ledger_size: int
+
+
+class Suppression(Protocol):
+    """Erased people who must not come in again. Issue 4 fills it; until then nobody is suppressed."""
+
+    def matches(self, keys_conn: Connection, contents: Sequence[Content]) -> set[int]:
+        """Return the positions of `contents` that are suppressed."""
+        ...
+
+
+class NoSuppression:
+    """Nobody has been erased yet."""
+
+    def matches(self, keys_conn: Connection, contents: Sequence[Content]) -> set[int]:  # noqa: ARG002
+        """Return nobody."""
+        return set()
+
+
+@dataclass(frozen=True, slots=True)
+class RecordStores:
+    """The stores and keys that records are written with. Built by the composition root or a worker."""
+
+    db: Database
+    keys: Database
+    key_store: KeyStore
+    vault: Vault
+    index: BlindIndex
+    ledger: Ledger
+    purposes: Purposes
+    default_region: str | None = None
+    suppression: Suppression = field(default_factory=NoSuppression)

@@ -1,0 +1,244 @@
+"""Storing records in process: a few at a time, each call one durable commit per store.
+
+`write` behaves as if the records were handled one by one. It prepares all it can at once, and what turns
+out to depend on another (the same record key twice, a concurrent writer) again in a next round.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final, NamedTuple
+
+from sqlalchemy import Connection
+
+from consent.errors import DestructionIncompleteError, RecordRejectedError
+from consent.events import RECORD, Subject
+from consent.incoming import IncomingRecord, tidy, validate
+from consent.prepared_records import Outcome, RecordStores, Stored
+from consent.record_committing import RecordCommitter, Written
+from consent.record_contents import record_token
+from consent.record_preparing import RecordPreparer, stored_under
+from identity.records import RecordKey
+from identity.statements import Statement, slices
+
+_NUMBERS_AT_ONCE: Final = 256  # key numbers reserved ahead: most calls then need no write for one
+_DESTROYED_AT_ONCE: Final = 500
+
+_DAY_MS: Final = 86_400_000
+
+_PIN: Final = Statement("SELECT value FROM counters WHERE name = 'change_sequence'")
+_PENDING: Final = Statement("SELECT key_id FROM pending_destructions ORDER BY key_id LIMIT :limit")
+_CONFIRM: Final = Statement("DELETE FROM pending_destructions WHERE key_id = :key_id")
+_MARK: Final = Statement("""
+    INSERT INTO pending_destructions (key_id, requested_at) VALUES (:key_id, :now)
+    ON CONFLICT (key_id) DO NOTHING
+""")
+_IN_USE: Final = Statement("SELECT record_no, key_id FROM records WHERE key_id IN :key_ids")
+_REMOVE: Final = Statement("DELETE FROM records WHERE record_no = :record_no")
+_DEPART: Final = Statement("""
+    INSERT INTO departures (record_no, change_sequence) VALUES (:record_no, :sequence)
+    ON CONFLICT (record_no) DO NOTHING
+""")
+_NEXT_SEQUENCE: Final = Statement(
+    "UPDATE counters SET value = value + 1 WHERE name = 'change_sequence' RETURNING value"
+)
+
+
+class WriteResult(NamedTuple):
+    """What became of one record. `status`: created, updated, unchanged, suppressed or rejected."""
+
+    status: str
+    record_no: int | None = None
+    linking: bool = False  # it may be linked
+    unreadable: tuple[str, ...] = ()
+    column: str | None = None  # rejected: what is wrong, and where
+    reason: str | None = None
+
+
+class RecordWriter:
+    """Writes and deletes records. Threads may share one."""
+
+    def __init__(
+        self, stores: RecordStores, *, detach: Callable[[Sequence[int], int], None] | None = None
+    ) -> None:
+        """`detach` takes records that lost the permission to be linked out of their golden IDs, at `now`."""
+        self.stores = stores
+        self._detach = detach
+        self._preparer = RecordPreparer(stores)
+        self._committer = RecordCommitter(stores)
+        self._numbers = _Numbers(stores.key_store.allocate)
+
+    def write(
+        self,
+        records: Sequence[IncomingRecord],
+        *,
+        now: int,
+        source: str | None = None,
+        grants: Sequence[str] = (),
+    ) -> list[WriteResult]:
+        """Store `records` as if one by one and return what became of each, in order.
+
+        `source` is who says what the records state about consent, by default each record's channel;
+        `grants` are purposes granted for every record that does not speak of them itself. A bad
+        record is rejected in the answer. Raises UnknownPurposeError for `grants`.
+        """
+        for purpose in grants:
+            self.stores.purposes[purpose]  # raises UnknownPurposeError before anything is written
+        results: list[WriteResult | None] = []
+        waiting: list[tuple[int, IncomingRecord]] = []
+        for position, record in enumerate(records):
+            accepted = self._accepted(record, grants, now)
+            if isinstance(accepted, WriteResult):
+                results.append(accepted)
+            else:
+                results.append(None)
+                waiting.append((position, accepted))
+        while waiting:
+            written = self._write_round([record for _, record in waiting], source, now)
+            again = []
+            for (position, record), each in zip(waiting, written, strict=True):
+                if each is None:
+                    again.append((position, record))
+                else:
+                    results[position] = _result(each)
+            self.detach_lost(written, now)
+            waiting = again
+        # The new content is committed. If a reader holds up the destruction of the old keys, it stays
+        # noted, and the next write, or the service when it starts, completes it.
+        with suppress(DestructionIncompleteError):
+            self.finish_destructions(now)
+        return [result for result in results if result is not None]
+
+    def find(self, key: RecordKey) -> int | None:
+        """Return the number of the live record with this key."""
+        with self.stores.db.read() as conn:
+            _PIN.rows(conn)  # opens the snapshot before the key store is read
+            found = self._find(conn, [key])
+        return found[key].record_no if key in found else None
+
+    def delete(self, keys: Sequence[RecordKey], now: int) -> list[int | None]:
+        """Delete records and destroy their keys; return their numbers, None for a key that has no record.
+
+        Steps, each repeated after a crash by `finish_destructions`: 1 note the keys to be destroyed,
+        2 destroy them (from here on nobody can open the records), 3 remove the rows.
+        """
+        with self.stores.db.write() as conn:
+            found = self._find(conn, keys)
+            _MARK.many(conn, [(stored.key_id, now) for stored in found.values()])
+        self.finish_destructions(now)
+        return [found[key].record_no if key in found else None for key in keys]
+
+    def finish_destructions(self, now: int) -> int:
+        """Destroy every key whose destruction was noted and confirm it; return how many there were.
+
+        Raises DestructionIncompleteError when a reader of the key store does not end; then the note
+        stays and the next call tries again.
+        """
+        stores = self.stores
+        finished = 0
+        while True:
+            with stores.db.read() as conn:
+                pending = [key_id for (key_id,) in _PENDING.rows(conn, limit=_DESTROYED_AT_ONCE)]
+                leaving = _in_use(conn, pending)
+            if not pending:
+                return finished
+            stores.key_store.destroy(pending, evidence=self._part_with_evidence(leaving, now))
+            with stores.db.write() as conn:
+                gone = _in_use(conn, pending)
+                if gone:
+                    sequence = int(_NEXT_SEQUENCE.rows(conn)[0][0])
+                    _DEPART.many(conn, [(record_no, sequence) for record_no in gone])
+                    _REMOVE.many(conn, [(record_no,) for record_no in gone])
+                _CONFIRM.many(conn, [(key_id,) for key_id in pending])
+            finished += len(pending)
+
+    def _accepted(
+        self, record: IncomingRecord, grants: Sequence[str], now: int
+    ) -> IncomingRecord | WriteResult:
+        try:
+            record = tidy(record, grants)
+            validate(record, now)
+        except RecordRejectedError as error:
+            return WriteResult("rejected", column=error.column, reason=error.reason)
+        if any(consent.purpose not in self.stores.purposes for consent in record.consents):
+            return WriteResult("rejected", column="consents", reason="names a purpose the policy lacks")
+        return record
+
+    def detach_lost(self, written: Sequence[Written | None], now: int) -> None:
+        """Hand on the records that may no longer be linked."""
+        lost = [each.record_no for each in written if each is not None and each.lost_linking]
+        if lost and self._detach is not None:
+            self._detach(lost, now)
+
+    def _write_round(
+        self, records: Sequence[IncomingRecord], source: str | None, now: int
+    ) -> list[Written | None]:
+        first = self._numbers.take(len(records))
+        batch = self._preparer.prepare(records, first_key_id=first, source=source, now=now)
+        return self._committer.commit(batch)
+
+    def _find(self, conn: Connection, keys: Sequence[RecordKey]) -> dict[RecordKey, Stored]:
+        """Return what is stored under record keys, as of the snapshot that `conn` has open already."""
+        stores = self.stores
+        tokens = {record_token(stores.index, key): key for key in keys}
+        with stores.keys.read() as keys_conn:
+            found = stores.key_store.find_many(keys_conn, tokens)
+        return {tokens[token]: stored for token, stored in stored_under(conn, found).items()}
+
+    def _part_with_evidence(self, record_nos: Sequence[int], now: int) -> list[Subject]:
+        """Date the evidence of deleted records that a purpose retains; return whose is destroyed now.
+
+        That a consent was given may have to be proved longer than the data lives (GDPR 7(1), 17(3)(e)).
+        """
+        stores = self.stores
+        subjects = [Subject(RECORD, record_no) for record_no in record_nos]
+        if not subjects:
+            return []
+        retained: dict[Subject, int] = {}
+        with stores.db.read() as conn:
+            for event in stores.ledger.events_for(conn, subjects):
+                known = event.purpose in stores.purposes
+                days = stores.purposes[event.purpose].evidence_retention_days if known else None
+                if days is not None:
+                    until = now + days * _DAY_MS
+                    retained[event.subject] = max(until, retained.get(event.subject, 0))
+        with stores.keys.write() as keys_conn:
+            for subject, until in retained.items():
+                stores.key_store.evidence.retain(keys_conn, [subject], until)
+        return [subject for subject in subjects if subject not in retained]
+
+
+class _Numbers:
+    """Key numbers for this process, reserved ahead. What a process that ends did not use is never used."""
+
+    def __init__(self, allocate: Callable[[int], int]) -> None:
+        self._allocate = allocate
+        self._turn = threading.Lock()
+        self._next = self._end = 0
+
+    def take(self, n: int) -> int:
+        """Return the first of `n` consecutive numbers."""
+        with self._turn:
+            if self._end - self._next < n:
+                size = max(n, _NUMBERS_AT_ONCE)
+                self._next = self._allocate(size)
+                self._end = self._next + size
+            first = self._next
+            self._next += n
+            return first
+
+
+def _in_use(conn: Connection, key_ids: Sequence[int]) -> list[int]:
+    """Return the records that still hold one of these keys: their deletion is under way."""
+    rows = [row for part in slices(key_ids) for row in _IN_USE.rows(conn, key_ids=part)]
+    return [record_no for record_no, _ in rows]
+
+
+def _result(written: Written) -> WriteResult:
+    created_or_changed = written.outcome is not Outcome.SUPPRESSED
+    return WriteResult(
+        status=written.outcome.name.lower(),
+        record_no=written.record_no if created_or_changed else None,
+        linking=written.linking,
+        unreadable=written.unreadable,
+    )

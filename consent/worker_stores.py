@@ -1,0 +1,111 @@
+"""How another process of this machine opens the same stores and keyring.
+
+A `StoreAccess` is pickled into the pipe to a child process; it holds what opens everything, so it goes
+nowhere else and prints as nothing.
+"""
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import connection, get_context, parent_process
+
+from consent.blind_indexes import BlindIndex
+from consent.key_providers import FileKeyring, WorkerKeyring
+from consent.key_store import KeyStore
+from consent.ledger import Ledger
+from consent.prepared_records import RecordStores
+from consent.purposes import Purposes
+from consent.vault import Vault
+from identity.database import Database, open_database
+
+_CACHE_MB = 16  # a worker reads each page about once
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class StoreAccess:
+    """Where the stores are and how their values are opened."""
+
+    database_url: str
+    keys_url: str
+    keyring: WorkerKeyring
+    origin: str
+    purposes: Purposes
+    default_region: str | None = None
+
+    @classmethod
+    def to(cls, stores: RecordStores, keyring: FileKeyring) -> "StoreAccess":
+        """Return access to what this process has open."""
+        return cls(
+            database_url=_url(stores.db),
+            keys_url=_url(stores.keys),
+            keyring=keyring.for_worker(),
+            origin=stores.ledger.origin,
+            purposes=stores.purposes,
+            default_region=stores.default_region,
+        )
+
+    def open(self) -> RecordStores:
+        """Open the stores in the process that calls this. It is to read them only."""
+        keyring = self.keyring.open()
+        return record_stores(
+            open_database(self.database_url, cache_mb=_CACHE_MB),
+            open_database(self.keys_url, secure_delete=True, cache_mb=_CACHE_MB),
+            keyring,
+            self.purposes,
+            origin=self.origin,
+            default_region=self.default_region,
+        )
+
+    def __repr__(self) -> str:
+        return "<access to the stores>"
+
+
+def record_stores(
+    db: Database,
+    keys: Database,
+    keyring: FileKeyring,
+    purposes: Purposes,
+    *,
+    origin: str,
+    default_region: str | None = None,
+) -> RecordStores:
+    """Put together what records are written with."""
+    vault, key_store = Vault(keyring), KeyStore(keys)
+    ledger = Ledger(db, vault, key_store, keyring.signing_key(), origin, policy=purposes.policy_hash.hex())
+    return RecordStores(
+        db=db,
+        keys=keys,
+        key_store=key_store,
+        vault=vault,
+        index=BlindIndex(keyring.index_root()),
+        ledger=ledger,
+        purposes=purposes,
+        default_region=default_region,
+    )
+
+
+def worker_pool(processes: int, start: Callable[..., None], *arguments: object) -> ProcessPoolExecutor:
+    """Return a pool of fresh processes that call `start(*arguments)` first and end when this one does."""
+    # spawn: a forked child would share SQLite connections and the state of random generators.
+    return ProcessPoolExecutor(
+        processes, get_context("spawn"), initializer=_start, initargs=(start, arguments)
+    )
+
+
+def _start(start: Callable[..., None], arguments: tuple[object, ...]) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    start(*arguments)
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent is gone: after kill -9 nobody would ever tell it to."""
+    parent = parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+
+def _url(database: Database) -> str:
+    return database.engine.url.render_as_string(hide_password=False)
