@@ -1,0 +1,68 @@
+"""Who may open what is sealed. A new caller must be added here, in a review, with its reason."""
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Method -> modules that may call it. The names occur nowhere else in the packages, so the last name of a
+# call tells.
+CALLERS = {
+    "unwrap": {
+        "consent.vault",  # the key-encryption key opens a wrapped key
+    },
+    "open_key": {
+        "consent.sealed_records",  # fields, for the callers of open_fields below
+        "consent.linkable",  # comparable forms of records that may be linked
+    },
+    "open_evidence_key": {
+        "consent.evidence_store",
+        "consent.ledger_verification",  # compares what is sealed with what is stored
+    },
+    "open_fields": {
+        "consent.enforcement",  # the door
+        "consent.sealed_records",  # the vault's method of that name
+        "api.memberships",  # record keys, for `aurea memberships`; see below
+    },
+    "open_in": set(),
+}
+# Outside the door nothing but the channel's own identifier of a record may be opened.
+SOURCE_IDS_ONLY = {"api.memberships"}
+
+
+def calls() -> Iterator[tuple[str, str, ast.Call]]:
+    """Yield module, last name of what is called, and the call, for every call in the packages."""
+    for package in ("identity", "consent", "api"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                    yield module, node.func.attr, node
+
+
+def test_only_the_modules_listed_open_what_is_sealed() -> None:
+    found: dict[str, set[str]] = defaultdict(set)
+    for module, name, _ in calls():
+        if name in CALLERS:
+            found[name].add(module)
+
+    assert not {name: modules - CALLERS[name] for name, modules in found.items() if modules - CALLERS[name]}
+    assert "consent.enforcement" in found["open_fields"]
+
+
+def test_outside_the_door_only_record_keys_are_opened() -> None:
+    for module, name, call in calls():
+        if name == "open_fields" and module in SOURCE_IDS_ONLY:
+            assert ast.unparse(call.args[1]) == "(SOURCE_ID,)"
+
+
+def test_identity_calls_no_opener_and_knows_no_vault() -> None:
+    for path in sorted((ROOT / "identity").rglob("*.py")):
+        assert "consent" not in {
+            (node.module or "").partition(".")[0]
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.ImportFrom)
+        }
+    assert not {module for module, name, _ in calls() if name in CALLERS and module.startswith("identity")}
