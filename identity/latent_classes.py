@@ -28,6 +28,9 @@ PSEUDO_PAIRS: Final = 10.0
 ACCIDENTS: Final = 0.004
 """How many of its own records share a value that should be one person's own with somebody else's by error."""
 
+LEAST_PAIRS: Final = 0.1
+"""Of one person, assumed where none show, so that the rate stays above zero."""
+
 LEAST_HOUSEHOLDS: Final = 0.05
 """Household pairs per pair of one person, below which the data show no households and two classes fit."""
 
@@ -116,7 +119,7 @@ def _fit(
                 for j, item in enumerate(comparisons)
             ),
             classes.h,
-            float(person.sum()) / vectors.all_pairs,
+            max(float(person.sum()), LEAST_PAIRS) / vectors.all_pairs,
             float(household.sum()) / vectors.all_pairs if households else 0.0,
         )
         updated = replace(

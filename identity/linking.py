@@ -73,7 +73,8 @@ def score(
     trained = model is None
     if model is None:
         model = _timed(seconds, "train", lambda: _train(engine, chosen or (), rules, profile, seed))
-    pairs = _timed(seconds, "predict", lambda: _predict(engine, model, compared))
+    ready = model
+    pairs = _timed(seconds, "predict", lambda: _predict(engine, ready, compared))
     if on_frequency is not None:
         for column, value, frequency in common_frequencies(engine, model):
             on_frequency(column, value, frequency)
@@ -169,5 +170,6 @@ def _rare_frequency(engine: duckdb.DuckDBPyConnection, column: str) -> float:
 def common_frequencies(engine: duckdb.DuckDBPyConnection, model: Model) -> Iterator[tuple[str, str, float]]:
     """Yield (column, value, frequency) of values held by at least COMMON records, and of shared contacts."""
     for column in model.frequency_columns():
-        yield from engine.execute(_COMMON.format(column), [COMMON]).fetchall()
+        for value, frequency in engine.execute(_COMMON.format(column), [COMMON]).fetchall():
+            yield column, value, frequency
     yield from engine.execute(_SHARED).fetchall()

@@ -18,7 +18,7 @@ TABLE: Final = "records"
 MOST_NAMES: Final = 10
 """A contact or identifier held under more differently written names than this is nobody's own."""
 
-_OWNED: Final = ("national_id", "social_handle", "user_id", "loyalty_id", "device_id", "cookie_id")
+OWNED: Final = ("national_id", "social_handle", "user_id", "loyalty_id", "device_id", "cookie_id")
 
 _CREATE_RAW = "CREATE TABLE opened (record_no BIGINT, channel VARCHAR, comparable BLOB)"
 _INSERT_RAW = "INSERT INTO opened SELECT record_no, channel, comparable FROM batch"
@@ -78,7 +78,7 @@ def _empty_shared_values(engine: duckdb.DuckDBPyConnection) -> dict[str, int]:
     """
     engine.execute("CREATE TABLE shared_values (column_name VARCHAR, value VARCHAR, holders BIGINT)")
     counts = {}
-    for column in ("email", "phone", *_OWNED):
+    for column in ("email", "phone", *OWNED):
         value = f"unnest({column})" if column in LIST_COLUMNS else column
         engine.execute(_FIND_SHARED.format(value=value, column=column), [column, MOST_NAMES])
         (count,) = engine.execute(_COUNT_SHARED, [column]).fetchone() or (0,)

@@ -4,6 +4,7 @@ The only place that knows Splink's vocabulary. Splink 5 registers tables of the 
 registration needs a name of its own.
 """
 
+import logging
 import math
 from collections.abc import Sequence
 from itertools import count
@@ -33,6 +34,7 @@ def linker(
 
     With `pairs` (a table) it predicts exactly those. `keep_levels` keeps the level of each comparison.
     """
+    logging.getLogger("splink").setLevel(logging.ERROR)
     api = DuckDBAPI(engine)
     found = Linker(
         api.register(TABLE, table_name=f"records_{next(_names)}"),
@@ -76,11 +78,11 @@ def _comparison(item: Comparison | FittedComparison) -> dict[str, Any]:
     return {"output_column_name": item.name, "comparison_levels": levels}
 
 
-def estimated(trained: Linker, which: str) -> list[npt.NDArray[np.float64]]:
+def estimated(trained: Linker, which: str) -> dict[str, npt.NDArray[np.float64]]:
     """Return the `m` or `u` that Splink estimated, by comparison; NaN for a level it could not train."""
     saved = trained.misc.save_model_to_json()
-    return [
-        np.array(
+    return {
+        item["output_column_name"]: np.array(
             [
                 value if isinstance(value := level.get(f"{which}_probability"), float) else np.nan
                 for level in item["comparison_levels"]
@@ -88,7 +90,7 @@ def estimated(trained: Linker, which: str) -> list[npt.NDArray[np.float64]]:
             ]
         )
         for item in saved["comparisons"]
-    ]
+    }
 
 
 def combined_weight_sql(model: Model) -> str:

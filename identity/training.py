@@ -7,6 +7,7 @@
 
 import contextlib
 from collections.abc import Sequence
+from itertools import islice
 from typing import Final
 
 import duckdb
@@ -24,11 +25,12 @@ from identity.splink_bridge import estimated, linker
 
 Floats = npt.NDArray[np.float64]
 
-RANDOM_PAIRS: Final = 2_000_000
+RANDOM_PAIRS: Final = 1_000_000
 VECTOR_PAIRS: Final = 1_000_000
 """Blocked pairs compared for training; of more a sample by hash is taken."""
 
 SESSION_PAIRS: Final = 200_000
+LEAST_SESSION_PAIRS: Final = 200
 MOST_SESSIONS: Final = 3
 
 # EM sessions, the first that the records can fill: each trains what it does not block on. Never by address:
@@ -62,8 +64,9 @@ def train(
         trainer.training.estimate_u_using_random_sampling(
             max_pairs=RANDOM_PAIRS, seed=seed, num_chunks=1, min_count_per_level=None
         )
-    u = [_smoothed(share, profile.records) for share in estimated(trainer, "u")]
-    start = _first_m(trainer, profile, comparisons)
+    shares = estimated(trainer, "u")
+    u = [_smoothed(shares[item.name], profile.records) for item in comparisons]
+    start = _first_m(engine, trainer, profile, comparisons)
     vectors = _vectors(engine, comparisons, pairs, seed=seed, records=profile.records)
     return fit(vectors, comparisons, u, start)
 
@@ -99,21 +102,39 @@ def _smoothed(share: Floats, records: int) -> Floats:
     return np.asarray(kept / kept.sum())
 
 
-def _first_m(trainer: Linker, profile: Profile, comparisons: Sequence[Comparison]) -> list[Floats]:
+def _first_m(
+    engine: duckdb.DuckDBPyConnection, trainer: Linker, profile: Profile, comparisons: Sequence[Comparison]
+) -> list[Floats]:
     """Return Splink's m, floored; the prior where no session could train it."""
-    sessions = [columns for columns in _SESSIONS if profile.has(*columns)][:MOST_SESSIONS]
-    for columns in sessions:
-        # too few pairs, or a block that explains itself: the next session may do better
-        with contextlib.suppress(EMTrainingException, SplinkException, ValueError, ZeroDivisionError):
+    sessions = (columns for columns in _SESSIONS if profile.has(*columns) and _fills(engine, columns))
+    with contextlib.suppress(EMTrainingException, SplinkException, ValueError, ZeroDivisionError):
+        # a session that fails leaves the linker unfit for the next one; the classes are fitted anyway
+        for columns in islice(sessions, MOST_SESSIONS):
             trainer.training.estimate_parameters_using_expectation_maximisation(
                 block_on(*columns), estimate_without_term_frequencies=True, max_pairs=SESSION_PAIRS
             )
+    trained = estimated(trainer, "m")
     found = []
-    for m, item in zip(estimated(trainer, "m"), comparisons, strict=True):
+    for item in comparisons:
         prior = prior_m(len(item.levels))
+        m = trained.get(item.name, prior)
         share = np.maximum(np.where(np.isnan(m), prior, m), FLOOR)
         found.append(share / share.sum())
     return found
+
+
+def _fills(engine: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> bool:
+    """Whether blocks of these columns hold enough pairs for a session."""
+    row = engine.execute(
+        _SESSION_SIZE.format(", ".join(columns), " AND ".join(f"{column} IS NOT NULL" for column in columns))
+    ).fetchone()
+    return row is not None and int(row[0] or 0) >= LEAST_SESSION_PAIRS
+
+
+_SESSION_SIZE = """
+SELECT sum(size * (size - 1) // 2)
+FROM (SELECT count(*) AS size FROM records WHERE {1} GROUP BY {0})
+"""
 
 
 def _vectors(

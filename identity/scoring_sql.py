@@ -1,0 +1,65 @@
+"""The model as one SQL expression over a pair of records: the weight that the batch computes. Pure.
+
+Splink computes the same sum from the same conditions and parameters; a test holds the two together.
+"""
+
+import math
+
+from identity.comparable import COLUMNS
+from identity.model import FittedComparison, FittedLevel, Model
+
+
+def pair_weights_sql(model: Model, left: str, right: str) -> str:
+    """Return a query of (position, weight) for every pair of a row of `left` and one of `right`.
+
+    Both tables have the comparable columns and `tf_` columns (term frequencies); `right` has `position`.
+    """
+    sides = ",\n        ".join(
+        f"l.{column} AS {column}_l, r.{column} AS {column}_r"
+        for column in (*COLUMNS, *(f"tf_{name}" for name in model.frequency_columns()))
+    )
+    levels = ",\n        ".join(_level_sql(item) for item in model.comparisons)
+    unrelated = _sum_sql(model, model.prior, against_household=False)
+    if model.household_prior is None:
+        weight = "unrelated"
+        household = "0.0"
+    else:
+        weight = "least(unrelated, household) - log2(1 + pow(2.0, -abs(unrelated - household)))"
+        household = _sum_sql(model, model.household_prior, against_household=True)
+    # every part is a column of ours or a number of the model
+    return f"""
+SELECT position, round({weight}, 6) AS weight FROM (
+    SELECT position, {unrelated} AS unrelated, {household} AS household FROM (
+        SELECT *, {levels} FROM (
+        SELECT r.position, {sides} FROM {left} AS l, {right} AS r)))
+ORDER BY position
+"""  # noqa: S608
+
+
+def _level_sql(item: FittedComparison) -> str:
+    cases = " ".join(
+        f"WHEN {level.condition} THEN {number}"
+        for number, level in enumerate(item.levels)
+        if level.condition != "ELSE"
+    )
+    return f"CASE WHEN {item.missing} THEN -1 {cases} ELSE {len(item.levels) - 1} END AS level_{item.name}"
+
+
+def _sum_sql(model: Model, prior: float, *, against_household: bool) -> str:
+    terms = [repr(prior)]
+    for item in model.comparisons:
+        cases = " ".join(
+            f"WHEN {number} THEN {_weight_sql(item, level, against_household=against_household)}"
+            for number, level in enumerate(item.levels)
+        )
+        terms.append(f"CASE level_{item.name} {cases} ELSE 0.0 END")
+    return " + ".join(terms)
+
+
+def _weight_sql(item: FittedComparison, level: FittedLevel, *, against_household: bool) -> str:
+    weight = repr(math.log2(level.m / (level.h if against_household else level.u)))
+    # what a household shares by its nature says nothing more for being rare
+    if level.frequency is None or (against_household and item.kind == "household"):
+        return weight
+    frequency = f"greatest(tf_{level.frequency}_l, tf_{level.frequency}_r)"
+    return f"{weight} + coalesce({math.log2(level.u)!r} - log2({frequency}), 0.0)"

@@ -1,0 +1,172 @@
+"""The batch on labelled data: accurate enough, reproducible, and silent about values."""
+
+import json
+import logging
+
+import numpy as np
+import pytest
+
+from identity.clustering import cluster
+from identity.comparable import Comparable
+from identity.engine import open_engine
+from identity.errors import NoModelError
+from identity.evaluation import evaluate
+from identity.linking import score
+from identity.matching import OnlineScorer
+from identity.model import Model
+from identity.normalise import normalise
+from identity.records import OpenedBatch
+from tests.identity.labelled import labelled
+
+
+def run(batch, *, threads=2, model=None, seed=1, **options):
+    with open_engine(threads=threads) as engine:
+        return score([batch], engine=engine, model=model, seed=seed, **options)
+
+
+@pytest.fixture(scope="module")
+def fake_1000():
+    return run(labelled("splink_fake_1000")[0])
+
+
+# Pairwise F1 that a change may not fall below; benchmarks/accuracy.py prints the figures of all sets.
+LEAST_F1 = {"splink_fake_1000": 0.92, "febrl_c10k": 0.99, "senzing_truthset": 0.6}
+
+
+@pytest.mark.parametrize("name", LEAST_F1)
+def test_it_links_without_labels_and_without_settings(name):
+    batch, people = labelled(name)
+    scored = run(batch)
+    clusters = cluster(batch.record_nos, scored.pairs, scored.model.threshold)
+    found = dict(zip(clusters.record_nos.tolist(), clusters.label.tolist(), strict=True))
+    assert evaluate(found, people).pairwise.f1 >= LEAST_F1[name]
+
+
+def test_threads_and_repetition_do_not_change_a_bit(fake_1000):
+    batch, _ = labelled("splink_fake_1000")
+    for threads in (1, 2):
+        again = run(batch, threads=threads)
+        assert again.model.to_json() == fake_1000.model.to_json()
+        for column in ("record_a", "record_b", "weight"):
+            assert np.array_equal(getattr(again.pairs, column), getattr(fake_1000.pairs, column))
+
+
+def test_the_order_and_the_batches_of_the_records_do_not_matter(fake_1000):
+    batch, _ = labelled("splink_fake_1000")
+    halves = [
+        OpenedBatch(batch.record_nos[part], batch.channels[part], batch.comparables[part])
+        for part in (slice(500, None), slice(None, 500))
+    ]
+    with open_engine(threads=2) as engine:
+        again = score(halves, engine=engine, model=None, seed=1)
+    assert np.array_equal(again.pairs.weight, fake_1000.pairs.weight)
+
+
+def test_a_given_model_scores_the_same_without_training(fake_1000):
+    batch, _ = labelled("splink_fake_1000")
+    again = run(batch, model=Model.from_json(fake_1000.model.to_json()))
+    assert not again.report.trained
+    assert np.array_equal(again.pairs.weight, fake_1000.pairs.weight)
+
+
+def test_the_model_holds_no_value_of_the_input(fake_1000):
+    batch, _ = labelled("splink_fake_1000")
+    text = fake_1000.model.to_json()
+    for encoded in batch.comparables:
+        for column, value in Comparable.decode(encoded).columns.items():
+            for item in (value,) if isinstance(value, str) else value:
+                assert f'"{item}"' not in text, column
+                assert f"'{item}'" not in text, column
+
+
+def test_nothing_is_logged(caplog, capfd):
+    with caplog.at_level(logging.DEBUG):
+        run(labelled("senzing_truthset")[0])
+    assert not [record for record in caplog.records if record.name.startswith("splink")]
+    assert capfd.readouterr() == ("", "")
+
+
+ONLINE = ("splink_fake_1000", "senzing_truthset", "febrl_c10k")
+
+
+@pytest.mark.parametrize("name", ONLINE)
+def test_the_online_scorer_agrees_with_the_batch(name):
+    batch, _ = labelled(name)
+    records = [Comparable.decode(encoded) for encoded in batch.comparables]
+    with open_engine(threads=2) as engine:
+        frequencies = {}
+        scored = score(
+            [batch], engine=engine, model=None, seed=1,
+            on_frequency=lambda column, value, share: frequencies.__setitem__((column, value), share),
+        )  # fmt: skip
+        for column in scored.model.frequency_columns():  # the same frequencies on both sides
+            rows = engine.execute(
+                f"SELECT {column}, count(*) / (SELECT count({column}) FROM records) FROM records"  # noqa: S608
+                f" WHERE {column} IS NOT NULL GROUP BY 1"
+            ).fetchall()
+            frequencies |= {(column, value): share for value, share in rows}
+    pairs = scored.pairs
+    with OnlineScorer(scored.model, lambda column, value: frequencies.get((column, value))) as online:
+        for a in sorted(set(pairs.record_a.tolist()))[:60]:
+            mine = pairs.record_a == a
+            candidates = [records[b - 1] for b in pairs.record_b[mine].tolist()]
+            found = online.score(records[a - 1], candidates)
+            assert found == pytest.approx(pairs.weight[mine].tolist(), abs=1e-6)
+
+
+def test_common_values_are_handed_out_and_rare_ones_are_not():
+    people = [
+        {"first_name": ["Ann" if n % 2 else f"N{n}"], "last_name": [f"L{n % 40}"], "email": [f"e{n}@x.org"]}
+        for n in range(100)
+    ]
+    batch = OpenedBatch(list(range(100)), ["web"] * 100, [normalise(person).encode() for person in people])
+    found = []
+    run(batch, on_frequency=lambda *row: found.append(row))
+    assert found == [("first_name", "ann", 0.5)]
+
+
+def test_an_address_under_many_names_is_no_evidence_and_is_handed_out():
+    people = [
+        {"first_name": [f"{chr(97 + n % 26)}na{n}"], "last_name": [f"{chr(97 + n // 26)}lee{n}"],
+         "email": ["noemail@x.org"]}
+        for n in range(60)
+    ]  # fmt: skip
+    batch = OpenedBatch(list(range(60)), ["web"] * 60, [normalise(person).encode() for person in people])
+    found = []
+    scored = run(batch, on_frequency=lambda *row: found.append(row))
+    assert ("email", "noemail@x.org", 1.0) in found
+    assert scored.report.profile.shared_values == {"email": 1}
+    assert not (scored.pairs.weight >= scored.model.threshold).any()
+
+
+FEW = {
+    "no record at all": [],
+    "one record": [{"full_name": ["Ann Lee"]}],
+    "records without anything to compare": [{}, {}, {}],
+}
+
+
+@pytest.mark.parametrize("case", FEW)
+def test_too_little_to_train_on_is_said(case):
+    rows = [normalise(row).encode() for row in FEW[case]]
+    with pytest.raises(NoModelError):
+        run(OpenedBatch(list(range(len(rows))), ["web"] * len(rows), rows))
+
+
+def test_a_handful_of_records_is_enough():
+    rows = [
+        {"full_name": ["Ann Lee"], "email": ["ann@lee.org"], "birth_date": ["1980-02-03"]},
+        {"full_name": ["Lee, Ann"], "email": ["ANN@lee.org"], "birth_date": ["1980-02-03"]},
+        {"full_name": ["Bob Stone"], "email": ["bob@stone.org"], "birth_date": ["1971-05-09"]},
+        {"full_name": ["Carla Ruiz"], "email": ["carla@ruiz.es"], "birth_date": ["1990-11-30"]},
+    ]
+    batch = OpenedBatch([1, 2, 3, 4], ["web"] * 4, [normalise(row).encode() for row in rows])
+    scored = run(batch)
+    kept = scored.pairs.where(scored.pairs.weight >= scored.model.threshold)
+    assert list(zip(kept.record_a.tolist(), kept.record_b.tolist(), strict=True)) == [(1, 2)]
+
+
+def test_a_model_of_another_format_is_refused(fake_1000):
+    changed = json.loads(fake_1000.model.to_json()) | {"format": 0}
+    with pytest.raises(ValueError, match="train again"):
+        Model.from_json(json.dumps(changed))
