@@ -22,6 +22,7 @@ from identity.attributes import is_standard
 
 MAPPINGS = Path(__file__).resolve().parents[3] / "api" / "demo" / "mappings"
 NOW = 1_780_000_000_000  # 2026, after every observed_at
+PURPOSES = [purpose.name for purpose in Purposes.load()]
 AT = {name: index for index, name in enumerate(COLUMNS)}
 
 
@@ -113,7 +114,7 @@ def test_a_mapping_names_columns_that_exist_and_attributes_of_the_contract(chann
 @pytest.mark.parametrize("channel", CHANNELS)
 def test_every_row_of_a_channel_reads_through_its_mapping(channel: str, exported: Path) -> None:
     reader = open_reader(exported / f"{channel}.csv")
-    mapping = load_mapping(MAPPINGS / f"{channel}.toml", purposes=[purpose.name for purpose in Purposes.load()])
+    mapping = load_mapping(MAPPINGS / f"{channel}.toml", purposes=PURPOSES)
     mapper = RowMapper(fit(mapping, reader.columns, channel=None))
     granted = read = 0
     for chunk, _ in reader.chunks(1_000):
