@@ -1,8 +1,8 @@
 """Recording what people say about purposes, and answering what is permitted.
 
 One statement is one transaction of the operational store: its events in the ledger, and where linking is
-concerned the records' permission to be linked. A crash before it leaves evidence keys that nothing uses;
-after it, nothing to do. Records that lost the permission are detached before `record` returns.
+concerned the records' permission to be linked and their leaving the golden ID. A crash before it leaves
+evidence keys that nothing uses; after it there is nothing left to do.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -63,8 +63,8 @@ class Answer:
 class ConsentRecorder:
     """Records statements and answers queries about them.
 
-    `detach` is called with the records that may no longer be linked, after the commit and before
-    `record` returns.
+    `detach` takes records that may no longer be linked out of their golden IDs, in the transaction it is
+    given (`identity.online.OnlineResolver.detach_in`).
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class ConsentRecorder:
         ledger: EventLedger,
         purposes: Purposes,
         subjects: Subjects,
-        detach: Callable[[Sequence[int], int], None],
+        detach: Callable[[Connection, Sequence[int], int], None],
     ) -> None:
         self._db, self._keys, self._key_store, self._vault = db, keys, key_store, vault
         self._ledger, self._purposes, self._subjects, self._detach = ledger, purposes, subjects, detach
@@ -100,12 +100,8 @@ class ConsentRecorder:
         with self._db.write() as conn:
             _refuse_gone(conn, targets)
             said = self._append(conn, purpose, saying, evidence_keys, now)
-            lost = []
             if self._linking.concerns(purpose.name, saying.state):
-                members = [_with_contact(member, named, targets) for member in named.person.members]
-                lost = self._linking.project(conn, members, now)
-        if lost:
-            self._detach(lost, now)
+                self._project_linking(conn, named, targets, now)
         return said
 
     def query(self, ref: SubjectRef, purpose_name: str, now: int, *, as_of: int | None = None) -> Answer:
@@ -126,6 +122,12 @@ class ConsentRecorder:
             event for event in evidence.events if event.purpose == purpose.name or event.state == "restricted"
         )
         return Answer(decision.state, decision.allowed, decision.reasons, events)
+
+    def _project_linking(self, conn: Connection, named: Named, targets: Sequence[Subject], now: int) -> None:
+        members = [_with_contact(member, named, targets) for member in named.person.members]
+        lost = self._linking.project(conn, members, now)
+        if lost:
+            self._detach(conn, lost, now)
 
     def _targets(
         self, conn: Connection, named: Named, purpose: Purpose, saying: Saying

@@ -1,6 +1,7 @@
 """Short ways to write consent events, members and purposes in tests."""
 
 from dataclasses import replace
+from typing import Any
 
 from consent.events import CONTACT, RECORD, ConsentEvent, Subject
 from consent.permission import Member
@@ -12,8 +13,8 @@ NOW = 1_790_000_000_000  # September 2026
 POLICY = Purposes.load()
 
 
-def purpose(name: str = "personalization", **changes: object) -> Purpose:
-    return replace(POLICY[name], **changes)  # type: ignore[arg-type]
+def purpose(name: str = "personalization", **changes: Any) -> Purpose:
+    return replace(POLICY[name], **changes)
 
 
 def record(no: int) -> Subject:

@@ -6,6 +6,7 @@ Who belongs to whom is stated by the test (`person`), as a linkage run would hav
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import delete, insert, update
 
@@ -20,8 +21,8 @@ from consent.key_store import KeyStore
 from consent.ledger import Ledger
 from consent.lookup import Identifier, Lookup
 from consent.people import People
+from consent.prepared_records import RecordStores
 from consent.purposes import Purposes
-from consent.record_preparing import RecordStores
 from consent.recording import ConsentRecorder, Saying
 from consent.records import RecordWriter
 from consent.sealed_records import SealedRecords
@@ -95,7 +96,7 @@ class Home:
                 people=self.people,
                 lookup=self.lookup,
             ),
-            detach=lambda record_nos, _now: self.detached.extend(record_nos),
+            detach=lambda _conn, record_nos, _now: self.detached.extend(record_nos),
         )
         self._next_golden = 1
 
@@ -175,11 +176,11 @@ class Home:
                 )
 
     def say(
-        self, subject: SubjectRef | str, state: str, purpose: str, method: str = "direct", **more: object
+        self, subject: SubjectRef | str, state: str, purpose: str, method: str = "direct", **more: Any
     ) -> ConsentEvent:
         """Record a statement about a subject, or about the golden ID of that name."""
         ref = GoldenRef(subject) if isinstance(subject, str) else subject
-        saying = Saying(purpose, state, method, "client:c_1", **more)  # type: ignore[arg-type]
+        saying = Saying(purpose, state, method, "client:c_1", **more)
         return self.recorder.record(ref, saying, self.now)[-1]
 
     def read(self, golden_id: str, purpose: str = "personalization") -> Profile | Scattered | Withheld:

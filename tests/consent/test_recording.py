@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -135,14 +136,14 @@ class TestWhatIsRefused:
             ({"event_time": CLOCK_SKEW_MS + 1}, "event_time"),
         ],
     )
-    def test_a_statement_out_of_shape(self, changes: dict[str, object], column: str, home: Home) -> None:
+    def test_a_statement_out_of_shape(self, changes: dict[str, Any], column: str, home: Home) -> None:
         home.add("1")
         if "event_time" in changes:
             changes = {"event_time": home.now + CLOCK_SKEW_MS + 1}
         said = {"purpose": "personalization", "state": "granted", "method": "direct", "source": "client:c_1"}
 
         with pytest.raises(RecordRejectedError) as caught:
-            home.recorder.record(record_ref("1"), Saying(**{**said, **changes}), home.now)  # type: ignore[arg-type]
+            home.recorder.record(record_ref("1"), Saying(**{**said, **changes}), home.now)
         assert caught.value.column == column
         assert events(home) == 0
 
