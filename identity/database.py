@@ -65,7 +65,7 @@ def open_database(url: str, *, secure_delete: bool = False, lock_id: int = 1, ca
     `secure_delete` overwrites deleted content with zeros (SQLite only). `lock_id` tells the stores'
     advisory locks apart when one PostgreSQL server holds several.
     """
-    engine = create_engine(url)
+    engine = create_engine(url, hide_parameters=True)  # an error's text must not quote bound values
     if engine.dialect.name == "sqlite":
         _discipline_sqlite(engine, secure_delete=secure_delete, cache_mb=cache_mb)
     return Database(engine, lock_id=lock_id)

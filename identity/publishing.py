@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
-from typing import Final
+from typing import Final, TypeVar
 
 from sqlalchemy import Connection
 
@@ -26,7 +26,7 @@ from identity.leases import Clock, Lease
 from identity.rows import changes, count_up, steps, write_changes
 from identity.statements import Statement
 from identity.store import MembershipReader
-from identity.versioned import VERSIONED, Row
+from identity.versioned import VERSIONED
 
 LOCK_MS: Final = 20.0
 """Longest a bulk writer may hold the write lock (privacy.md section 8)."""
@@ -37,8 +37,9 @@ AIM_MS: Final = 7.0
 FIRST_BATCH: Final = 200
 LARGEST_BATCH: Final = 5_000
 
+T = TypeVar("T")
+
 Hook = Callable[[str], None]
-Write = Callable[[Connection, list[Row]], None]
 
 _SWITCH: Final = Statement("""
     UPDATE counters SET value = :version WHERE name = 'published_version' AND value = :version - 1
@@ -82,9 +83,9 @@ class Publisher:
     def stage(self, lease: Lease, difference: Difference, version: int) -> None:
         """Write everything of `difference` at the unpublished `version`. Raises RunLostError."""
         for statement, rows in steps(difference, version, staged=True):
-            self._in_batches("stage", rows, statement.many, lease)
+            self.in_batches("stage", rows, statement.many, lease)
         feed = changes(difference.events, version, self._clock())
-        self._in_batches("stage changes", feed, write_changes, lease)
+        self.in_batches("stage changes", feed, write_changes, lease)
 
     def reserve_golden_nos(self, lease: Lease, count: int) -> int:
         """Take `count` golden numbers, so that what a run creates can't meet what is created online."""
@@ -108,8 +109,8 @@ class Publisher:
             self._sweep(conn, _STAGED_CHANGES, _DELETE_CHANGE, version, lease)
             for rows in _STAGED_NAMES.chunks(conn, LARGEST_BATCH, version=version):
                 names, numbers = ([(row[place],) for row in rows] for place in (0, 1))
-                self._in_batches("recover", iter(names), _DELETE_NAME.many, lease)
-                self._in_batches("recover", iter(numbers), _DELETE_GOLDEN.many, lease)
+                self.in_batches("recover", iter(names), _DELETE_NAME.many, lease)
+                self.in_batches("recover", iter(numbers), _DELETE_GOLDEN.many, lease)
 
     def compact(self, lease: Lease | None = None) -> None:
         """Remove what no version from the published one on can see. A row may be there a while longer."""
@@ -129,11 +130,19 @@ class Publisher:
         step: str = "recover",
     ) -> None:
         for rows in scan.chunks(conn, LARGEST_BATCH, version=version):
-            self._in_batches(step, iter(rows), repair.many, lease)
+            self.in_batches(step, iter(rows), repair.many, lease)
 
-    def _in_batches(self, step: str, rows: Iterator[Row], write: Write, lease: Lease | None) -> None:
+    def in_batches(
+        self,
+        step: str,
+        rows: Iterator[T],
+        write: Callable[[Connection, list[T]], None],
+        lease: Lease | None,
+        *,
+        first: int = FIRST_BATCH,
+    ) -> None:
         """Write `rows` in transactions sized by how long the last one held the lock."""
-        size = FIRST_BATCH
+        size = first
         while batch := list(islice(rows, size)):  # prepared while nobody has to wait for it
             with self.locked(step) as conn:
                 if lease is not None:

@@ -97,3 +97,7 @@ class RecordFacts(Protocol):
     def facts(self, conn: Connection, record_nos: Iterable[int], now: int) -> dict[int, RecordFact]:
         """Return the facts of those of `record_nos` that are live."""
         ...
+
+    def standings(self, conn: Connection) -> dict[int, int]:
+        """Return the standing of every live record that is not 1 (known): few of very many."""
+        ...

@@ -1,0 +1,118 @@
+"""What happened while a run was at work, resolved again at the version that the run is about to publish.
+
+Touched is every record that changed in content or permission since the run began, and every golden ID that
+an online write changed since. Around each of them the staged rows are dropped, and the people concerned
+are clustered again from scored pairs: the run's for records that are as the run saw them, the online
+path's for those that changed (it scored their new content; one that it never saw stays alone).
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from sqlalchemy import Connection
+
+from identity.database import Database
+from identity.leases import Clock, Lease
+from identity.publishing import Publisher
+from identity.records import RecordFacts, RecordReader
+from identity.resolution import joined, resolve, touching
+from identity.rows import unstage
+from identity.snapshot import Scope, load_scope
+from identity.statements import Statement
+from identity.store import MembershipReader
+
+IN_THE_SWITCH: Final = 8
+"""Records that may still be resolved inside the switching transaction; about 1 ms each."""
+
+Touched = tuple[Literal["record", "golden ID"], int]
+
+_MARK: Final = Statement("SELECT value FROM counters WHERE name = 'change_seq'")
+
+_ONLINE_CHANGES: Final = Statement("""
+    SELECT seq, golden_no, details FROM changes WHERE version = :version AND seq > :seq ORDER BY seq
+""")
+
+
+@dataclass(slots=True)
+class CatchingUp:
+    """Follows the store from the moment a run begins. `met` counts what was resolved again."""
+
+    db: Database
+    reader: RecordReader
+    facts: RecordFacts
+    clock: Clock
+    version: int  # published, and until the switch it stays so: only the lease's holder publishes
+    sequence: int  # of the run's snapshot: records changed after it were not scored as they are now
+    seen_sequence: int
+    seen_feed: int
+    met: int = 0
+
+    @classmethod
+    def begin(cls, db: Database, reader: RecordReader, facts: RecordFacts, clock: Clock) -> "CatchingUp":
+        """Note where the store is, before anything of it is read."""
+        sequence = reader.sequence()
+        with db.read() as conn:
+            mark, version = int(_MARK.rows(conn)[0][0]), MembershipReader().version(conn)
+        return cls(db, reader, facts, clock, version, sequence, sequence, mark)
+
+    def run(self, publisher: Publisher, lease: Lease) -> None:
+        """Resolve again until hardly anybody is left, in small transactions."""
+        while True:
+            with self.db.read() as conn:
+                touched = self._touched(conn) or []
+            publisher.in_batches("catch up", iter(touched), self._resolve, lease, first=IN_THE_SWITCH)
+            if len(touched) <= IN_THE_SWITCH:
+                return
+
+    def finish(self, conn: Connection) -> bool:
+        """Resolve the last few inside the switching transaction; False if they are too many for it."""
+        touched = self._touched(conn, limit=IN_THE_SWITCH)
+        if touched is None:
+            return False
+        self._resolve(conn, touched)
+        return True
+
+    def _touched(self, conn: Connection, *, limit: int | None = None) -> list[Touched] | None:
+        """Return what was touched since the last look; None, and no look taken, if beyond `limit`."""
+        sequence = self.reader.sequence()  # first: what changes after it is found by the next look
+        touched: set[Touched] = {
+            ("record", number) for number in self.reader.changed_since(self.seen_sequence)
+        }
+        feed = self.seen_feed
+        for seq, golden_no, details in _ONLINE_CHANGES.rows(conn, version=self.version, seq=self.seen_feed):
+            feed = seq
+            touched.add(("golden ID", golden_no))
+            touched.update(_named(json.loads(details)))
+        if limit is not None and len(touched) > limit:
+            return None
+        self.seen_sequence, self.seen_feed = sequence, feed
+        return sorted(touched)
+
+    def _resolve(self, conn: Connection, touched: list[Touched]) -> None:
+        """Resolve some of what was touched, with all that it is tied to, at the version to be published."""
+        staged, now = self.version + 1, self.clock()
+        scope = Scope(
+            {number for kind, number in touched if kind == "record"},
+            {number for kind, number in touched if kind == "golden ID"},
+        )
+        scope.grow(conn, [self.version, staged])
+        if not scope.record_nos and not scope.golden_nos:
+            return
+        published = load_scope(conn, self.version, scope)
+        links = load_scope(conn, staged, scope).links
+        facts = self.facts.facts(conn, scope.record_nos, now)
+        changed = {number for number, fact in facts.items() if fact.change_sequence > self.sequence}
+        pairs = joined(touching(links, changed, wanted=False), touching(published.links, changed))
+        unstage(conn, staged, scope.record_nos, scope.golden_nos)
+        resolve(conn, published, facts, pairs, version=staged, now=now, staged=True)
+        self.met += len(touched)
+
+
+def _named(details: dict[str, list[int]]) -> Iterator[Touched]:
+    """Yield what the details of a change name (see `identity.difference.details`)."""
+    for key, numbers in details.items():
+        kind: Literal["record", "golden ID"] = "golden ID" if key in {"to", "into"} else "record"
+        for number in numbers:
+            yield kind, number
