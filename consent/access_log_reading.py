@@ -23,7 +23,8 @@ class Head:
 class AccessLogReport:
     """What verification found. `problems` name file and line, never content; none means intact.
 
-    `torn` counts last lines that a crash left unfinished: never acknowledged, so nothing was revealed.
+    `torn` counts chains whose last line, or last file, a crash left unfinished: never acknowledged, so
+    nothing was revealed.
     """
 
     entries: int
@@ -76,15 +77,13 @@ class _Chain:
         seen = noted is None
         for number, path in enumerate(self.paths):
             lines, torn = _lines(path)
-            if not lines:
-                self._fault(path, 0, "holds no complete line")
             for place, line in enumerate(lines):
                 if not self.problems:
                     self._check(path, place, line, number)
                 seen = seen or noted == Head(self.entries, self.prev)
-            if torn and path == self.paths[-1] and not self.closed:
+            if path == self.paths[-1] and (not lines or (torn and not self.closed)):
                 self.torn += 1
-            elif torn:
+            elif torn or not lines:
                 self._fault(path, len(lines), "ends in an unfinished line")
         if not seen and not self.problems:
             self.problems.append(f"{self.name}: its end, noted earlier, is missing")

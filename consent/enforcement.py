@@ -20,7 +20,7 @@ from typing import Final, Protocol
 from consent.access_log import AccessEntry, AccessLog
 from consent.decisions import Decision
 from consent.lookup import Found, Identifier, Lookup, enters
-from consent.people import People, Person
+from consent.people import NOBODY, People, Person
 from consent.permission import Permission, permission
 from consent.purposes import Purpose, Purposes
 from consent.record_contents import field_names
@@ -125,19 +125,20 @@ class Door:
         purpose = self._purposes[request.purpose]
         found = self._lookup.find(request.identifiers) if request.identifiers else None
         requested = self._view(request, found)
-        if requested is not None and requested.final.status == "split":
+        if found is None and requested is not None and requested.final.status == "split":
             return self._scattered(requested, purpose, request, now)
         case = self._case(requested, found, purpose, now)
         self._log(request, purpose, case, now)
         if not case.allowed or case.view is None:
             return Withheld(case.why, case.permission.decision)
-        return self._profile(case, case.view, requested, purpose, now)
+        merged = requested is not None and found is None and requested.golden_no != case.view.golden_no
+        return self._profile(case, case.view, request.golden_id if merged else None, purpose, now)
 
     def _view(self, request: RevealRequest, found: Found | None) -> GoldenView | None:
         with self._db.read() as conn:
             if found is None:
                 return self._memberships.resolve(conn, request.golden_id or "")
-            return self._memberships.view(conn, found.golden_no or 0)
+            return self._memberships.view(conn, NOBODY if found.golden_no is None else found.golden_no)
 
     def _case(self, requested: GoldenView | None, found: Found | None, purpose: Purpose, now: int) -> _Case:
         view = None if requested is None else requested.final
@@ -177,7 +178,7 @@ class Door:
         self._access_log.append(entry)
 
     def _profile(
-        self, case: _Case, view: GoldenView, requested: GoldenView | None, purpose: Purpose, now: int
+        self, case: _Case, view: GoldenView, requested_id: str | None, purpose: Purpose, now: int
     ) -> Profile | Withheld:
         seen = {member.record_no: member for member in case.permission.view}
         names = field_names(purpose.attributes, purpose.traits)
@@ -191,7 +192,7 @@ class Door:
         return Profile(
             golden_no=view.golden_no,
             golden_id=view.golden_id,
-            requested_id=None if requested in (None, view) else requested.golden_id,
+            requested_id=requested_id,
             purpose=purpose.name,
             as_of=now,
             confidence=min(seen[no].confidence for no in opened),

@@ -111,6 +111,27 @@ def test_a_forked_worker_writes_a_chain_of_its_own(tmp_path: Path) -> None:
     assert (child.exitcode, report.entries, len(report.heads), report.problems) == (0, 3, 2, ())
 
 
+def test_a_process_killed_while_it_writes_leaves_a_log_that_verifies(tmp_path: Path) -> None:
+    acknowledged = multiprocessing.get_context("fork").Value("i", 0)
+
+    def work() -> None:
+        log = AccessLog(tmp_path, segment_bytes=5_000)
+        while True:
+            log.append(entry(acknowledged.value))
+            acknowledged.value += 1
+
+    child = multiprocessing.get_context("fork").Process(target=work)
+    child.start()
+    while acknowledged.value < 100:
+        child.join(0.01)
+    child.kill()
+    child.join()
+
+    report = verify(tmp_path)
+    assert report.problems == ()
+    assert report.entries >= acknowledged.value
+
+
 class TestFailsClosed:
     def test_a_folder_that_cannot_be_written_is_an_error(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("no folder")
@@ -202,7 +223,6 @@ ATTACKS: dict[str, Callable[[list[bytes]], list[bytes]]] = {
     "two entries in another order": lambda lines: [lines[0], lines[2], lines[1], *lines[3:]],
     "a dropped header": lambda lines: lines[1:],
     "an entry after the end": lambda lines: [*lines, lines[1]],
-    "no complete line at all": lambda _: [],
     "no JSON": lambda lines: [lines[0], b"{", *lines[2:]],
 }
 
@@ -245,6 +265,18 @@ def test_a_lost_tail_or_a_lost_chain_shows_against_the_heads_noted_before(tmp_pa
 
     segment.unlink()
     assert verify(tmp_path, heads).problems == (f"{next(iter(heads))}: the whole chain is missing",)
+
+
+@pytest.mark.parametrize("begun", [b"", b'{"chain":'], ids=["empty", "torn"])
+def test_a_crash_while_a_segment_begins_is_no_fault_of_the_chain(begun: bytes, tmp_path: Path) -> None:
+    segments = written(tmp_path, 20, segment_bytes=1_000)
+    following = segments[-1].name.replace(f"{len(segments) - 1:06d}", f"{len(segments):06d}")
+    (tmp_path / following).write_bytes(begun)
+
+    report = verify(tmp_path)
+    assert (report.entries, report.torn, report.problems) == (20, 1, ())
+    segments[0].write_bytes(begun)
+    assert verify(tmp_path).problems
 
 
 def test_a_chain_that_grew_since_its_head_was_noted_still_verifies(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -343,6 +344,32 @@ def test_unknown_erased_restricted_and_not_permitted_cost_the_same_work(home: Ho
         work[who] = (tuple(statements), tuple(watched.calls))
 
     assert len(set(work.values())) == 1, {who: len(done[0]) for who, done in work.items()}
+
+
+def test_after_a_withdrawal_is_acknowledged_no_worker_serves_the_purpose(home: Home, tmp_path: Path) -> None:
+    golden_id = ana(home)
+    acknowledged = Event()
+    late: list[object] = []
+
+    def work() -> None:
+        with a_home(tmp_path) as worker:  # objects of its own over the same stores
+            while True:
+                after = acknowledged.is_set()
+                answer = worker.read(golden_id)
+                if after:
+                    late.append(answer)
+                    return
+
+    workers = [Thread(target=work) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    home.say(golden_id, "withdrawn", "personalization")
+    acknowledged.set()
+    for worker in workers:
+        worker.join()
+
+    assert len(late) == 3
+    assert all(isinstance(answer, Withheld) for answer in late)
 
 
 def test_an_unknown_purpose_is_an_error(home: Home) -> None:
