@@ -20,6 +20,14 @@ _CURRENT: Final = Statement("""
     LIMIT 1
 """)
 
+_CURRENT_VERSION: Final = Statement("""
+    SELECT r.model_version
+    FROM runs r JOIN models m ON m.model_version = r.model_version
+    WHERE r.status = 'published'
+    ORDER BY r.version DESC, r.finished_at DESC
+    LIMIT 1
+""")
+
 _INSERT: Final = Statement("""
     INSERT INTO models (model_version, created_at, model) VALUES (:model_version, :now, :model)
     ON CONFLICT (model_version) DO NOTHING
@@ -50,6 +58,12 @@ def load_current(conn: Connection) -> tuple[str, Model] | None:
         return rows[0][0], Model.from_json(rows[0][1])
     except ValueError:
         return None
+
+
+def current_version(conn: Connection) -> str | None:
+    """Return the name of the model of the last published run."""
+    rows = _CURRENT_VERSION.rows(conn)
+    return rows[0][0] if rows else None
 
 
 def frequencies(conn: Connection, model_version: str) -> dict[tuple[str, bytes], float]:
