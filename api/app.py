@@ -12,7 +12,18 @@ from starlette.exceptions import HTTPException
 from api import __version__, problems
 from api.limits import LimitBody
 from api.observability import Observe
-from api.routes import health, tokens
+from api.routes import (
+    changes,
+    consents,
+    console,
+    golden_ids,
+    health,
+    ledger,
+    profiles,
+    records,
+    status,
+    tokens,
+)
 from api.services import Services
 
 _TELEMETRY_OFF: Final[TelemetryConfig] = {
@@ -42,7 +53,7 @@ def create_app(services: Services) -> FastAPI:
         telemetry=_TELEMETRY_OFF,
     )
     app.state.services = services
-    for routes in (health, tokens):
+    for routes in (tokens, records, profiles, golden_ids, consents, changes, ledger, status, health, console):
         app.include_router(routes.router)
     app.add_middleware(LimitBody)
     app.add_middleware(Observe)

@@ -15,7 +15,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
 
 from api.roles import PERMITTED, Role
-from api.store import Client, find_client, insert_client
+from api.store import Client, count_clients, find_client, insert_client
 from consent.key_providers import SecretBytes
 from identity.database import Database
 
@@ -94,6 +94,11 @@ class Clients:
             if not insert_client(conn, client):
                 raise ClientExistsError(name)
         return client, secret
+
+    def exist(self) -> bool:
+        """Whether any client was made."""
+        with self._db.read() as conn:
+            return count_clients(conn) > 0
 
     def authenticate(self, client_id: str, secret: str) -> Client:
         """Return the client whose secret this is. Raises InvalidClientError, after the same work."""

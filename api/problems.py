@@ -17,7 +17,9 @@ from starlette.responses import Response
 
 from consent.errors import (
     AccessLogError,
+    CheckpointError,
     ConsentError,
+    DestructionIncompleteError,
     KeyringError,
     KeyUnavailableError,
     LedgerCorruptError,
@@ -28,7 +30,15 @@ from consent.errors import (
     UnknownSubjectError,
     VaultError,
 )
-from identity.errors import IdentityError, NoModelError, RunInProgressError, StoreBusyError
+from consent.merkle import ProofError
+from identity.errors import (
+    CursorError,
+    IdentityError,
+    NoModelError,
+    RunInProgressError,
+    StaleScoresError,
+    StoreBusyError,
+)
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -79,6 +89,9 @@ FORBIDDEN_ROLE: Final = Problem(403, "forbidden", "Not allowed", "The role of th
 FORBIDDEN_PURPOSE: Final = Problem(
     403, "forbidden-purpose", "Not allowed", "The access token does not carry the purpose that was named."
 )
+FORBIDDEN_SUBJECT: Final = Problem(
+    403, "forbidden-subject", "Not allowed", "This role names a record or a contact, not a golden ID."
+)
 INVALID: Final = Problem(422, "invalid-request", "The request is not as documented")
 TOO_LARGE: Final = Problem(413, "too-large", "The request body is too large")
 KEY_REUSED: Final = Problem(
@@ -113,11 +126,18 @@ TABLE: Final[dict[type[Exception], Problem]] = {
     ),
     ConsentError: INTERNAL,
     StoreBusyError: _BUSY,
+    StaleScoresError: _BUSY,
+    ProofError: Problem(404, "no-such-entry", "The ledger has no such entry or size"),
+    DestructionIncompleteError: Problem(
+        503, "destruction-incomplete", "Not finished", "The keys are being destroyed; send the request again."
+    ),
+    CheckpointError: Problem(422, "invalid-checkpoint", "This is no checkpoint of the ledger"),
+    CursorError: Problem(422, "invalid-cursor", "This is no cursor of the change feed"),
     RunInProgressError: Problem(409, "run-in-progress", "A linkage run is under way"),
     NoModelError: Problem(409, "no-model", "There is no model yet", "Run `aurea link` once."),
     IdentityError: INTERNAL,
 }
-DOMAIN_ERRORS: Final = (ConsentError, IdentityError)
+DOMAIN_ERRORS: Final = (ConsentError, IdentityError, ProofError)
 _SAFE: Final = (RecordRejectedError, LedgerCorruptError)  # their message names a column or an index only
 
 
@@ -178,9 +198,10 @@ _PLAIN_RULES: Final = frozenset({
 # Words that may stand in a field path; anything else (a key the caller chose) shows as `*`.
 _FIELDS: Final = frozenset({
     "body", "query", "path", "header", "records", "channel", "source_id", "observed_at", "attributes",
-    "traits", "verified", "consents", "purpose", "state", "notice", "method", "subject", "golden_id", "record", "contact",
-    "type", "value", "identifiers", "event_time", "as_of", "after", "limit", "n", "first", "second",
-    "size", "grant_type", "scope", "client_id", "client_secret", "Idempotency-Key", "idempotency-key",
+    "traits", "verified", "consents", "purpose", "state", "notice", "method", "subject", "golden_id",
+    "record", "contact", "type", "value", "identifiers", "event_time", "as_of", "after", "limit", "n",
+    "first", "second", "grant_type", "scope", "client_id", "client_secret", "Idempotency-Key",
+    "idempotency-key",
 })  # fmt: skip
 
 

@@ -40,7 +40,7 @@ def _described(text: str) -> dict[str, Any]:
     }
 
 
-PROBLEMS: Final[dict[int, dict[str, Any]]] = {
+_PROBLEMS: Final[dict[int, dict[str, Any]]] = {
     400: _described("The request cannot be read"),
     401: _described("No valid access token"),
     403: _described("The role or the token's purposes do not allow this; nobody was looked up"),
@@ -50,6 +50,11 @@ PROBLEMS: Final[dict[int, dict[str, Any]]] = {
     422: _described("The request is not as documented"),
     503: _described("The service cannot answer now"),
 }
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI entries of these error answers."""
+    return {status: _PROBLEMS[status] for status in statuses}
 
 
 class Health(BaseModel):
@@ -221,7 +226,8 @@ class ConsentIn(_Request):
 class ConsentOut(BaseModel):
     """The statement as recorded."""
 
-    event: int = Field(description="Index in the consent ledger")
+    event: int = Field(description="Index in the consent ledger (of several: the last)")
+    events: list[int] = Field(description="One for each record or contact point that it attaches to")
     recorded_at: str
 
 
@@ -245,7 +251,7 @@ class ConsentEventOut(BaseModel):
 
     event: int
     purpose: str
-    state: State
+    state: str
     method: str
     source: str
     notice: str | None
@@ -274,15 +280,16 @@ class Member(BaseModel):
 class LineageStep(BaseModel):
     """How one golden ID became part of another or came out of one."""
 
-    relation: Literal["merged_into", "split_into"]
     golden_id: str
+    relation: str = Field(description="`merged_into` or `split_into`")
+    other: str
 
 
 class GoldenIdOut(BaseModel):
     """A golden ID as stewards and officers see it."""
 
     golden_id: str
-    status: Literal["active", "merged", "split", "erased"]
+    status: str = Field(description="`active`, `merged`, `split` or `erased`")
     redirect: str | None = Field(default=None, description="Merged: the survivor")
     successors: list[str] = Field(default_factory=list, description="Split: where its records went")
     lineage: list[LineageStep] = Field(default_factory=list)
@@ -313,6 +320,7 @@ class CheckpointOut(BaseModel):
     size: int
     root: str = Field(description="Base64 of the RFC 6962 root")
     checkpoint: str
+    verifier_key: str = Field(description="The public key in the form that witnesses configure")
 
 
 class EntryProof(BaseModel):

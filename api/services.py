@@ -2,13 +2,36 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import cached_property
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.auth import Clients, Tokens
+from api.auth import Caller, Clients, Tokens
+from api.changes import ChangeFeed
+from api.disclosures import Disclosures
 from api.gauges import StoreGauges
+from api.idempotency import Idempotency
+from api.pairwise import GoldenNames
+from api.resolution import Resolver
 from api.settings import Settings, SettingsError
 from api.stores import check_home, is_ready, load_keyring, open_keys, open_operational
+from consent.access_log import AccessLog
+from consent.enforcement import Door
+from consent.errors import DestructionIncompleteError
+from consent.linkable import LinkableRecords
+from consent.lookup import Lookup
+from consent.people import People
+from consent.purposes import Purposes
+from consent.record_facts import StoredFacts
+from consent.recording import ConsentRecorder
+from consent.records import RecordWriter
+from consent.sealed_records import SealedRecords
+from consent.subjects import Subjects
+from consent.worker_stores import record_stores
+from identity.errors import IdentityError
+from identity.online import OnlineResolver
+from identity.store import MembershipReader
 
 
 def wall_clock() -> int:
@@ -20,14 +43,94 @@ class Services:
     """Every object of one process. Made by `open_services`, closed by whoever opened it."""
 
     def __init__(self, settings: Settings, clock: Callable[[], int] = wall_clock) -> None:
-        self.settings = settings
-        self.clock = clock
+        self.settings, self.clock = settings, clock
         self.keyring = load_keyring(settings)
-        self.db = open_operational(settings)
-        self.keys = open_keys(settings)
-        self.clients = Clients(self.db, clock)
-        self.tokens = Tokens(self.keyring.token_secret(), clock, seconds=settings.token_seconds)
+        self.purposes = Purposes.load(settings.purposes_path)
+        self.db, self.keys = open_operational(settings), open_keys(settings)
+        self.stores = record_stores(
+            self.db,
+            self.keys,
+            self.keyring,
+            self.purposes,
+            origin=settings.ledger_origin,
+            default_region=settings.default_region,
+        )
+        self.key_store, self.ledger = self.stores.key_store, self.stores.ledger
+        self.access_log = AccessLog(settings.access_log_dir)
+        self._identity()
+        self._people()
+        self._border()
+
+    def _identity(self) -> None:
+        """Build golden IDs: reading them, and keeping them right as records come and go."""
+        self.memberships = MembershipReader()
+        self.facts = StoredFacts()
+        self.linkable = LinkableRecords(self.stores, self.clock)
+        self.online = OnlineResolver(self.db, self.facts)
+        self.resolver = Resolver(self.stores, self.linkable, self.online)
+        self.writer = RecordWriter(self.stores, detach=self.online.detach_in)
+        self.sealed = SealedRecords(self.db, self.keys, self.key_store, self.stores.vault)
+
+    def _people(self) -> None:
+        """Build profiles and consent: the door, and who may pass."""
+        self.people = People(
+            db=self.db,
+            keys=self.keys,
+            key_store=self.key_store,
+            memberships=self.memberships,
+            events=self.ledger,
+        )
+        self.lookup = Lookup(
+            db=self.db,
+            keys=self.keys,
+            key_store=self.key_store,
+            index=self.stores.index,
+            memberships=self.memberships,
+            default_region=self.settings.default_region,
+        )
+        self.door = Door(
+            db=self.db,
+            memberships=self.memberships,
+            people=self.people,
+            lookup=self.lookup,
+            opener=self.sealed,
+            purposes=self.purposes,
+            access_log=self.access_log,
+        )
+        self.recorder = ConsentRecorder(
+            db=self.db,
+            keys=self.keys,
+            key_store=self.key_store,
+            vault=self.stores.vault,
+            ledger=self.ledger,
+            purposes=self.purposes,
+            subjects=Subjects(
+                db=self.db,
+                keys=self.keys,
+                key_store=self.key_store,
+                memberships=self.memberships,
+                people=self.people,
+                lookup=self.lookup,
+            ),
+            detach=self.online.detach_in,
+        )
+
+    def _border(self) -> None:
+        """Build what HTTP and the command line add: clients, tokens, names, feeds."""
+        root = self.keyring.index_root()
+        self.clients = Clients(self.db, self.clock)
+        self.tokens = Tokens(self.keyring.token_secret(), self.clock, seconds=self.settings.token_seconds)
+        self.names = GoldenNames(root)
+        self.disclosures = Disclosures(self.db)
+        self.changes = ChangeFeed(self.memberships, self.disclosures, self.names)
+        hours = self.settings.idempotency_hours
+        self.idempotency = Idempotency(self.db, root, self.clock, hours=hours)
         self.gauges = StoreGauges(self.db)
+
+    @cached_property
+    def operator(self) -> Caller:
+        """Who acts on the command line of this machine."""
+        return Caller("operator", "operator", frozenset(), False, 2**62)
 
     def ready(self) -> bool:
         """Whether both stores answer at the schema this version works with."""
@@ -36,8 +139,23 @@ class Services:
         except SQLAlchemyError:
             return False
 
+    def recover(self) -> None:
+        """Finish what a crash may have left half done. Safe at any time, in any process.
+
+        Destructions that were noted are completed, records that left are detached, keys that no record
+        took up are swept. What an abandoned run has staged is invisible, and the next run removes it.
+        """
+        now = self.clock()
+        with suppress(DestructionIncompleteError):  # a reader is at work: the next start tries again
+            self.writer.finish_destructions(now)
+            self.key_store.sweep_orphans(self.db, now)
+        with suppress(IdentityError):
+            self.resolver.detach_departed(now)
+
     def close(self) -> None:
-        """Release the stores."""
+        """Release the stores and finish the access log's segment."""
+        self.resolver.close()
+        self.access_log.close()
         self.db.close()
         self.keys.close()
 
@@ -49,4 +167,5 @@ def open_services(settings: Settings, clock: Callable[[], int] = wall_clock) -> 
     if not services.ready():
         services.close()
         raise SettingsError(f"the stores of {settings.home} are not at this version: run `aurea init`")
+    services.key_store.initialise(services.keyring.home_id)  # raises if this keyring is another home's
     return services

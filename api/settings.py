@@ -28,6 +28,7 @@ class Settings:
     token_seconds: int = TOKEN_SECONDS  # lifetime of an access token
     idempotency_hours: int = 24  # how long an Idempotency-Key is remembered
     metrics_dir: Path | None = None  # set by `aurea serve --workers N`: where workers pool their counters
+    client_secret: str | None = None  # AUREA_CLIENT_SECRET: of the client that `--as` names
     log_level: str = "info"
 
     def __repr__(self) -> str:  # URLs carry passwords, the keyring is a secret
@@ -57,10 +58,12 @@ class Settings:
         return of_home if of_home.is_file() else None
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str] | None = None) -> "Settings":
+    def from_environment(
+        cls, environ: Mapping[str, str] | None = None, *, default_home: str = DEFAULT_HOME
+    ) -> "Settings":
         """Read `AUREA_*`. Raises SettingsError naming the variable that is unusable, never its value."""
         env = os.environ if environ is None else environ
-        home = Path(env.get("AUREA_HOME") or DEFAULT_HOME).expanduser()
+        home = Path(env.get("AUREA_HOME") or default_home).expanduser()
         database_url = env.get("AUREA_DATABASE_URL") or _sqlite_url(home, "aurea.db")
         keys_url = env.get("AUREA_KEYS_URL") or _sqlite_url(home, "keys.db")
         if database_url == keys_url:
@@ -77,6 +80,7 @@ class Settings:
             metrics_dir=Path(env["PROMETHEUS_MULTIPROC_DIR"])
             if env.get("PROMETHEUS_MULTIPROC_DIR")
             else None,
+            client_secret=env.get("AUREA_CLIENT_SECRET") or None,
             log_level=_log_level(env.get("AUREA_LOG_LEVEL") or "info"),
         )
 

@@ -3,6 +3,7 @@
 from api.migrations import KEYS, OPERATIONAL, is_current, upgrade
 from api.settings import Settings, SettingsError
 from consent.key_providers import FileKeyring
+from consent.key_store import KeyStore
 from identity.database import Database, open_database
 
 _OPERATIONAL_LOCK = 1
@@ -53,9 +54,10 @@ def create_home(settings: Settings) -> bool:
                     f"the key store exists but its keyring {settings.keyring_file} is missing: restore it"
                 )
             FileKeyring.create(settings.keyring_file)
-        load_keyring(settings)
+        keyring = load_keyring(settings)
         upgrade(db, OPERATIONAL)
         upgrade(keys, KEYS)
+        KeyStore(keys).initialise(keyring.home_id)
     finally:
         db.close()
         keys.close()

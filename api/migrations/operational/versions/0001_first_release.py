@@ -23,23 +23,23 @@ def upgrade() -> None:
     _counters()
     _departures()
     _disclosures()
+    _former_members()
     _golden_ids()
+    _golden_names()
     _golden_states()
     _idempotency()
     _ledger()
     _ledger_nodes()
     _lineage()
     _links()
+    _members()
     _memberships()
     _model_frequencies()
     _models()
     _pending_destructions()
     _records()
-    _runs()
     _reviews()
-    _former_members()
-    _members()
-    _golden_names()
+    _runs()
     op.bulk_insert(
         sa.table("counters", sa.column("name", sa.Text()), sa.column("value", sa.BigInteger())),
         [{"name": name, "value": 0} for name in COUNTERS],
@@ -48,23 +48,23 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop every table. The store must be empty: there is nothing before the first release."""
-    op.drop_table("golden_names")
-    op.drop_table("members")
-    op.drop_table("former_members")
-    op.drop_table("reviews")
     op.drop_table("runs")
+    op.drop_table("reviews")
     op.drop_table("records")
     op.drop_table("pending_destructions")
     op.drop_table("models")
     op.drop_table("model_frequencies")
     op.drop_table("memberships")
+    op.drop_table("members")
     op.drop_table("links")
     op.drop_table("lineage")
     op.drop_table("ledger_nodes")
     op.drop_table("ledger")
     op.drop_table("idempotency")
     op.drop_table("golden_states")
+    op.drop_table("golden_names")
     op.drop_table("golden_ids")
+    op.drop_table("former_members")
     op.drop_table("disclosures")
     op.drop_table("departures")
     op.drop_table("counters")
@@ -142,6 +142,19 @@ def _disclosures() -> None:
     )
 
 
+def _former_members() -> None:
+    op.create_table(
+        "former_members",
+        sa.Column("golden_no", sa.BigInteger(), nullable=False),
+        sa.Column("record_no", sa.BigInteger(), nullable=False),
+        sa.Column("valid_from", sa.BigInteger(), nullable=False),
+        sa.Column("valid_to", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("golden_no", "record_no", "valid_from"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("former_members_by_record", "former_members", ["record_no"], unique=False)
+
+
 def _golden_ids() -> None:
     op.create_table(
         "golden_ids",
@@ -150,6 +163,16 @@ def _golden_ids() -> None:
         sa.Column("created_version", sa.BigInteger(), nullable=False),
         sa.Column("anchor_no", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("golden_no"),
+    )
+
+
+def _golden_names() -> None:
+    op.create_table(
+        "golden_names",
+        sa.Column("golden_id", sa.Text(), nullable=False),
+        sa.Column("golden_no", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("golden_id"),
+        sqlite_with_rowid=False,
     )
 
 
@@ -242,6 +265,19 @@ def _links() -> None:
     )
 
 
+def _members() -> None:
+    op.create_table(
+        "members",
+        sa.Column("golden_no", sa.BigInteger(), nullable=False),
+        sa.Column("record_no", sa.BigInteger(), nullable=False),
+        sa.Column("valid_from", sa.BigInteger(), nullable=False),
+        sa.Column("valid_to", sa.BigInteger(), nullable=False),
+        sa.Column("confidence", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("golden_no", "record_no", "valid_from"),
+        sqlite_with_rowid=False,
+    )
+
+
 def _memberships() -> None:
     op.create_table(
         "memberships",
@@ -305,6 +341,18 @@ def _records() -> None:
     op.create_index("records_by_change", "records", ["change_sequence"], unique=False)
 
 
+def _reviews() -> None:
+    op.create_table(
+        "reviews",
+        sa.Column("record_no", sa.BigInteger(), nullable=False),
+        sa.Column("other_no", sa.BigInteger(), nullable=False),
+        sa.Column("weight", sa.Float(), nullable=False),
+        sa.Column("recorded_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("record_no", "other_no"),
+        sqlite_with_rowid=False,
+    )
+
+
 def _runs() -> None:
     op.create_table(
         "runs",
@@ -319,52 +367,4 @@ def _runs() -> None:
         sa.Column("model_version", sa.Text(), nullable=True),
         sa.Column("summary", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("run_id"),
-    )
-
-
-def _golden_names() -> None:
-    op.create_table(
-        "golden_names",
-        sa.Column("golden_id", sa.Text(), nullable=False),
-        sa.Column("golden_no", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("golden_id"),
-        sqlite_with_rowid=False,
-    )
-
-
-def _members() -> None:
-    op.create_table(
-        "members",
-        sa.Column("golden_no", sa.BigInteger(), nullable=False),
-        sa.Column("record_no", sa.BigInteger(), nullable=False),
-        sa.Column("valid_from", sa.BigInteger(), nullable=False),
-        sa.Column("valid_to", sa.BigInteger(), nullable=False),
-        sa.Column("confidence", sa.Float(), nullable=False),
-        sa.PrimaryKeyConstraint("golden_no", "record_no", "valid_from"),
-        sqlite_with_rowid=False,
-    )
-
-
-def _former_members() -> None:
-    op.create_table(
-        "former_members",
-        sa.Column("golden_no", sa.BigInteger(), nullable=False),
-        sa.Column("record_no", sa.BigInteger(), nullable=False),
-        sa.Column("valid_from", sa.BigInteger(), nullable=False),
-        sa.Column("valid_to", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("golden_no", "record_no", "valid_from"),
-        sqlite_with_rowid=False,
-    )
-    op.create_index("former_members_by_record", "former_members", ["record_no"], unique=False)
-
-
-def _reviews() -> None:
-    op.create_table(
-        "reviews",
-        sa.Column("record_no", sa.BigInteger(), nullable=False),
-        sa.Column("other_no", sa.BigInteger(), nullable=False),
-        sa.Column("weight", sa.Float(), nullable=False),
-        sa.Column("recorded_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("record_no", "other_no"),
-        sqlite_with_rowid=False,
     )

@@ -1,0 +1,1 @@
+"""The commands of `aurea`, one file per group: parse, call the services, print."""

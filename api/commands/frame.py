@@ -1,0 +1,138 @@
+"""What every command shares: the services, the caller, output for people and machines, failures.
+
+A failure is one sentence on standard error and exit status 1 (2: wrong usage, 3: done with rejected
+rows). Nothing here prints a traceback: its last line could hold a value of a person.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from api.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from api.auth import Caller
+    from api.services import Services
+    from identity.records import RecordKey
+
+FAILED: Final = 1
+WRONG_USAGE: Final = 2
+WITH_REJECTED_ROWS: Final = 3
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
+AsClient = Annotated[
+    str | None,
+    typer.Option("--as", metavar="CLIENT", help="Act as this client; its secret in AUREA_CLIENT_SECRET."),
+]
+
+
+class CommandError(Exception):
+    """A command cannot do what it was asked; the message is one sentence with the remedy."""
+
+
+@contextmanager
+def services() -> "Iterator[Services]":
+    """Open the home of the environment for one command."""
+    from api.services import open_services
+
+    opened = open_services(Settings.from_environment())
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def show(data: Mapping[str, Any], *, as_json: bool, text: str | None = None) -> None:
+    """Print `data` as one line of JSON, or `text` (default: one `name: value` per line) for people."""
+    if as_json:
+        import orjson
+
+        sys.stdout.write(orjson.dumps(data).decode() + "\n")
+    elif text is not None:
+        sys.stdout.write(text.rstrip("\n") + "\n")
+    else:
+        sys.stdout.write("".join(f"{name}: {_plain(value)}\n" for name, value in data.items()))
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_plain(inner)}" for name, inner in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(_plain(inner) for inner in value) or "none"
+    return "none" if value is None else str(value)
+
+
+def note(message: str) -> None:
+    """Tell people something on standard error, apart from the result."""
+    sys.stderr.write(message + "\n")
+
+
+@contextmanager
+def steps(title: str) -> Iterator[Callable[[str], None]]:
+    """Yield what to tell the steps of long work: a spinner on a terminal, a line each elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda step: note(f"{title}: {step}")
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(title) as status:
+        yield lambda step: status.update(f"{title}: {step}")
+
+
+def from_argument(value: str) -> str:
+    """Return `value`, or for `-` the first line of standard input: arguments show in process lists."""
+    return sys.stdin.readline().rstrip("\r\n") if value == "-" else value
+
+
+def record_key(argument: str) -> "RecordKey":
+    """Return the record key in `CHANNEL:SOURCE_ID` (or `-`: on standard input). Ends with 2 if it is none."""
+    from identity.records import RecordKey
+
+    channel, colon, source_id = from_argument(argument).partition(":")
+    if not (channel and colon and source_id):
+        raise typer.BadParameter("a record is named CHANNEL:SOURCE_ID")
+    return RecordKey(channel, source_id)
+
+
+def caller(opened: "Services", as_client: str | None, operation: str, purpose: str | None) -> "Caller":
+    """Return who acts: the client of `--as`, or the operator while no client exists.
+
+    Raises CommandError where a client must be named, is not who it says, or may not do this.
+    """
+    from api.auth import Caller, InvalidClientError
+
+    settings = opened.settings
+    if as_client is None:
+        if opened.clients.exist():
+            raise CommandError(
+                "clients exist, so name one: --as CLIENT_ID with its secret in AUREA_CLIENT_SECRET"
+            )
+        return opened.operator
+    if settings.client_secret is None:
+        raise CommandError("--as needs the client's secret in AUREA_CLIENT_SECRET")
+    try:
+        client = opened.clients.authenticate(as_client, settings.client_secret)
+    except InvalidClientError:
+        raise CommandError("--as names an unknown client, or AUREA_CLIENT_SECRET is not its secret") from None
+    who = Caller(client.client_id, client.role, frozenset(client.purposes), client.pairwise, opened.clock())
+    if not who.may(operation):
+        raise CommandError(f"the role {who.role} may not {operation}")
+    if purpose is not None and not who.may_name(purpose):
+        raise CommandError("this client does not have that purpose")
+    return who
+
+
+def explain_failure(error: Exception) -> str | None:
+    """Return the sentence for a failure that is expected, None for one that is ours."""
+    from consent.errors import ConsentError
+    from identity.errors import IdentityError
+
+    if isinstance(error, CommandError | SettingsError | ConsentError | IdentityError):
+        return str(error) or type(error).__doc__
+    if isinstance(error, OSError):
+        where = f" ({error.filename})" if error.filename else ""
+        return f"{error.strerror or type(error).__name__}{where}"
+    return None

@@ -1,0 +1,49 @@
+"""Which golden IDs each client was told: its change feed tells it of no others.
+
+A disclosure is stored before the answer leaves, so that a crash can lose an answer but never a later
+`gone` for an ID that a consumer holds. What this process has stored before costs nothing again.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from threading import Lock
+from typing import Final
+
+from sqlalchemy import Connection
+
+from api.auth import Caller
+from api.store import add_disclosures, disclosed
+from identity.database import Database
+
+_REMEMBERED: Final = 200_000  # pairs; about 30 MB at most
+
+
+class Disclosures:
+    """Remembers disclosures to consumers; other roles read the whole feed and need none."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._known: OrderedDict[tuple[str, int], None] = OrderedDict()
+        self._lock = Lock()
+
+    def note(self, caller: Caller, golden_nos: Iterable[int]) -> None:
+        """Store that `caller` is about to be told these golden IDs."""
+        if caller.role != "consumer":
+            return
+        pairs = [(caller.client_id, number) for number in golden_nos]
+        with self._lock:
+            new = [pair for pair in pairs if pair not in self._known]
+        if not new:
+            return
+        with self._db.write() as conn:
+            add_disclosures(conn, new)
+        with self._lock:
+            self._known.update(dict.fromkeys(new))
+            while len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+
+    def among(self, conn: Connection, caller: Caller, golden_nos: Sequence[int]) -> set[int]:
+        """Return those of `golden_nos` that `caller` may be told of in its change feed."""
+        if caller.role != "consumer":
+            return set(golden_nos)
+        return disclosed(conn, caller.client_id, golden_nos)

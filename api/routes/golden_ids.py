@@ -1,0 +1,70 @@
+"""GET /v1/golden-ids/{golden_id}: status, lineage and members, for stewards and officers."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from sqlalchemy import Connection
+
+from api.auth import Caller
+from api.dependencies import ServicesOf, permit
+from api.problems import NOT_FOUND, ProblemError
+from api.schemas import GoldenIdOut, LineageStep, Member, problems
+from api.services import Services
+from identity.statements import Statement, slices
+from identity.store import GoldenView
+
+_CHANNELS = Statement("SELECT record_no, channel FROM records WHERE record_no IN :record_nos")
+
+router = APIRouter(tags=["golden ids"])
+_SEES_ERASED = ("officer", "auditor")
+_SEES_MEMBERS = ("steward", "officer")
+
+Inspector = Annotated[Caller, Depends(permit("inspect golden ids"))]
+
+
+@router.get("/v1/golden-ids/{golden_id}", responses=problems(401, 403, 404))
+def inspect_golden_id(golden_id: str, caller: Inspector, services: ServicesOf) -> GoldenIdOut:
+    """Tell what a golden ID is now and how it came to be so. Shows record numbers, never values."""
+    meant = services.names.meant(caller, golden_id)
+    with services.db.read() as conn:
+        view = services.memberships.resolve(conn, meant)
+        if view is None or (view.status == "erased" and caller.role not in _SEES_ERASED):
+            raise ProblemError(NOT_FOUND)
+        return _answer(conn, services, caller, view)
+
+
+def _answer(conn: Connection, services: Services, caller: Caller, view: GoldenView) -> GoldenIdOut:
+    def shown(golden_id: str) -> str:
+        return services.names.shown(caller, golden_id)
+
+    lineage = [
+        LineageStep(golden_id=shown(step.golden_id), relation=step.relation, other=shown(step.other))
+        for step in services.memberships.lineage(conn, view.golden_no)
+    ]
+    return GoldenIdOut(
+        golden_id=shown(view.golden_id),
+        status=view.status,
+        redirect=shown(view.final.golden_id) if view.redirect is not None else None,
+        successors=[shown(successor) for successor in view.successors],
+        lineage=lineage,
+        members=_members(conn, services, view) if caller.role in _SEES_MEMBERS else None,
+    )
+
+
+def channels_of(conn: Connection, record_nos: Sequence[int]) -> dict[int, str]:
+    """Return the channel of each of these records that is live."""
+    found: dict[int, str] = {}
+    for part in slices(record_nos):
+        found.update(_CHANNELS.rows(conn, record_nos=part))
+    return found
+
+
+def _members(conn: Connection, services: Services, view: GoldenView) -> list[Member]:
+    members = services.memberships.members(conn, view.golden_no)
+    channels = channels_of(conn, [member.record_no for member in members])
+    return [
+        Member(record=each.record_no, channel=channels[each.record_no], confidence=round(each.confidence, 6))
+        for each in members
+        if each.record_no in channels  # deleted between the two stores' clean-up steps
+    ]

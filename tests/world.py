@@ -1,0 +1,174 @@
+"""A world to test in: the whole real service on temporary stores, with verbs for what people do to it.
+
+Nothing is faked but the clock, which a test may move. The server is the real one on a real socket.
+"""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import structlog
+import uvicorn
+
+from api.app import create_app
+from api.observability import LOG_CONFIG, configure_logging
+from api.roles import Role
+from api.services import Services, open_services
+from api.settings import Settings
+from api.stores import create_home
+
+START = 1_780_000_000_000  # 2026-05-28T20:26:40Z, in milliseconds
+AUREA = Path(sys.executable).with_name("aurea")
+ALL_PURPOSES = ("personalization", "marketing_email", "advertising", "analytics", "service")
+
+
+@dataclass
+class Clock:
+    """Time as the service sees it: milliseconds since the epoch, moved by hand, never by itself."""
+
+    now: int = START
+
+    def __call__(self) -> int:
+        return self.now
+
+    def pass_(self, *, seconds: float = 0, days: float = 0) -> None:
+        self.now += int((seconds + days * 86_400) * 1000)
+
+
+class World:
+    """One home, its services, and on demand a server over it."""
+
+    def __init__(self, folder: Path, *, policy: str | None = None) -> None:
+        self.home = folder / "home"
+        self.folder = folder
+        self.clock = Clock()
+        self.environment = {"AUREA_HOME": str(self.home)}
+        self.settings = Settings.from_environment(self.environment)
+        create_home(self.settings)
+        if policy is not None:
+            (self.home / "purposes.toml").write_text(policy)
+        self.services: Services = open_services(self.settings, self.clock)
+        self.logs = io.StringIO()
+        self._server: _Server | None = None
+        self._clients: list[httpx.Client] = []
+        self._made = 0
+
+    @property
+    def url(self) -> str:
+        """Where the server listens; starts it if need be."""
+        if self._server is None:
+            self._server = _Server(self.services, self.logs)
+        return self._server.url
+
+    def client(self, role: Role, *purposes: str, pairwise: bool = False) -> httpx.Client:
+        """An HTTP client that has fetched its access token."""
+        self._made += 1
+        name = f"{role}-{self._made}"
+        if role == "consumer" and not purposes:
+            purposes = ALL_PURPOSES
+        made, secret = self.services.clients.create(name, role, purposes, pairwise=pairwise)
+        http = self.anonymous()
+        http.headers["Authorization"] = f"Bearer {fetch_token(http, made.client_id, secret)}"
+        return http
+
+    def anonymous(self) -> httpx.Client:
+        """An HTTP client without credentials."""
+        http = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
+        self._clients.append(http)
+        return http
+
+    def send(self, *records: Mapping[str, Any], by: httpx.Client | None = None) -> list[dict[str, Any]]:
+        """Post records to the API and return their results."""
+        http = by or self.client("ingest")
+        answer = http.post("/v1/records", json={"records": list(records)})
+        assert answer.status_code == 200, answer.text
+        results: list[dict[str, Any]] = answer.json()["results"]
+        return results
+
+    def command(
+        self, *arguments: str, stdin: str = "", environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the installed `aurea` on this home, in a process of its own."""
+        env = {**os.environ, **self.environment, **(environment or {})}
+        return subprocess.run(
+            [str(AUREA), *arguments], input=stdin, env=env, cwd=self.folder, text=True,
+            capture_output=True, timeout=240, check=False,
+        )  # fmt: skip
+
+    def answer(self, *arguments: str, **options: Any) -> dict[str, Any]:
+        """Run `aurea ... --json`, which must succeed, and return what it printed."""
+        done = self.command(*arguments, "--json", **options)
+        assert done.returncode == 0, done.stderr
+        printed: dict[str, Any] = json.loads(done.stdout)
+        return printed
+
+    def write_lines(self, name: str, rows: Sequence[Mapping[str, Any]]) -> Path:
+        """Write rows as a JSON Lines file in the world's folder."""
+        path = self.folder / name
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return path
+
+    def close(self) -> None:
+        """Stop the server and release the stores."""
+        for http in self._clients:
+            http.close()
+        if self._server is not None:
+            self._server.stop()
+        self.services.close()
+
+
+class _Server:
+    """uvicorn on a free port, in a thread."""
+
+    def __init__(self, services: Services, logs: io.StringIO) -> None:
+        configure_logging("info")
+        structlog.configure(
+            logger_factory=structlog.WriteLoggerFactory(file=logs), cache_logger_on_first_use=False
+        )
+        config = uvicorn.Config(
+            create_app(services),
+            port=0,
+            log_config=LOG_CONFIG,
+            access_log=False,
+            ws="none",
+            server_header=False,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        self._thread.start()
+        while not self._server.started:
+            assert self._thread.is_alive(), "the server did not start"
+            threading.Event().wait(0.01)
+        self.url = f"http://127.0.0.1:{self._server.servers[0].sockets[0].getsockname()[1]}"
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(timeout=20)
+        assert not self._thread.is_alive(), "the server did not stop"
+
+
+def fetch_token(http: httpx.Client, client_id: str, secret: str, **form: str) -> str:
+    """Trade credentials for an access token."""
+    data = {"grant_type": "client_credentials", **form}
+    answer = http.post("/v1/token", data=data, auth=(client_id, secret))
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["access_token"])
+
+
+@contextmanager
+def a_world(folder: Path, *, policy: str | None = None) -> Iterator[World]:
+    """A world for the length of a block."""
+    world = World(folder, policy=policy)
+    try:
+        yield world
+    finally:
+        world.close()
