@@ -12,7 +12,7 @@ again finds the records that landed and changes nothing.
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection
@@ -59,13 +59,20 @@ _TO_DESTROY: Final = Statement("""
 """)
 
 
+Detach = Callable[[Connection, Sequence[int], int], None]
+"""Takes records out of their golden IDs at a time (ms), in the caller's write transaction."""
+
+
+def stay(conn: Connection, record_nos: Sequence[int], now: int) -> None:
+    """Detach nothing: where nothing is linked."""
+
+
 class Written(NamedTuple):
     """What became of one record of a batch."""
 
     outcome: Outcome
     record_no: int
     linking: bool  # it may be linked
-    lost_linking: bool  # it might until now: it is to be detached
     unreadable: tuple[str, ...]
 
 
@@ -91,8 +98,8 @@ class _Speech(NamedTuple):
 class RecordCommitter:
     """Writes prepared batches, in the order they are handed over. One per process; threads take turns."""
 
-    def __init__(self, stores: RecordStores) -> None:
-        self._stores = stores
+    def __init__(self, stores: RecordStores, detach: Detach) -> None:
+        self._stores, self._detach = stores, detach
         self._permission = LinkingPermission(stores.ledger, stores.purposes)
         self._own_writes: deque[tuple[int, frozenset[bytes]]] = deque(maxlen=_REMEMBERED_WRITES)
         self._turn = threading.Lock()
@@ -206,7 +213,16 @@ class RecordCommitter:
         entries = [entry for each in records for entry in each.entries]
         if entries:
             self._stores.ledger.append(conn, entries)
-        return self._record_statements(conn, [each for each in records if each.statements], speech, now)
+        speaking = [each for each in records if each.statements]
+        linking = self._record_statements(conn, speaking, speech, now)
+        lost = [
+            each.record_no
+            for each in records
+            if each.stored and each.stored.linking and not linking.get(each.record_no, each.linking)
+        ]
+        if lost:
+            self._detach(conn, lost, now)
+        return linking
 
     def _record_statements(
         self, conn: Connection, records: Sequence[PreparedRecord], speech: _Speech, now: int
@@ -243,8 +259,7 @@ class RecordCommitter:
 
 def _written(record: PreparedRecord, projected: Mapping[int, bool]) -> Written:
     linking = projected.get(record.record_no, record.linking)
-    lost = record.stored is not None and record.stored.linking and not linking
-    return Written(record.outcome, record.record_no, linking, lost, record.unreadable)
+    return Written(record.outcome, record.record_no, linking, record.unreadable)
 
 
 def _next_sequence(conn: Connection) -> int:

@@ -15,7 +15,7 @@ from consent.errors import DestructionIncompleteError, RecordRejectedError
 from consent.events import RECORD, Subject
 from consent.incoming import IncomingRecord, tidy, validate
 from consent.prepared_records import Outcome, RecordStores, Stored
-from consent.record_committing import RecordCommitter, Written
+from consent.record_committing import Detach, RecordCommitter, Written, stay
 from consent.record_contents import record_token
 from consent.record_preparing import RecordPreparer, stored_under
 from identity.records import RecordKey
@@ -56,17 +56,18 @@ class WriteResult(NamedTuple):
 
 
 class RecordWriter:
-    """Writes and deletes records. Threads may share one."""
+    """Writes and deletes records. Threads may share one.
 
-    def __init__(
-        self, stores: RecordStores, *, detach: Callable[[Sequence[int], int], None] | None = None
-    ) -> None:
-        """`detach` takes records that lost the permission to be linked out of their golden IDs, at `now`."""
+    `detach` takes records that were deleted, or may no longer be linked, out of their golden IDs, in the
+    transaction it is given.
+    """
+
+    def __init__(self, stores: RecordStores, *, detach: Detach | None = None) -> None:
         self.stores = stores
-        self._detach = detach
+        self._detach = detach or stay
         self._preparer = RecordPreparer(stores)
-        self._committer = RecordCommitter(stores)
-        self._numbers = _Numbers(stores.key_store.allocate)
+        self.committer = RecordCommitter(stores, self._detach)
+        self._numbers = Numbers(stores.key_store.allocate, _NUMBERS_AT_ONCE)
 
     def write(
         self,
@@ -101,7 +102,6 @@ class RecordWriter:
                     again.append((position, record))
                 else:
                     results[position] = _result(each)
-            self.detach_lost(written, now)
             waiting = again
         # The new content is committed. If a reader holds up the destruction of the old keys, it stays
         # noted, and the next write, or the service when it starts, completes it.
@@ -149,6 +149,7 @@ class RecordWriter:
                     sequence = int(_NEXT_SEQUENCE.rows(conn)[0][0])
                     _DEPART.many(conn, [(record_no, sequence) for record_no in gone])
                     _REMOVE.many(conn, [(record_no,) for record_no in gone])
+                    self._detach(conn, gone, now)
                 _CONFIRM.many(conn, [(key_id,) for key_id in pending])
             finished += len(pending)
 
@@ -164,18 +165,12 @@ class RecordWriter:
             return WriteResult("rejected", column="consents", reason="names a purpose the policy lacks")
         return record
 
-    def detach_lost(self, written: Sequence[Written | None], now: int) -> None:
-        """Hand on the records that may no longer be linked."""
-        lost = [each.record_no for each in written if each is not None and each.lost_linking]
-        if lost and self._detach is not None:
-            self._detach(lost, now)
-
     def _write_round(
         self, records: Sequence[IncomingRecord], source: str | None, now: int
     ) -> list[Written | None]:
         first = self._numbers.take(len(records))
         batch = self._preparer.prepare(records, first_key_id=first, source=source, now=now)
-        return self._committer.commit(batch)
+        return self.committer.commit(batch)
 
     def _find(self, conn: Connection, keys: Sequence[RecordKey]) -> dict[RecordKey, Stored]:
         """Return what is stored under record keys, as of the snapshot that `conn` has open already."""
@@ -208,11 +203,11 @@ class RecordWriter:
         return [subject for subject in subjects if subject not in retained]
 
 
-class _Numbers:
+class Numbers:
     """Key numbers for this process, reserved ahead. What a process that ends did not use is never used."""
 
-    def __init__(self, allocate: Callable[[int], int]) -> None:
-        self._allocate = allocate
+    def __init__(self, allocate: Callable[[int], int], at_once: int) -> None:
+        self._allocate, self._at_once = allocate, at_once
         self._turn = threading.Lock()
         self._next = self._end = 0
 
@@ -220,7 +215,7 @@ class _Numbers:
         """Return the first of `n` consecutive numbers."""
         with self._turn:
             if self._end - self._next < n:
-                size = max(n, _NUMBERS_AT_ONCE)
+                size = max(n, self._at_once)
                 self._next = self._allocate(size)
                 self._end = self._next + size
             first = self._next

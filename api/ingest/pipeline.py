@@ -1,0 +1,235 @@
+"""One file into the stores: worker processes prepare, this process writes, in the order of the file.
+
+    file -> chunks -> [workers: rows -> records -> normalised, sealed, consent events] -> writer
+
+At most a few chunks are under way, so memory does not grow with the file. The writer is the only one that
+writes, so record numbers follow the order of rows, and the result equals handling the rows one by one:
+what turns out to depend on an earlier row (the same record key again) is prepared once more, here.
+
+Restart after a crash is running the same file again: what landed is found unchanged.
+"""
+
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack
+from itertools import chain, islice
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from api.ingest.chunks import CHUNK_ROWS, Chunk, Malformed
+from api.ingest.mapping import FileMapping, fit
+from api.ingest.progress import IngestProgress, Silent
+from api.ingest.reading import open_reader
+from api.ingest.report import IngestReport, RejectedRows
+from api.ingest.rows import RowMapper
+from consent.errors import RecordRejectedError
+from consent.incoming import IncomingRecord
+from consent.key_providers import FileKeyring
+from consent.prepared_records import PreparedBatch, RecordStores
+from consent.record_preparing import RecordPreparer
+from consent.records import Numbers, RecordWriter
+from consent.worker_stores import StoreAccess, worker_pool
+
+_NUMBERS_AT_ONCE: Final = 50 * CHUNK_ROWS
+_WORTH_WORKERS: Final = 8  # chunks: starting a process takes a second
+_AHEAD: Final = 3  # chunks under way for each worker
+_FINISH_EVERY: Final = 20  # chunks between destructions of replaced keys, each of which empties a log
+
+
+class Rejected(NamedTuple):
+    """A row that cannot be taken, and why."""
+
+    line: int
+    column: str
+    reason: str
+
+
+class _Prepared(NamedTuple):
+    """A chunk ready to be written."""
+
+    batch: PreparedBatch
+    rejected: list[Rejected]
+
+
+class _Job(NamedTuple):
+    """A chunk under way."""
+
+    chunk: Chunk
+    share: float
+    now: int
+    prepared: "Future[_Prepared]"
+
+
+Prepare = Callable[[Chunk, int, int], "Future[_Prepared]"]
+"""Chunk, its first key number, time of arrival (ms) -> the prepared chunk, some time."""
+
+
+def ingest_file(
+    writer: RecordWriter,
+    keyring: FileKeyring,
+    path: Path,
+    *,
+    clock: Callable[[], int],
+    mapping: FileMapping | None = None,
+    channel: str | None = None,
+    grants: Sequence[str] = (),
+    progress: IngestProgress | None = None,
+    workers: int | None = None,
+) -> IngestReport:
+    """Store the records of the file at `path` and return what became of its rows.
+
+    `mapping` says which column means what (None: the standard names), `channel` and `grants` are
+    `--channel` and `--grant`. `workers`: processes that prepare, by default one for each core and none
+    for a small file. Raises IngestInputError or UnknownPurposeError before anything is written.
+    """
+    for purpose in grants:
+        writer.stores.purposes[purpose]  # raises UnknownPurposeError
+    reader = open_reader(path)
+    reader.seek_columns((mapping or FileMapping()).used | {"source_id", "channel", "observed_at"})
+    fitted = fit(mapping, reader.columns, channel=channel, order=reader.order)
+    mapper = RowMapper(fitted, tuple(dict.fromkeys(grants)))
+    rejected = RejectedRows(path)
+    ingest = _Ingest(writer, mapper, rejected, clock)
+    with ExitStack() as stack:
+        stack.callback(rejected.abandon)
+        shown = stack.enter_context(progress or Silent())
+        chunks = reader.chunks(CHUNK_ROWS)
+        first = list(islice(chunks, _WORTH_WORKERS))
+        count = workers if workers is not None else os.cpu_count() or 1
+        if workers is None and len(first) < _WORTH_WORKERS:
+            count = 0
+        prepare = ingest.here() if count == 0 else ingest.pool(stack, count, keyring)
+        ingest.run(chain(first, chunks), prepare, ahead=count * _AHEAD or 1, shown=shown)
+        rejected.finish()
+    return ingest.report
+
+
+class _Ingest:
+    """The writing side of one run."""
+
+    def __init__(
+        self,
+        writer: RecordWriter,
+        mapper: RowMapper,
+        rejected: RejectedRows,
+        clock: Callable[[], int],
+    ) -> None:
+        self._writer, self._mapper = writer, mapper
+        self._rejected, self._clock = rejected, clock
+        self._numbers = Numbers(writer.stores.key_store.allocate, _NUMBERS_AT_ONCE)
+        self._now = 0
+        self.report = IngestReport()
+
+    def here(self) -> Prepare:
+        """Return a way to prepare chunks in this process, at once."""
+        preparing = _Preparing(self._writer.stores, self._mapper)
+
+        def prepare(chunk: Chunk, first_key_id: int, now: int) -> Future[_Prepared]:
+            future: Future[_Prepared] = Future()
+            future.set_result(preparing(chunk, first_key_id, now))
+            return future
+
+        return prepare
+
+    def pool(self, stack: ExitStack, workers: int, keyring: FileKeyring) -> Prepare:
+        """Return a way to prepare chunks in worker processes, which end with `stack`."""
+        access = StoreAccess.to(self._writer.stores, keyring)
+        pool = worker_pool(workers, _start_worker, access, self._mapper)
+        stack.callback(pool.shutdown, wait=True, cancel_futures=True)
+        return lambda chunk, first_key_id, now: pool.submit(_work, chunk, first_key_id, now)
+
+    def run(
+        self,
+        chunks: Iterable[tuple[Chunk, float]],
+        prepare: Prepare,
+        *,
+        ahead: int,
+        shown: IngestProgress,
+    ) -> None:
+        """Write all chunks in order, at most `ahead` of them under way."""
+        under_way: deque[_Job] = deque()
+        self._writer.finish_destructions(self._tick())  # of an earlier run that was killed
+        for number, (chunk, share) in enumerate(chunks, start=1):
+            now = self._tick()
+            first = self._numbers.take(len(chunk))
+            under_way.append(_Job(chunk, share, now, prepare(chunk, first, now)))
+            if len(under_way) >= ahead:
+                self._write(under_way.popleft(), shown)
+            if number % _FINISH_EVERY == 0:
+                self._writer.finish_destructions(now)
+        while under_way:
+            self._write(under_way.popleft(), shown)
+        self._writer.finish_destructions(self._tick())
+
+    def _write(self, job: _Job, shown: IngestProgress) -> None:
+        prepared = job.prepared.result()
+        written = self._writer.committer.commit(prepared.batch)
+        for each in written:
+            if each is not None:
+                self.report.count(each.outcome.name.lower(), each.unreadable)
+        again = [position for position, each in enumerate(written) if each is None]
+        if again:
+            self._write_again(job, again)
+        for row in prepared.rejected:
+            self._rejected.add(*row)
+        self.report.rejected += len(prepared.rejected)
+        self.report.read += len(job.chunk)
+        self._writer.stores.key_store.merge_recent()
+        shown.advance(self.report.read, job.share)
+
+    def _write_again(self, job: _Job, positions: Sequence[int]) -> None:
+        """Store the records at `positions` of a chunk by themselves: an earlier row has their record key."""
+        records = _mapped(job.chunk, self._mapper, job.now)[0]
+        for result in self._writer.write([records[position] for position in positions], now=self._tick()):
+            self.report.count(result.status, result.unreadable)
+
+    def _tick(self) -> int:
+        # Never backwards within a run: an arrival without a time must not look older than the last.
+        self._now = max(self._now, self._clock())
+        return self._now
+
+
+class _Preparing:
+    """Turns chunks into prepared batches."""
+
+    def __init__(self, stores: RecordStores, mapper: RowMapper) -> None:
+        self._preparer, self._mapper = RecordPreparer(stores), mapper
+
+    def __call__(self, chunk: Chunk, first_key_id: int, now: int) -> _Prepared:
+        records, rejected = _mapped(chunk, self._mapper, now)
+        batch = self._preparer.prepare(records, first_key_id=first_key_id, source=None, now=now)
+        return _Prepared(batch, rejected)
+
+
+def _mapped(chunk: Chunk, mapper: RowMapper, now: int) -> tuple[list[IncomingRecord], list[Rejected]]:
+    records: list[IncomingRecord] = []
+    rejected: list[Rejected] = []
+    for line, row in chunk.rows():
+        if isinstance(row, Malformed):
+            rejected.append(Rejected(line, "", row.reason))
+            continue
+        try:
+            records.append(mapper.record(row, now))
+        except RecordRejectedError as error:
+            rejected.append(Rejected(line, error.column, error.reason))
+    return records, rejected
+
+
+class _Worker:
+    """What a worker process has open."""
+
+    preparing: _Preparing | None = None
+
+
+def _start_worker(access: StoreAccess, mapper: RowMapper) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process, which ends its workers
+    _Worker.preparing = _Preparing(access.open(), mapper)
+
+
+def _work(chunk: Chunk, first_key_id: int, now: int) -> _Prepared:
+    if _Worker.preparing is None:
+        raise RuntimeError("the worker process was not started")
+    return _Worker.preparing(chunk, first_key_id, now)
