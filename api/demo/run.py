@@ -20,8 +20,10 @@ from typing import Any, Final, TypeVar
 from rich.console import Console
 
 from api.auth import Caller
+from api.commands.frame import steps
 from api.demo.generator import EXPORTS, PERMITTED_TRUTH, TRUTH, Generated, write_channels
 from api.demo.summary import Linked, Summary, render
+from api.ingest.progress import progress_for
 from api.ingesting import ingest_files
 from api.linkage import LinkRequest, run_link
 from api.memberships import by_key, read_truth
@@ -89,7 +91,8 @@ def run_demo(
 
 def _process(services: Services, folder: Path, generated: Generated, watch: Stopwatch) -> Summary:
     ingested = watch.run("ingest", lambda: _ingest(services, folder))
-    linked = watch.run("link", lambda: run_link(services, LinkRequest()))
+    with steps("aurea demo: link") as progress:
+        linked = watch.run("link", lambda: run_link(services, LinkRequest(), progress))
     golden = watch.run("read memberships", lambda: by_key(services))
     client_id, secret = _demo_client(services, folder / "client.json")
     example, profile = watch.run("read one profile", lambda: _example(services, golden, client_id))
@@ -115,7 +118,10 @@ def _ingest(services: Services, folder: Path) -> Mapping[str, Any]:
         for channel in EXPORTS:
             file = folder / f"{channel}.csv"
             counts = ingest_files(
-                services, [file], mapping=mappings / f"{channel}.toml", channel=None, grants=(), workers=None
+                services,
+                [file],
+                mapping=mappings / f"{channel}.toml",
+                progress=lambda name: progress_for(name, sys.stderr),
             ).as_json()
             total.update({name: count for name, count in counts.items() if isinstance(count, int)})
     return total

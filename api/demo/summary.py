@@ -1,13 +1,10 @@
 """What the demo prints: records, people, golden IDs, accuracy against the truth, and time."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
-from rich.panel import Panel
-from rich.syntax import Syntax
 from rich.table import Table
 
 from identity.evaluation import Metrics, Score
@@ -18,7 +15,7 @@ class Linked:
     """What `aurea link` counted."""
 
     records: int
-    permitted: int
+    linkable: int
     golden_ids: int
     created: int
     merged: int
@@ -66,8 +63,7 @@ def render(summary: Summary, console: Console) -> None:
     console.print(_accuracy(summary))
     console.print(_times(summary))
     if summary.profile:
-        text = json.dumps(summary.profile, indent=2, ensure_ascii=False)
-        console.print(Panel(Syntax(text, "json", word_wrap=True), title="One profile, for personalization"))
+        console.print(_profile(summary.profile))
 
 
 def _counts(summary: Summary) -> Table:
@@ -79,8 +75,8 @@ def _counts(summary: Summary) -> Table:
         "people who exist (the known truth)": summary.people,
         "records read": read.get("read", 0),
         "  new / unchanged": f"{read.get('created', 0):,} / {read.get('unchanged', 0):,}",
-        "  linking permitted": summary.linked.permitted,
-        "  linking not permitted, left alone": summary.linked.records - summary.linked.permitted,
+        "  linking permitted": summary.linked.linkable,
+        "  linking not permitted, left alone": summary.linked.records - summary.linked.linkable,
         "golden IDs": summary.linked.golden_ids,
         "  new / merged / split in this run": (
             f"{summary.linked.created:,} / {summary.linked.merged:,} / {summary.linked.split:,}"
@@ -113,4 +109,18 @@ def _times(summary: Summary) -> Table:
     for step, seconds in summary.seconds.items():
         table.add_row(step, f"{seconds:.1f}")
     table.add_row("until the first profile", f"{sum(summary.seconds.values()):.1f}", style="bold")
+    return table
+
+
+def _profile(profile: Mapping[str, Any]) -> Table:
+    table = Table(title=f"One profile, for {profile['purpose']}", min_width=60, show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")
+    for name in ("golden_id", "confidence"):
+        table.add_row(name, str(profile[name]))
+    table.add_row("records", f"{profile['records']}, of {', '.join(profile['channels'])}", end_section=True)
+    for name, value in {**profile["attributes"], **profile["traits"]}.items():
+        table.add_row(name, ", ".join(value) if isinstance(value, list) else value, style="bold")
+    table.add_section()
+    table.add_row("withheld by the policy", ", ".join(profile["withheld"]))
     return table

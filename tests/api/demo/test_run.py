@@ -51,7 +51,7 @@ def test_it_ingests_links_and_measures(first: dict[str, Any]) -> None:
     assert first["people"] == CUSTOMERS
     assert first["ingested"]["created"] == first["ingested"]["read"] == first["linked"]["records"]
     assert first["ingested"]["rejected"] == 0
-    assert first["linked"]["permitted"] < first["linked"]["records"]  # some refuse to be linked
+    assert first["linked"]["linkable"] < first["linked"]["records"]  # some refuse to be linked
     assert first["linked"]["golden_ids"] < first["linked"]["records"]
     permitted = first["accuracy_of_permitted_records"]["pairwise"]
     assert permitted["precision"] > 0.8
