@@ -33,7 +33,7 @@ SELECT position, round({weight}, 6) AS weight FROM (
         SELECT *, {levels} FROM (
         SELECT r.position, {sides} FROM {left} AS l, {right} AS r)))
 ORDER BY position
-"""  # noqa: S608
+"""  # noqa: S608 - columns of ours and numbers of the model
 
 
 def _level_sql(item: FittedComparison) -> str:

@@ -101,7 +101,7 @@ def test_the_online_scorer_agrees_with_the_batch(name):
         )  # fmt: skip
         for column in scored.model.frequency_columns():  # the same frequencies on both sides
             rows = engine.execute(
-                f"SELECT {column}, count(*) / (SELECT count({column}) FROM records) FROM records"  # noqa: S608
+                f"SELECT {column}, count(*) / (SELECT count({column}) FROM records) FROM records"  # noqa: S608 - our columns
                 f" WHERE {column} IS NOT NULL GROUP BY 1"
             ).fetchall()
             frequencies |= {(column, value): share for value, share in rows}
