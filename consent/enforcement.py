@@ -188,7 +188,11 @@ class Door:
         permitted = self._permitted(case, purpose)
         attributes, traits = _candidates(opened.values(), permitted)
         best = self._purposes.survivorship.ranked
-        shown = {name: best(name, attributes[name]) for name in purpose.attributes if name in attributes}
+        shown = {
+            name: best(name, attributes[name], form=self._lookup.form(name))
+            for name in purpose.attributes
+            if name in attributes
+        }
         return Profile(
             golden_no=view.golden_no,
             golden_id=view.golden_id,

@@ -5,7 +5,7 @@ values are compared as blind-index tokens, and a token counts only if it belongs
 content.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,7 +16,7 @@ from consent.key_store import KeyRow, KeyStore
 from consent.people import NOBODY
 from consent.permission import Member
 from consent.purposes import Purpose
-from identity.attributes import LOOKUP_TYPES
+from identity.attributes import LOOKUP_TYPES, MULTI_VALUED
 from identity.database import Database
 from identity.normalise import normalise_identifier
 from identity.records import RecordKey
@@ -100,6 +100,12 @@ class Lookup:
             return self._index.token(RECORD, identifier.value)
         normalised = normalise_identifier(identifier.type, identifier.value, default_region=self._region)
         return None if normalised is None else self._index.token(identifier.type, normalised)
+
+    def form(self, name: str) -> Callable[[str], str]:
+        """Return what makes two values of the attribute `name` one: of an address its normal form."""
+        if name not in MULTI_VALUED:
+            return str
+        return lambda value: normalise_identifier(name, value, default_region=self._region) or value
 
     def _token(self, identifier: Identifier) -> bytes:
         # A value that cannot be read is looked up as one that nobody has: the same work as any other.

@@ -2,7 +2,7 @@
 
 Every rule is a total order over the candidates, so the outcome depends neither on the order in which
 they come nor on the machine. A multi-valued attribute (e-mail, phone) has no winner: all its values
-are kept, once each, the rule's best first. Values are compared as they are; nothing is rewritten.
+are kept, once each, the rule's best first. Values are shown as they came; nothing is rewritten.
 """
 
 from collections import Counter
@@ -32,47 +32,51 @@ class Survivorship:
     rules: Mapping[str, RuleName] = field(default_factory=dict)
     precedence: tuple[str, ...] = ()
 
-    def ranked(self, name: str, candidates: Iterable[Candidate]) -> list[str]:
+    def ranked(
+        self, name: str, candidates: Iterable[Candidate], *, form: Callable[[str], str] = str
+    ) -> list[str]:
         """Return the distinct values of the attribute or trait `name`, the winner first.
 
-        A single-valued attribute shows the first, a multi-valued one all of them. Empty values never
-        survive. Ties fall to the later observation, then the smaller record number, then the value.
+        A single-valued attribute shows the first, a multi-valued one all of them. Values of one `form`
+        (two spellings of one address) are one value, shown as its best candidate has it. Empty values
+        never survive. Ties fall to the later observation, the smaller record number, then the value.
         """
-        present = [candidate for candidate in candidates if candidate.value]
-        merit = _MERITS[self.rules.get(name, self.default)](present, self.precedence)
-        best: dict[str, tuple[int, int, int]] = {}
-        for candidate in present:
-            rank = (-merit(candidate), -candidate.observed_at, candidate.record_no)
-            best[candidate.value] = min(rank, best.get(candidate.value, rank))
-        return sorted(best, key=lambda value: (best[value], value))
+        present = [(form(candidate.value), candidate) for candidate in candidates if candidate.value]
+        # Counted by record: a source that repeats a value within one record does not speak twice.
+        holders = Counter(key for key, _ in {(key, each.record_no) for key, each in present})
+        merit = _MERITS[self.rules.get(name, self.default)]
+        best: dict[str, tuple[int, int, int, str]] = {}
+        for key, each in present:
+            merits = merit(each, holders[key], self.precedence)
+            rank = (-merits, -each.observed_at, each.record_no, each.value)
+            best[key] = min(rank, best.get(key, rank))
+        return [value for *_, value in sorted(best.values())]
 
 
-_Merit = Callable[[Candidate], int]
+_Merit = Callable[[Candidate, int, tuple[str, ...]], int]
 
 
-def _recency(_candidates: list[Candidate], _precedence: tuple[str, ...]) -> _Merit:
-    return lambda candidate: candidate.observed_at
+def _recency(candidate: Candidate, _holders: int, _precedence: tuple[str, ...]) -> int:
+    return candidate.observed_at
 
 
-def _frequency(candidates: list[Candidate], _precedence: tuple[str, ...]) -> _Merit:
-    # Counted by record: a source that repeats a value within one record does not speak twice.
-    holders = Counter(value for value, _ in {(each.value, each.record_no) for each in candidates})
-    return lambda candidate: holders[candidate.value]
+def _frequency(_candidate: Candidate, holders: int, _precedence: tuple[str, ...]) -> int:
+    return holders
 
 
-def _completeness(_candidates: list[Candidate], _precedence: tuple[str, ...]) -> _Merit:
+def _completeness(candidate: Candidate, _holders: int, _precedence: tuple[str, ...]) -> int:
     # Words before letters: "Ana García López" says more than "Anastasiaaaaaaaa".
-    return lambda candidate: len(candidate.value.split()) * 10_000 + len(candidate.value)
+    return len(candidate.value.split()) * 10_000 + len(candidate.value)
 
 
-def _precedence(_candidates: list[Candidate], precedence: tuple[str, ...]) -> _Merit:
-    place = {channel: -position for position, channel in enumerate(precedence)}
-    return lambda candidate: place.get(candidate.channel, -len(precedence))
+def _trust(candidate: Candidate, _holders: int, precedence: tuple[str, ...]) -> int:
+    channel = candidate.channel
+    return -precedence.index(channel) if channel in precedence else -len(precedence)
 
 
-_MERITS: Final[Mapping[RuleName, Callable[[list[Candidate], tuple[str, ...]], _Merit]]] = {
+_MERITS: Final[Mapping[RuleName, _Merit]] = {
     "most_recent": _recency,
     "most_frequent": _frequency,
     "most_complete": _completeness,
-    "source_precedence": _precedence,
+    "source_precedence": _trust,
 }

@@ -1,7 +1,7 @@
 """The only door: what a purpose is shown of a person, and what happens before anything is opened."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
@@ -86,6 +86,12 @@ class TestAProfile:
         policy = replace(Purposes.load(), survivorship=Survivorship("source_precedence", precedence=("web",)))
         with a_home(tmp_path, policy) as home:
             assert home.profile(ana(home)).attributes["first_name"] == "Ana"
+
+    def test_shows_an_address_once_however_it_is_spelt(self, home: Home) -> None:
+        one = home.add("1", attributes={"email": "ANA@example.com"}, consents=GRANTED, observed_at=NOW - DAY)
+        two = home.add("2", attributes={"email": "ana@example.com"}, observed_at=NOW)
+
+        assert home.profile(home.person(one, two)).attributes["email"] == ["ana@example.com"]
 
     def test_does_not_print_its_values(self, home: Home) -> None:
         assert CANARY not in repr(home.profile(ana(home)))
@@ -351,22 +357,23 @@ def test_after_a_withdrawal_is_acknowledged_no_worker_serves_the_purpose(home: H
     acknowledged = Event()
     late: list[object] = []
 
-    def work() -> None:
-        with a_home(tmp_path) as worker:  # objects of its own over the same stores
-            while True:
-                after = acknowledged.is_set()
-                answer = worker.read(golden_id)
-                if after:
-                    late.append(answer)
-                    return
+    def work(worker: Home) -> None:
+        while True:
+            after = acknowledged.is_set()
+            answer = worker.read(golden_id)
+            if after:
+                late.append(answer)
+                return
 
-    workers = [Thread(target=work) for _ in range(3)]
-    for worker in workers:
-        worker.start()
-    home.say(golden_id, "withdrawn", "personalization")
-    acknowledged.set()
-    for worker in workers:
-        worker.join()
+    with ExitStack() as stack:  # objects of their own over the same stores, as worker processes have
+        workers = [stack.enter_context(a_home(tmp_path)) for _ in range(3)]
+        threads = [Thread(target=work, args=(worker,)) for worker in workers]
+        for thread in threads:
+            thread.start()
+        home.say(golden_id, "withdrawn", "personalization")
+        acknowledged.set()
+        for thread in threads:
+            thread.join()
 
     assert len(late) == 3
     assert all(isinstance(answer, Withheld) for answer in late)

@@ -78,6 +78,17 @@ def test_an_attribute_without_a_rule_of_its_own_follows_the_default() -> None:
     assert survivorship.ranked("street", candidates)[0] == "San Sebastián"
 
 
+def test_two_spellings_of_one_value_are_one_shown_as_the_better_candidate_has_it() -> None:
+    candidates = [
+        value("Ana@x.org", record=1, at=1),
+        value("ana@x.org", record=2, at=2),
+        value("b@x.org", at=9),
+    ]
+
+    assert Survivorship().ranked("email", candidates, form=str.lower) == ["b@x.org", "ana@x.org"]
+    assert Survivorship("most_frequent").ranked("email", candidates, form=str.lower)[0] == "ana@x.org"
+
+
 def test_a_candidate_does_not_print_its_value() -> None:
     assert "secret" not in repr(value("secret"))
 
