@@ -149,9 +149,11 @@ class TokenIndex:
                     return False
                 recent = self._recent(conn, [now[s.run] for s in sources if s.state == _RECENT])
                 main = [now[s.run] for s in sources if s.state == _MAIN]
-                while bucket < 1 << new.bits and time.monotonic() < until:
+                while True:  # at least one step, however long the reading took
                     bucket, count = _build_pages(conn, new, bucket, recent, main)
                     written += count
+                    if bucket == 1 << new.bits or time.monotonic() > until:
+                        break
             time.sleep(pause_ms / 1000)
         with keys.write() as conn:
             now = {run.run: run for run in _runs(conn)}
@@ -314,7 +316,7 @@ def _drop_garbage(keys: Database, max_ms: int, pause_ms: int) -> None:
         with keys.write() as conn:
             until = time.monotonic() + max_ms / 1000
             garbage = [run for run in _runs(conn) if run.state == _GARBAGE]
-            while garbage and time.monotonic() < until:
+            while garbage:
                 run = garbage[-1]
                 whole = {"first": run.page_id(0), "end": run.page_id(1 << run.bits)}
                 first = conn.execute(_ANY_PAGE, whole).scalar()
@@ -323,6 +325,8 @@ def _drop_garbage(keys: Database, max_ms: int, pause_ms: int) -> None:
                     garbage.pop()
                 else:
                     conn.execute(_DROP_PAGES, {"first": first, "end": min(first + 64, whole["end"])})
+                if time.monotonic() > until:
+                    break
         if not garbage:
             return
         time.sleep(pause_ms / 1000)
