@@ -3,11 +3,15 @@
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Final
 
-from fastapi import Depends, Request, Security
+from fastapi import Depends, Header, Request, Security
 from fastapi.openapi.models import OAuthFlowClientCredentials, OAuthFlows
 from fastapi.security import OAuth2
+from pydantic import BaseModel
+from starlette.responses import Response
 
 from api.auth import Caller, InvalidTokenError
+from api.idempotency import Attempt
+from api.observability import route_template
 from api.problems import FORBIDDEN_PURPOSE, FORBIDDEN_ROLE, UNAUTHENTICATED, ProblemError
 from api.services import Services
 
@@ -58,3 +62,39 @@ def check_purpose(caller: Caller, purpose: str) -> None:
     """Refuse (403) a purpose that the caller's token does not carry."""
     if not caller.may_name(purpose):
         raise ProblemError(FORBIDDEN_PURPOSE)
+
+
+async def _keyed(
+    request: Request,
+    key: Annotated[
+        str | None,
+        Header(alias="Idempotency-Key", min_length=1, max_length=255, description="Kept for 24 hours"),
+    ] = None,
+) -> Attempt | None:
+    """Return what identifies this request among its repetitions, if it carries a key."""
+    if key is None:
+        return None
+    route = f"{request.method} {route_template(request.scope)}"
+    return Attempt(route, key, await request.body())
+
+
+IdempotencyKey = Annotated[Attempt | None, Depends(_keyed)]
+
+
+def run_once(
+    services: Services,
+    caller: Caller,
+    attempt: Attempt | None,
+    operation: Callable[[], BaseModel],
+    *,
+    status: int = 200,
+) -> Response:
+    """Answer with the result of `operation`, which runs once per client and Idempotency-Key."""
+
+    def respond() -> Response:
+        content = operation().model_dump_json(exclude_none=True)
+        return Response(content, status, media_type="application/json")
+
+    if attempt is None:
+        return respond()
+    return services.idempotency.once(caller.client_id, attempt, respond)

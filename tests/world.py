@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,47 @@ import structlog
 import uvicorn
 
 from api.app import create_app
+from api.ingesting import ingest_files
+from api.linkage import LinkRequest, run_link
+from api.memberships import by_key
 from api.observability import LOG_CONFIG, configure_logging
 from api.roles import Role
 from api.services import Services, open_services
 from api.settings import Settings
 from api.stores import create_home
+from identity.records import RecordKey
 
 START = 1_780_000_000_000  # 2026-05-28T20:26:40Z, in milliseconds
 AUREA = Path(sys.executable).with_name("aurea")
 ALL_PURPOSES = ("personalization", "marketing_email", "advertising", "analytics", "service")
+
+
+def row(channel: str, source_id: str, person: str, **more: Any) -> dict[str, Any]:
+    """A row of a file about a made-up person; equal names of persons give equal values."""
+    number = int(sha256(person.encode()).hexdigest(), 16) % 100_000
+    return {
+        "channel": channel, "source_id": source_id,
+        "first_name": person, "last_name": f"{person}sson",
+        "email": f"{person.lower()}@example.com", "phone": f"+346001{number:05d}",
+        "birth_date": f"19{50 + number % 50}-0{1 + number % 9}-{10 + number % 19}", **more,
+    }  # fmt: skip
+
+
+def record(channel: str, source_id: str, person: str, *consents: str, **more: Any) -> dict[str, Any]:
+    """The same as a record of the API; `consents` are granted besides linking and personalization."""
+    attributes = row(channel, source_id, person)
+    del attributes["channel"], attributes["source_id"]
+    granted = ("identity_linking", "personalization", *consents)
+    return {
+        "channel": channel, "source_id": source_id, "attributes": attributes,
+        "consents": [{"purpose": purpose, "state": "granted"} for purpose in granted], **more,
+    }  # fmt: skip
+
+
+TOWN = (
+    "Delia", "Elena", "Fabio", "Gerardo", "Hector", "Ines", "Jaime", "Karina", "Lucas", "Marta", "Nuria",
+    "Oscar", "Pablo", "Quim", "Rosa", "Sonia", "Tomas", "Ursula", "Vera", "Walter", "Ximena", "Yago", "Zoe",
+)  # fmt: skip
 
 
 @dataclass
@@ -93,6 +126,28 @@ class World:
         assert answer.status_code == 200, answer.text
         results: list[dict[str, Any]] = answer.json()["results"]
         return results
+
+    def ingest(
+        self, *rows: Mapping[str, Any], grants: Sequence[str] = ("identity_linking", "personalization")
+    ) -> None:
+        """Ingest rows as a file would bring them: stored, and not resolved before the next `link`."""
+        self._made += 1
+        path = self.write_lines(f"rows-{self._made}.jsonl", rows)
+        report = ingest_files(self.services, [path], grants=grants).report
+        assert report.rejected == 0
+
+    def link(self, **options: Any) -> dict[str, Any]:
+        """Run the batch linkage."""
+        return run_link(self.services, LinkRequest(**options))
+
+    def settle(self) -> None:
+        """Populate the world, so that a model trained here has something to learn from; link it."""
+        self.ingest(*(row(channel, name, name) for name in TOWN for channel in ("town_a", "town_b")))
+        self.link()
+
+    def golden_id(self, channel: str, source_id: str) -> str:
+        """The golden ID of a record."""
+        return by_key(self.services)[RecordKey(channel, source_id)]
 
     def command(
         self, *arguments: str, stdin: str = "", environment: Mapping[str, str] | None = None

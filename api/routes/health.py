@@ -6,7 +6,7 @@ from starlette.responses import Response
 from api.dependencies import ServicesOf
 from api.observability import exposition
 from api.problems import Problem, ProblemError
-from api.schemas import PROBLEMS, Health
+from api.schemas import Health, problems
 
 router = APIRouter(tags=["service"])
 _NOT_READY = Problem(503, "not-ready", "Not ready")
@@ -18,7 +18,7 @@ async def healthz() -> Health:
     return Health(status="ok")
 
 
-@router.get("/readyz", responses={503: PROBLEMS[503]})
+@router.get("/readyz", responses=problems(503))
 def readyz(services: ServicesOf) -> Health:
     """Tell that both stores answer at the schema this version works with."""
     if not services.ready():

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Form, Request
 from api.auth import InvalidClientError, InvalidScopeError
 from api.dependencies import ServicesOf
 from api.problems import Problem, ProblemError
-from api.schemas import PROBLEMS, Token
+from api.schemas import Token, problems
 
 router = APIRouter(tags=["token"])
 
@@ -20,7 +20,7 @@ _BAD_SCOPE: Final = Problem(400, "invalid-scope", "The scope names a purpose thi
 _BAD_CLIENT: Final = Problem(401, "invalid-client", "Unknown client or wrong secret")
 
 
-@router.post("/v1/token", responses={code: PROBLEMS[code] for code in (400, 401)})
+@router.post("/v1/token", responses=problems(400, 401))
 def issue_token(
     request: Request,
     *,

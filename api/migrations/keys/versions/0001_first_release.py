@@ -12,7 +12,7 @@ depends_on: Final = None
 
 # As identity.tables.BigKey: SQLite gives INTEGER PRIMARY KEY its row number for nothing.
 BIG_KEY: Final = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-COUNTERS: Final = ("key_id", "contact_no", "run_no", "writes", "swept")
+COUNTERS: Final = ("key_id", "contact_no", "writes")
 
 
 def upgrade() -> None:

@@ -1,0 +1,108 @@
+"""`aurea consent`: record what people say, and show what is permitted and why."""
+
+from typing import Annotated, Any
+
+import typer
+
+from api.commands.frame import CommandError, Json, from_argument, record_key, services, show
+from consent.events import Method, State
+
+app = typer.Typer(help="What people permit.", no_args_is_help=True)
+
+GoldenId = Annotated[str | None, typer.Option("--golden-id", help="Whom it is about: a golden ID, or ...")]
+Record = Annotated[str | None, typer.Option("--record", metavar="CHANNEL:SOURCE_ID|-", help="a record, or")]
+Contact = Annotated[str | None, typer.Option("--contact", metavar="email:V|phone:V|-", help="an address.")]
+Purpose = Annotated[str, typer.Option("--purpose", metavar="P")]
+
+
+@app.callback()
+def group() -> None:
+    """Record and explain consent."""
+
+
+@app.command()
+def record(
+    purpose: Purpose,
+    state: Annotated[State, typer.Option("--state")],
+    golden_id: GoldenId = None,
+    record: Record = None,
+    contact: Contact = None,
+    method: Annotated[Method, typer.Option("--method", help="How it was said.")] = "api",
+    notice: Annotated[str | None, typer.Option("--notice", help="Version of the notice shown.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Record a statement; effective on the next read."""
+    from api.consents import record_consent
+    from api.schemas import ConsentIn
+
+    said = ConsentIn.model_validate(
+        {
+            "subject": _subject(golden_id, record, contact),
+            "purpose": purpose,
+            "state": state,
+            "method": method,
+            "notice": notice,
+        }
+    )
+    with services() as opened:
+        answer = record_consent(opened, opened.operator, said)
+    show(answer.model_dump(), as_json=as_json)
+
+
+@app.command("show")
+def show_state(
+    purpose: Purpose,
+    golden_id: GoldenId = None,
+    record: Record = None,
+    contact: Contact = None,
+    as_of: Annotated[str | None, typer.Option("--as-of", metavar="TIME", help="RFC 3339")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show whether a purpose is permitted."""
+    answer = _query(purpose, _subject(golden_id, record, contact), as_of)
+    brief = {"state": answer["state"], "allowed": answer["allowed"]}
+    show(brief, as_json=as_json)
+
+
+@app.command("explain")
+def explain_state(
+    purpose: Purpose,
+    golden_id: GoldenId = None,
+    record: Record = None,
+    contact: Contact = None,
+    as_of: Annotated[str | None, typer.Option("--as-of", metavar="TIME", help="RFC 3339")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show whether a purpose is permitted, the reasons, and every event they rest on."""
+    answer = _query(purpose, _subject(golden_id, record, contact), as_of)
+    lines = [f"{'permitted' if answer['allowed'] else 'not permitted'} ({answer['state']})"]
+    lines += [f"  because {reason['text']}" for reason in answer["reasons"]]
+    lines += [
+        f"  event {event['event']}: {event['state']} by {event['source']} ({event['method']}), "
+        f"{event['recorded_at']}"
+        for event in answer["events"]
+    ]
+    show(answer, as_json=as_json, text="\n".join(lines))
+
+
+def _query(purpose: str, subject: dict[str, Any], as_of: str | None) -> dict[str, Any]:
+    from api.consents import query_consent
+    from api.schemas import ConsentQuery
+
+    asked = ConsentQuery.model_validate({"subject": subject, "purpose": purpose, "as_of": as_of})
+    with services() as opened:
+        return query_consent(opened, opened.operator, asked).model_dump()
+
+
+def _subject(golden_id: str | None, record: str | None, contact: str | None) -> dict[str, Any]:
+    if sum(part is not None for part in (golden_id, record, contact)) != 1:
+        raise typer.BadParameter("name exactly one of --golden-id, --record and --contact")
+    if golden_id is not None:
+        return {"golden_id": golden_id}
+    if record is not None:
+        key = record_key(record)
+        return {"record": {"channel": key.channel, "source_id": key.source_id}}
+    kind, _, value = from_argument(contact or "").partition(":")
+    if kind not in {"email", "phone"} or not value:
+        raise CommandError("a contact is named email:VALUE or phone:VALUE")
+    return {"contact": {"type": kind, "value": value}}

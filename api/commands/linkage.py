@@ -1,0 +1,82 @@
+"""`aurea link`, `memberships`, `evaluate`, `explain`: who is the same person."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from api.commands.frame import CommandError, Json, note, record_key, services, show, steps
+
+
+def link(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would change; change nothing.")
+    ] = False,
+    retrain: Annotated[bool, typer.Option("--retrain", help="Train the model anew.")] = False,
+    engine: Annotated[Literal["duckdb", "spark"], typer.Option("--engine")] = "duckdb",
+    seed: Annotated[int, typer.Option(help="Of the training's samples; same seed, same result.")] = 1,
+    threads: Annotated[int | None, typer.Option(min=1, help="Default: all; the result is the same.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Link all permitted records into golden IDs and publish the difference."""
+    from api.linkage import LinkRequest, run_link
+
+    if engine == "spark":
+        raise CommandError("the Spark engine is not part of this version; use --engine duckdb")
+    with services() as opened:
+        opened.recover()
+        request = LinkRequest(dry_run=dry_run, retrain=retrain, seed=seed, threads=threads)
+        with steps("aurea link") as progress:
+            summary = run_link(opened, request, progress)
+    if summary["records"] and not summary["linkable"]:
+        note(
+            "aurea: no record may be linked, so each is a person of its own. State the basis with "
+            "`aurea ingest FILE --grant identity_linking`, or map a consent column to identity_linking."
+        )
+    show(summary, as_json=as_json)
+
+
+def memberships(
+    out: Annotated[Path, typer.Option("--out", metavar="FILE.parquet|.csv", help="Where to write.")],
+    as_json: Json = False,
+) -> None:
+    """Write channel, source_id, golden_id and confidence of every record, sorted."""
+    from api.memberships import MembershipsError, rows, write
+
+    with services() as opened:
+        found = rows(opened)
+    try:
+        write(found, out)
+    except MembershipsError as error:
+        raise CommandError(str(error)) from None
+    show({"records": len(found), "file": str(out)}, as_json=as_json)
+
+
+def evaluate(
+    truth: Annotated[Path, typer.Option("--truth", metavar="FILE", help="channel, source_id, person")],
+    as_json: Json = False,
+) -> None:
+    """Compare the golden IDs with the truth, over the records that are in both."""
+    from api.memberships import MembershipsError, by_key, read_truth
+    from identity.evaluation import evaluate as compare
+
+    try:
+        known = read_truth(truth)
+    except MembershipsError as error:
+        raise CommandError(str(error)) from None
+    with services() as opened:
+        found = by_key(opened)
+    show(compare(found, known).as_dict(), as_json=as_json)
+
+
+def explain(
+    first: Annotated[str, typer.Argument(metavar="CHANNEL:SOURCE_ID")],
+    second: Annotated[str, typer.Argument(metavar="CHANNEL:SOURCE_ID")],
+    as_json: Json = False,
+) -> None:
+    """Tell why two records are, or are not, one person: the scored links between them."""
+    from api.explanation import explain_pair
+
+    with services() as opened:
+        answer = explain_pair(opened, record_key(first), record_key(second))
+    show(answer, as_json=as_json)

@@ -1,0 +1,87 @@
+"""Statements and questions about consent, between the border's vocabulary and `consent.recording`."""
+
+from typing import TYPE_CHECKING
+
+from api.auth import Caller
+from api.schemas import (
+    ConsentAnswer,
+    ConsentEventOut,
+    ConsentIn,
+    ConsentOut,
+    ConsentQuery,
+    ConsentReason,
+    SubjectIn,
+)
+from api.times import milliseconds, rfc3339
+from consent.events import ConsentEvent
+from consent.recording import Saying
+from consent.subjects import ContactRef, GoldenRef, RecordRef, SubjectRef
+from identity.records import RecordKey
+
+if TYPE_CHECKING:
+    from api.services import Services
+
+
+def record_consent(services: "Services", caller: Caller, said: ConsentIn) -> ConsentOut:
+    """Record a statement; effective for every reader once this returns.
+
+    Raises UnknownSubjectError, UnknownPurposeError, RecordRejectedError.
+    """
+    saying = Saying(
+        purpose=said.purpose,
+        state=said.state,
+        method=said.method or "api",
+        source=f"client:{caller.client_id}",
+        notice=said.notice,
+        event_time=None if said.event_time is None else milliseconds(said.event_time, "event_time"),
+    )
+    events = services.recorder.record(subject(services, caller, said.subject), saying, services.clock())
+    return ConsentOut(
+        event=_index(events[-1]),
+        events=[_index(event) for event in events],
+        recorded_at=rfc3339(events[-1].recorded_at),
+    )
+
+
+def query_consent(services: "Services", caller: Caller, asked: ConsentQuery) -> ConsentAnswer:
+    """Answer what a purpose may do with a subject, and on what that rests."""
+    answer = services.recorder.query(
+        subject(services, caller, asked.subject),
+        asked.purpose,
+        services.clock(),
+        as_of=None if asked.as_of is None else milliseconds(asked.as_of, "as_of"),
+    )
+    return ConsentAnswer(
+        state=answer.state,
+        allowed=answer.allowed,
+        reasons=[ConsentReason(event=reason.event, text=reason.text) for reason in answer.reasons],
+        events=[_event(event) for event in answer.events],
+    )
+
+
+def subject(services: "Services", caller: Caller, named: SubjectIn) -> SubjectRef:
+    """Return whom `named` is about, golden IDs in the caller's own form."""
+    if named.record is not None:
+        return RecordRef(RecordKey(named.record.channel, named.record.source_id))
+    if named.contact is not None:
+        return ContactRef(named.contact.type, named.contact.value)
+    return GoldenRef(services.names.meant(caller, named.golden_id or ""))
+
+
+def _event(event: ConsentEvent) -> ConsentEventOut:
+    return ConsentEventOut(
+        event=_index(event),
+        purpose=event.purpose,
+        state=event.state,
+        method=event.method,
+        source=event.source,
+        notice=event.notice,
+        event_time=rfc3339(event.event_time),
+        recorded_at=rfc3339(event.recorded_at),
+        expires_at=None if event.expires_at is None else rfc3339(event.expires_at),
+    )
+
+
+def _index(event: ConsentEvent) -> int:
+    assert event.index is not None  # noqa: S101 - events of the ledger have their place
+    return event.index

@@ -1,0 +1,58 @@
+"""A linkage run over this home: the parts that `identity.rerun` works with, and its report."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from api.resolution import frequency_token
+from identity.rerun import Rerun
+from identity.scoring import EngineScorer
+
+if TYPE_CHECKING:
+    from api.services import Services
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRequest:
+    """What a run is asked to do."""
+
+    dry_run: bool = False
+    retrain: bool = False
+    seed: int = 1
+    threads: int | None = None  # None: all; the result is the same
+    memory_limit: str | None = None  # DuckDB's form; beyond it the engine spills, encrypted
+
+
+def _silent(_step: str) -> None:
+    """Report no progress."""
+
+
+def run_link(
+    services: "Services", request: LinkRequest, progress: Callable[[str], None] = _silent
+) -> dict[str, Any]:
+    """Link every permitted record, publish the difference, and return the run's counts.
+
+    Raises RunInProgressError, RunLostError.
+    """
+    spill = services.settings.home / "spill"
+    scorer = EngineScorer(
+        seed=request.seed,
+        token=frequency_token(services.stores.index),
+        threads=request.threads,
+        memory_limit=request.memory_limit,
+        spill_dir=spill,
+    )
+    rerun = Rerun(
+        db=services.db,
+        reader=services.linkable,
+        facts=services.facts,
+        scorer=scorer,
+        clock=services.clock,
+        progress=progress,
+    )
+    try:
+        outcome = rerun.run(dry_run=request.dry_run, retrain=request.retrain)
+    finally:
+        shutil.rmtree(spill, ignore_errors=True)  # encrypted under a key that is gone by now
+    return asdict(outcome)

@@ -1,0 +1,111 @@
+"""The memberships file: which golden ID each record has, by its record key, in one stable order.
+
+The same memberships give the same bytes: rows are sorted by channel and source_id, confidence is rounded
+to 6 decimals, and neither format carries a time.
+"""
+
+import csv
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from consent.vault import SOURCE_ID
+from identity.records import RecordKey
+
+if TYPE_CHECKING:
+    from api.services import Services
+
+COLUMNS: Final = ("channel", "source_id", "golden_id", "confidence")
+_DECIMALS: Final = 6
+
+
+class MembershipsError(Exception):
+    """The memberships cannot be written or the truth cannot be read; the message says why."""
+
+
+class Row(NamedTuple):
+    """One line of the file."""
+
+    channel: str
+    source_id: str
+    golden_id: str
+    confidence: float
+
+
+def rows(services: "Services") -> list[Row]:
+    """Return every record with a golden ID, sorted. Opens record keys and nothing else."""
+    return sorted(_unsorted(services))
+
+
+def _unsorted(services: "Services") -> Iterator[Row]:
+    with services.db.read() as conn:
+        for batch in services.memberships.export(conn):
+            keys = services.sealed.open_fields([record_no for record_no, _, _ in batch], (SOURCE_ID,))
+            for record_no, golden_id, confidence in batch:
+                key = keys.get(record_no)
+                if key is not None and key.source_id is not None:
+                    yield Row(key.channel, key.source_id, golden_id, round(confidence, _DECIMALS))
+
+
+def write(found: list[Row], path: Path) -> None:
+    """Write the file whole or not at all. Raises MembershipsError for an unknown ending."""
+    writers = {".csv": _write_csv, ".parquet": _write_parquet}
+    writer = writers.get(path.suffix.lower())
+    if writer is None:
+        raise MembershipsError("the file's name must end in .parquet or .csv")
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # holds record keys
+        os.close(descriptor)
+        writer(found, partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _write_csv(found: list[Row], path: Path) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(
+            (row.channel, row.source_id, row.golden_id, f"{row.confidence:.{_DECIMALS}f}") for row in found
+        )
+
+
+def _write_parquet(found: list[Row], path: Path) -> None:
+    import pyarrow as pa  # noqa: PLC0415 - slow to load, and most commands do without
+    import pyarrow.parquet as pq  # noqa: PLC0415 - the same
+
+    kinds = (pa.string(), pa.string(), pa.string(), pa.float64())
+    columns = [pa.array([row[place] for row in found], kind) for place, kind in enumerate(kinds)]
+    pq.write_table(pa.table(dict(zip(COLUMNS, columns, strict=True))), path)
+
+
+def by_key(services: "Services") -> dict[RecordKey, str]:
+    """Return the golden ID of every record, by record key."""
+    return {RecordKey(row.channel, row.source_id): row.golden_id for row in _unsorted(services)}
+
+
+def read_truth(path: Path) -> Mapping[RecordKey, str]:
+    """Read who is who: a CSV, JSON Lines or Parquet file of channel, source_id and person."""
+    import duckdb  # noqa: PLC0415 - slow to load, and most commands do without
+
+    if not path.is_file():
+        raise MembershipsError(f"there is no file {path}")
+    with duckdb.connect(":memory:") as engine:
+        try:
+            if path.suffix.lower() == ".parquet":
+                relation = engine.read_parquet(str(path))
+            elif path.suffix.lower() in {".jsonl", ".json"}:
+                relation = engine.read_json(str(path))
+            else:
+                relation = engine.read_csv(str(path), all_varchar=True)
+            found = relation.project(
+                "CAST(channel AS VARCHAR), CAST(source_id AS VARCHAR), CAST(person AS VARCHAR)"
+            ).fetchall()
+        except duckdb.Error:
+            raise MembershipsError(
+                f"{path.name} cannot be read as columns channel, source_id and person"
+            ) from None
+    return {RecordKey(channel, source_id): person for channel, source_id, person in found}

@@ -1,0 +1,65 @@
+"""A person's profile for a caller: the door's answer in the caller's names, and what it was told noted."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from api.auth import Caller
+from api.observability import DECISIONS
+from api.problems import NOT_FOUND, Problem, ProblemError
+from api.schemas import Profile
+from api.times import rfc3339
+from consent.enforcement import Profile as Revealed
+from consent.enforcement import RevealRequest, Scattered
+from consent.lookup import Identifier
+
+if TYPE_CHECKING:
+    from api.services import Services
+
+SPLIT: Final = Problem(
+    409, "split", "This golden ID was split", "Its records went to the golden IDs in `successors`."
+)
+_CONFIDENCE_DECIMALS: Final = 6
+
+
+def read_profile(services: "Services", caller: Caller, golden_id: str, purpose: str) -> Profile:
+    """Return the profile of `golden_id`. Raises a 404 problem, or a 409 with the successors."""
+    meant = services.names.meant(caller, golden_id)
+    return _answer(services, caller, RevealRequest(purpose, caller.client_id, golden_id=meant))
+
+
+def find_profile(
+    services: "Services", caller: Caller, identifiers: Sequence[Identifier], purpose: str
+) -> Profile:
+    """Return the profile of the one person whom all `identifiers` fit. Raises a 404 problem."""
+    request = RevealRequest(purpose, caller.client_id, identifiers=tuple(identifiers))
+    return _answer(services, caller, request)
+
+
+def _answer(services: "Services", caller: Caller, request: RevealRequest) -> Profile:
+    result = services.door.reveal(request, services.clock())
+    # Metrics can be read without a token, so they count what the status code tells and no more.
+    DECISIONS.labels(request.purpose, "answered" if isinstance(result, Revealed) else "not answered").inc()
+    if isinstance(result, Scattered):
+        services.disclosures.note(caller, result.golden_nos)
+        successors = [services.names.shown(caller, successor) for successor in result.successors]
+        raise ProblemError(SPLIT, extra={"successors": successors})
+    if not isinstance(result, Revealed):
+        raise ProblemError(NOT_FOUND)
+    services.disclosures.note(caller, [result.golden_no])
+    return _shown(services, caller, result)
+
+
+def _shown(services: "Services", caller: Caller, profile: Revealed) -> Profile:
+    requested = profile.requested_id
+    return Profile(
+        golden_id=services.names.shown(caller, profile.golden_id),
+        requested_id=None if requested is None else services.names.shown(caller, requested),
+        purpose=profile.purpose,
+        as_of=rfc3339(profile.as_of),
+        confidence=round(profile.confidence, _CONFIDENCE_DECIMALS),
+        attributes=dict(profile.attributes),
+        traits=dict(profile.traits),
+        withheld=dict(profile.withheld),
+        channels=list(profile.channels),
+        records=profile.records,
+    )

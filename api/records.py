@@ -1,0 +1,94 @@
+"""Records that arrive or leave one by one: seal and store, then resolve at once."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from api.auth import Caller
+from api.incoming import column_shown, incoming
+from api.observability import RECORDS
+from api.schemas import RecordIn, RecordResult, Rejection
+from consent.errors import RecordRejectedError
+from consent.incoming import IncomingRecord
+from consent.records import WriteResult
+from identity.online import Decision
+from identity.records import RecordKey, new_golden_id
+
+if TYPE_CHECKING:
+    from api.services import Services
+
+
+def receive(services: "Services", caller: Caller, records: Sequence[RecordIn]) -> list[RecordResult]:
+    """Store `records` and give each its golden ID; answer in their order.
+
+    Storing is one durable step per store; resolution follows record by record, so a crash between them
+    leaves records that the next linkage run, or the same request again, resolves.
+    """
+    results: list[RecordResult | None] = []
+    accepted: list[IncomingRecord] = []
+    for record in records:
+        try:
+            accepted.append(incoming(record))
+            results.append(None)
+        except RecordRejectedError as error:
+            results.append(_rejected(error.column, error.reason))
+    written = iter(_store(services, caller, accepted))
+    answers = [next(written) if result is None else result for result in results]
+    for answer in answers:
+        RECORDS.labels(answer.status, answer.decision or "none").inc()
+    return answers
+
+
+def delete_records(services: "Services", keys: Sequence[RecordKey]) -> list[bool]:
+    """Delete records: destroy their keys, detach them from their golden IDs; whether each existed."""
+    now = services.clock()
+    numbers = services.writer.delete(keys, now)
+    services.online.detach([number for number in numbers if number is not None], now)
+    return [number is not None for number in numbers]
+
+
+def _store(services: "Services", caller: Caller, records: Sequence[IncomingRecord]) -> list[RecordResult]:
+    now = services.clock()
+    written = services.writer.write(records, now=now)
+    with services.db.read() as conn:
+        kept = [each.record_no for each in written if each.status == "unchanged" and each.record_no]
+        goldens = services.memberships.goldens_of(conn, kept)
+        names = services.memberships.names(conn, goldens.values())
+        sizes = {no: len(services.memberships.members(conn, no)) for no in set(goldens.values())}
+    results = []
+    for each in written:
+        golden_no = goldens.get(each.record_no or 0)
+        if each.status == "rejected":
+            results.append(_rejected(each.column or "", each.reason or ""))
+        elif each.status == "suppressed":
+            results.append(_like_created(services, caller))
+        elif golden_no is not None:  # unchanged, and resolved before
+            decision: Decision = "attached" if sizes[golden_no] > 1 else "new"
+            results.append(_result(services, caller, each, names[golden_no], decision))
+        else:
+            resolution = services.resolver.resolve(each.record_no or 0, now)
+            results.append(_result(services, caller, each, resolution.golden_id, resolution.decision))
+    return results
+
+
+def _result(
+    services: "Services", caller: Caller, written: WriteResult, golden_id: str, decision: Decision
+) -> RecordResult:
+    return RecordResult.model_validate(
+        {
+            "status": written.status,
+            "golden_id": services.names.shown(caller, golden_id),
+            "decision": decision,
+            "linking": "permitted" if written.linking else "not_permitted",
+        }
+    )
+
+
+def _like_created(services: "Services", caller: Caller) -> RecordResult:
+    """Answer for an erased person as for anybody new; the ID resolves to nothing."""
+    golden_id = services.names.shown(caller, new_golden_id())
+    return RecordResult(status="created", golden_id=golden_id, decision="new", linking="not_permitted")
+
+
+def _rejected(column: str, reason: str) -> RecordResult:
+    error = Rejection(column=column_shown(column), reason=reason)
+    return RecordResult(status="rejected", error=error)

@@ -1,0 +1,167 @@
+"""A record that arrives is resolved at once: candidates by blind index, scores by the published model.
+
+Candidates are the records that share a blocking or lookup token; of these only the permitted ones are
+opened, to be scored by the same model as in a run. Before the first run there is no model: then only an
+identifier that both channels have verified attaches a record to another.
+"""
+
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import Final
+
+from sqlalchemy import Connection
+
+from consent.blind_indexes import RECORD, BlindIndex
+from consent.key_store import KeyRow
+from consent.linkable import LinkableRecords
+from consent.packed_tokens import kind_of, unpack_tokens
+from consent.prepared_records import RecordStores
+from identity import model_store
+from identity.comparable import Comparable
+from identity.errors import StaleScoresError
+from identity.matching import OnlineScorer
+from identity.model import Model
+from identity.online import OnlineResolver, Resolution, ScoredCandidate
+from identity.statements import Statement, slices
+from identity.store import PUBLISHED
+
+BLOCK_LIMIT: Final = 400  # a token that more records share tells nobody apart
+VERIFIED_WEIGHT: Final = 20.0  # bits, a million to one: two channels have verified the same identifier
+_ATTEMPTS: Final = 5
+
+_RECORD = Statement("SELECT key_id, verified FROM records WHERE record_no IN :record_nos")
+_CURRENT = Statement("SELECT record_no, key_id, verified FROM records WHERE key_id IN :key_ids")
+_DEPARTED = Statement(f"""
+    SELECT d.record_no
+    FROM departures d JOIN memberships m ON m.record_no = d.record_no
+    WHERE m.valid_from <= {PUBLISHED} AND m.valid_to > {PUBLISHED}
+""")  # noqa: S608 - a constant of our own
+
+
+def frequency_token(index: BlindIndex) -> Callable[[str, str], bytes]:
+    """Return the keyed hash under which the frequency of a common value is kept."""
+    return lambda column, value: index.token(f"frequency:{column}", value)
+
+
+class Resolver:
+    """Resolves one record at a time. Safe from many threads; holds the scorer of the published model."""
+
+    def __init__(self, stores: RecordStores, linkable: LinkableRecords, online: OnlineResolver) -> None:
+        self._stores, self._linkable, self._online = stores, linkable, online
+        self._token = frequency_token(stores.index)
+        self._loading = Lock()
+        self._loaded: tuple[str, Model, OnlineScorer] | None = None
+
+    def resolve(self, record_no: int, now: int) -> Resolution:
+        """Give a stored record its golden ID. Raises StaleScoresError if it keeps changing."""
+        for attempt in range(_ATTEMPTS):
+            sequence = self._linkable.sequence()
+            threshold, candidates = self._candidates(record_no)
+            try:
+                return self._online.attach(
+                    record_no, candidates, sequence=sequence, threshold=threshold, now=now
+                )
+            except StaleScoresError:
+                if attempt == _ATTEMPTS - 1:
+                    raise
+        raise AssertionError  # the loop returns or raises
+
+    def detach_departed(self, now: int) -> None:
+        """Take records that were deleted, and then a crash came, out of their golden IDs."""
+        with self._stores.db.read() as conn:
+            departed = [record_no for (record_no,) in _DEPARTED.rows(conn)]
+        if departed:
+            self._online.detach(departed, now)
+
+    def close(self) -> None:
+        """Close the scorer."""
+        with self._loading:
+            if self._loaded is not None:
+                self._loaded[2].close()
+                self._loaded = None
+
+    def _candidates(self, record_no: int) -> tuple[float, list[ScoredCandidate]]:
+        """Return the threshold and the candidates worth a steward's look or more."""
+        own = self._linkable.opened([record_no])
+        if not own.record_nos:  # it may not be linked: it stays alone
+            return 0.0, []
+        near = _Neighbours(self._stores, record_no)
+        scoring = self._scoring()
+        if scoring is None:
+            permitted = self._linkable.opened(near.verified_alike()).record_nos
+            return VERIFIED_WEIGHT, [ScoredCandidate(number, VERIFIED_WEIGHT) for number in permitted]
+        model, scorer = scoring
+        others = self._linkable.opened(near.record_nos)
+        weights = scorer.score(
+            Comparable.decode(own.comparables[0]), [Comparable.decode(one) for one in others.comparables]
+        )
+        scored = zip(others.record_nos, weights, strict=True)
+        kept = [
+            ScoredCandidate(no, round(weight, 6)) for no, weight in scored if weight >= model.review_threshold
+        ]
+        return model.threshold, kept
+
+    def _scoring(self) -> tuple[Model, OnlineScorer] | None:
+        with self._stores.db.read() as conn:
+            name = model_store.current_version(conn)
+            if name is None:
+                return None
+            with self._loading:
+                if self._loaded is None or self._loaded[0] != name:
+                    self._load(conn)
+                return None if self._loaded is None else self._loaded[1:]
+
+    def _load(self, conn: Connection) -> None:
+        current = model_store.load_current(conn)
+        if current is None:
+            self._loaded = None
+            return
+        name, model = current
+        known = model_store.frequencies(conn, name)
+        self._loaded = (name, model, OnlineScorer(model, lambda c, v: known.get((c, self._token(c, v)))))
+
+
+class _Neighbours:
+    """The records that share a token with one record; nothing is opened."""
+
+    def __init__(self, stores: RecordStores, record_no: int) -> None:
+        self._stores = stores
+        with stores.db.read() as conn:
+            ((self._key_id, verified),) = _RECORD.rows(conn, record_nos=[record_no])
+        self._verified = frozenset(verified.split(",")) - {""}
+        with stores.keys.read() as conn:
+            row: KeyRow | None = stores.key_store.fetch(conn, [self._key_id]).get(self._key_id)
+            pairs = unpack_tokens(row.tokens) if row is not None else []
+            self._tokens = [(kind_of(code), token) for code, token in pairs if kind_of(code) != RECORD]
+            found = stores.key_store.candidates(conn, [token for _, token in self._tokens], limit=BLOCK_LIMIT)
+        ids = {key_id for numbers in found.values() for key_id in numbers} - {self._key_id}
+        self._current = self._records(sorted(ids))
+
+    @property
+    def record_nos(self) -> Sequence[int]:
+        """The candidates."""
+        return sorted(record_no for record_no, _ in self._current.values())
+
+    def verified_alike(self) -> list[int]:
+        """Return the candidates that carry one of this record's verified identifiers, verified as well."""
+        tokens = {token: kind for kind, token in self._tokens if kind in self._verified}
+        if not tokens:
+            return []
+        with self._stores.keys.read() as conn:
+            found = self._stores.key_store.find_many(conn, tokens)
+        alike = set()
+        for token, rows in found.items():
+            for row in rows:
+                record_no, verified = self._current.get(row.key_id, (0, frozenset()))
+                if tokens[token] in verified:
+                    alike.add(record_no)
+        return sorted(alike)
+
+    def _records(self, key_ids: Sequence[int]) -> dict[int, tuple[int, frozenset[str]]]:
+        """Return key id -> record and its verified identifiers, for keys of a record's present content."""
+        with self._stores.db.read() as conn:
+            return {
+                key_id: (record_no, frozenset(verified.split(",")))
+                for part in slices(key_ids)
+                for record_no, key_id, verified in _CURRENT.rows(conn, key_ids=part)
+            }

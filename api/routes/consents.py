@@ -1,0 +1,38 @@
+"""POST /v1/consents and /v1/consents/query: what people permit, and what is permitted."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+
+from api.auth import Caller
+from api.consents import query_consent, record_consent
+from api.dependencies import IdempotencyKey, ServicesOf, check_purpose, permit, run_once
+from api.problems import FORBIDDEN_SUBJECT, ProblemError
+from api.schemas import ConsentAnswer, ConsentIn, ConsentOut, ConsentQuery, problems
+
+router = APIRouter(tags=["consents"])
+Recorder = Annotated[Caller, Depends(permit("record consents"))]
+Inquirer = Annotated[Caller, Depends(permit("query consents"))]
+
+
+@router.post(
+    "/v1/consents",
+    status_code=201,
+    response_model=ConsentOut,
+    responses=problems(401, 403, 404, 409, 422, 503),
+)
+def record(body: ConsentIn, caller: Recorder, services: ServicesOf, key: IdempotencyKey) -> Response:
+    """Record what a person says about a purpose: effective on the next read of every worker."""
+    check_purpose(caller, body.purpose)
+    return run_once(services, caller, key, lambda: record_consent(services, caller, body), status=201)
+
+
+@router.post("/v1/consents/query", responses=problems(401, 403, 404, 422))
+def query(body: ConsentQuery, caller: Inquirer, services: ServicesOf) -> ConsentAnswer:
+    """Tell what is permitted, or was by what had been recorded at `as_of`, and why."""
+    check_purpose(caller, body.purpose)
+    if caller.role == "ingest" and body.subject.golden_id is not None:
+        # A channel may show its own customers what they said; it may not look into other channels.
+        raise ProblemError(FORBIDDEN_SUBJECT)
+    return query_consent(services, caller, body)

@@ -1,0 +1,41 @@
+"""GET /v1/profiles/{golden_id} and POST /v1/profiles/lookup: one person, for one purpose."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+
+from api.auth import Caller
+from api.dependencies import ServicesOf, check_purpose, permit
+from api.problems import INVALID, ProblemError
+from api.profiles import find_profile, read_profile
+from api.schemas import LookupIn, Profile, problems
+from consent.lookup import Identifier
+
+router = APIRouter(tags=["profiles"])
+Reader = Annotated[Caller, Depends(permit("read profiles"))]
+_ANSWERS = problems(401, 403, 404, 409, 422, 503)
+
+
+@router.post("/v1/profiles/lookup", responses=_ANSWERS, response_model_exclude_none=True)
+def lookup(body: LookupIn, caller: Reader, services: ServicesOf) -> Profile:
+    """Find the one person whom all identifiers fit. One that several people share finds nobody."""
+    check_purpose(caller, body.purpose)
+    identifiers = [Identifier(each.type, each.value) for each in body.identifiers]
+    return find_profile(services, caller, identifiers, body.purpose)
+
+
+@router.get("/v1/profiles/{golden_id}", responses=_ANSWERS, response_model_exclude_none=True)
+def profile(
+    golden_id: str,
+    request: Request,
+    caller: Reader,
+    services: ServicesOf,
+    purpose: Annotated[str, Query(max_length=64, description="Exactly one purpose of the policy")],
+) -> Profile:
+    """Answer with what the purpose may see of the person, and what it withholds and why."""
+    if len(request.query_params.getlist("purpose")) != 1:
+        raise ProblemError(
+            INVALID, extra={"errors": [{"field": "query.purpose", "rule": "name exactly one"}]}
+        )
+    check_purpose(caller, purpose)
+    return read_profile(services, caller, golden_id, purpose)

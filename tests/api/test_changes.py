@@ -1,0 +1,88 @@
+"""The change feed: what happened to golden IDs, as each caller may see it."""
+
+from typing import Any
+
+from tests.world import World, record, row
+
+PURPOSE = "personalization"
+
+
+def feed(http: Any, after: str | None = None, limit: int = 1000) -> dict[str, Any]:
+    params = {"limit": limit} | ({} if after is None else {"after": after})
+    answer = http.get("/v1/changes", params=params)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def merge(world: World, reader: Any, *, told: tuple[str, ...]) -> tuple[str, str]:
+    """Merge Ana into Anabel, after `reader` was told the golden IDs of the records in `told`."""
+    world.settle()
+    world.ingest(row("crm", "1", "Ana"), row("web", "1", "Anabel"), row("web", "2", "Anabel"))
+    world.link()
+    merged, survivor = world.golden_id("crm", "1"), world.golden_id("web", "1")
+    for key in told:
+        asked = {"purpose": PURPOSE, "identifiers": [{"type": "record", "value": key}]}
+        assert reader.post("/v1/profiles/lookup", json=asked).status_code == 200
+    world.ingest(row("crm", "1", "Anabel"))
+    world.link()
+    return merged, survivor
+
+
+def test_a_consumer_hears_of_ids_it_was_told_and_of_no_others(world: World) -> None:
+    reader = world.client("consumer", PURPOSE)
+    merged, survivor = merge(world, reader, told=("crm:1", "web:1"))
+    changes = feed(reader)["changes"]
+    assert {(each["type"], each["golden_id"]) for each in changes} == {
+        ("merged", merged), ("updated", survivor),
+    }  # fmt: skip
+    assert next(each["into"] for each in changes if each["type"] == "merged") == survivor
+    assert feed(world.client("consumer", PURPOSE))["changes"] == []
+
+
+def test_a_consumer_is_not_told_a_survivor_it_never_read(world: World) -> None:
+    reader = world.client("consumer", PURPOSE)
+    merged, survivor = merge(world, reader, told=("crm:1",))
+    (change,) = feed(reader)["changes"]
+    assert (change["type"], change["golden_id"]) == ("merged", merged)
+    assert survivor not in str(change)
+    assert "records" not in change
+
+
+def test_pairwise_ids_are_used_in_the_feed_too(world: World) -> None:
+    reader = world.client("consumer", PURPOSE, pairwise=True)
+    merged, survivor = merge(world, reader, told=("crm:1", "web:1"))
+    text = str(feed(reader))
+    assert merged not in text
+    assert survivor not in text
+
+
+def test_others_see_everything_in_commit_order_page_by_page(world: World) -> None:
+    world.send(*(record("crm", str(number), name) for number, name in enumerate(("Ana", "Bea", "Eva"))))
+    http = world.client("auditor")
+    everything = feed(http)
+    assert [each["type"] for each in everything["changes"]] == ["created"] * 3
+    pages, cursor = [], None
+    while (page := feed(http, cursor, limit=2))["changes"]:
+        pages += page["changes"]
+        cursor = page["next"]
+    assert pages == everything["changes"]
+    assert feed(http, cursor)["next"] == cursor
+
+
+def test_the_removal_of_a_record_is_told_as_gone(world: World) -> None:
+    world.send(record("crm", "1", "Ana"))
+    reader = world.client("consumer", PURPOSE)
+    asked = {"purpose": PURPOSE, "identifiers": [{"type": "record", "value": "crm:1"}]}
+    golden_id = reader.post("/v1/profiles/lookup", json=asked).json()["golden_id"]
+    cursor = feed(reader)["next"]
+    key = {"records": [{"channel": "crm", "source_id": "1"}]}
+    world.client("ingest").post("/v1/records/delete", json=key)
+    (change,) = feed(reader, cursor)["changes"]
+    assert (change["type"], change["golden_id"]) == ("gone", golden_id)
+
+
+def test_a_cursor_that_was_never_given_is_refused(world: World) -> None:
+    http = world.client("auditor")
+    for cursor in ("x", "1", "-1.0", "1.2.3", "9" * 30 + ".1"):
+        assert http.get("/v1/changes", params={"after": cursor}).status_code == 422

@@ -1,0 +1,105 @@
+"""Consent over HTTP: recording it, and asking why."""
+
+from typing import Any
+
+import pytest
+
+from tests.world import World, record
+
+RECORD = {"record": {"channel": "crm", "source_id": "1"}}
+
+
+@pytest.fixture
+def ana(world: World) -> str:
+    return str(world.send(record("crm", "1", "Ana"))[0]["golden_id"])
+
+
+def ask(world: World, subject: dict[str, Any], **more: Any) -> dict[str, Any]:
+    body = {"subject": subject, "purpose": "personalization", **more}
+    answer = world.client("officer").post("/v1/consents/query", json=body)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def test_a_statement_is_acknowledged_with_its_place_in_the_ledger(world: World, ana: str) -> None:
+    body = {"subject": {"golden_id": ana}, "purpose": "personalization", "state": "withdrawn"}
+    answer = world.client("officer").post("/v1/consents", json=body)
+    assert answer.status_code == 201
+    said = answer.json()
+    assert said["recorded_at"] == "2026-05-28T20:26:40.000Z"
+    proof = world.client("auditor").get(f"/v1/ledger/entries/{said['event']}/proof")
+    assert proof.json()["index"] == said["event"]
+
+
+def test_an_answer_lists_the_state_the_reasons_and_the_events(world: World, ana: str) -> None:
+    world.clock.pass_(seconds=60)
+    body = {"subject": RECORD, "purpose": "personalization", "state": "withdrawn", "notice": "web-7"}
+    event = world.client("ingest").post("/v1/consents", json=body).json()["event"]
+    answer = ask(world, {"golden_id": ana})
+    assert (answer["state"], answer["allowed"]) == ("withdrawn", False)
+    assert event in [reason["event"] for reason in answer["reasons"]]
+    assert [each["state"] for each in answer["events"]] == ["granted", "withdrawn"]
+    assert answer["events"][-1]["notice"] == "web-7"
+
+
+def test_as_of_replays_what_had_been_recorded_by_then(world: World, ana: str) -> None:
+    world.clock.pass_(seconds=60)
+    body = {"subject": RECORD, "purpose": "personalization", "state": "withdrawn"}
+    world.client("ingest").post("/v1/consents", json=body)
+    assert ask(world, RECORD)["allowed"] is False
+    assert ask(world, RECORD, as_of="2026-05-28T20:26:41Z")["allowed"] is True
+    assert ask(world, RECORD, as_of="2026-05-28T00:00:00Z")["state"] == "unknown"
+
+
+def test_an_address_can_be_spoken_of_before_any_record_has_it(world: World) -> None:
+    subject = {"contact": {"type": "email", "value": "Eva@Example.com"}}
+    body = {"subject": subject, "purpose": "marketing_email", "state": "objected"}
+    assert world.client("ingest").post("/v1/consents", json=body).status_code == 201
+    world.send(record("crm", "1", "Eva", "marketing_email"))
+    reader = world.client("consumer", "marketing_email")
+    asked = {"purpose": "marketing_email", "identifiers": [{"type": "record", "value": "crm:1"}]}
+    assert reader.post("/v1/profiles/lookup", json=asked).status_code == 404
+
+
+WRONG: dict[str, dict[str, Any]] = {
+    "no subject": {"subject": {}},
+    "two subjects": {"subject": {"golden_id": "g_x", **RECORD}},
+    "an unknown state": {"state": "maybe"},
+    "an unknown purpose": {"purpose": "world_domination"},
+    "no time": {"event_time": "yesterday"},
+    "a time in the future": {"event_time": "2030-01-01T00:00:00Z"},
+    "an unreadable address": {"subject": {"contact": {"type": "email", "value": "no address"}}},
+    "an unknown member": {"extra": 1},
+}
+
+
+@pytest.mark.parametrize("change", WRONG.values(), ids=WRONG.keys())
+def test_a_wrong_statement_is_refused(world: World, ana: str, change: dict[str, Any]) -> None:
+    body = {"subject": RECORD, "purpose": "personalization", "state": "withdrawn"} | change
+    answer = world.client("officer").post("/v1/consents", json=body)
+    assert answer.status_code == 422, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_statement_about_nobody_is_not_found(world: World) -> None:
+    body = {"subject": {"golden_id": "g_nobody"}, "purpose": "personalization", "state": "withdrawn"}
+    assert world.client("officer").post("/v1/consents", json=body).status_code == 404
+
+
+def test_an_imported_grant_overrides_no_denial_and_a_direct_one_does(world: World, ana: str) -> None:
+    http = world.client("ingest")
+    said = {"subject": RECORD, "purpose": "personalization"}
+    http.post("/v1/consents", json=said | {"state": "withdrawn"})
+    http.post("/v1/consents", json=said | {"state": "granted", "method": "import"})
+    http.post("/v1/consents", json=said | {"state": "granted", "method": "api"})
+    assert ask(world, {"golden_id": ana})["allowed"] is False
+    http.post("/v1/consents", json=said | {"state": "granted", "method": "direct"})
+    assert ask(world, {"golden_id": ana})["allowed"] is True
+
+
+def test_a_consent_ends_by_itself_when_its_time_is_over(world: World, ana: str) -> None:
+    path = f"/v1/profiles/{ana}?purpose=personalization"
+    assert world.client("consumer").get(path).status_code == 200
+    world.clock.pass_(days=731)
+    assert world.client("consumer").get(path).status_code == 404

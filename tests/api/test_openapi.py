@@ -1,0 +1,61 @@
+"""The description of the API is complete, and pages that need no token are safe to open."""
+
+from tests.world import World
+
+CONTRACT = {
+    ("post", "/v1/token"), ("post", "/v1/records"), ("post", "/v1/records/delete"),
+    ("get", "/v1/profiles/{golden_id}"), ("post", "/v1/profiles/lookup"),
+    ("get", "/v1/golden-ids/{golden_id}"), ("post", "/v1/consents"), ("post", "/v1/consents/query"),
+    ("get", "/v1/changes"), ("get", "/v1/ledger/checkpoint"), ("get", "/v1/ledger/entries/{n}/proof"),
+    ("get", "/v1/ledger/consistency"), ("get", "/healthz"), ("get", "/readyz"), ("get", "/metrics"),
+    ("get", "/console/"),
+}  # fmt: skip
+OPEN = {"/v1/token", "/healthz", "/readyz", "/metrics", "/console/"}
+
+
+def test_every_route_of_the_contract_is_described(world: World) -> None:
+    document = world.anonymous().get("/openapi.json").json()
+    described = {(method, path) for path, methods in document["paths"].items() for method in methods}
+    assert described >= CONTRACT
+
+
+def test_every_operation_states_its_errors_its_purpose_and_its_security(world: World) -> None:
+    document = world.anonymous().get("/openapi.json").json()
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            where = f"{method} {path}"
+            assert operation["description"], where
+            if path in OPEN:
+                continue
+            assert operation["security"], where
+            assert {"401", "403"} <= set(operation["responses"]), where
+            for status, answer in operation["responses"].items():
+                if int(status) >= 400:
+                    assert "application/problem+json" in answer["content"], f"{where} {status}"
+
+
+def test_every_reference_in_the_description_resolves(world: World) -> None:
+    text = world.anonymous().get("/openapi.json").text
+    document = world.anonymous().get("/openapi.json").json()
+    for name in {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}:
+        assert name in document["components"]["schemas"]
+
+
+def test_the_console_loads_nothing_from_elsewhere_and_may_not(world: World) -> None:
+    http = world.anonymous()
+    page = http.get("/console/")
+    assert page.status_code == 200
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    for file in ("", "console.js", "console.css"):
+        answer = http.get(f"/console/{file}")
+        assert answer.status_code == 200
+        assert "http://" not in answer.text
+        assert "https://" not in answer.text
+
+
+def test_health_and_readiness_are_open_and_say_nothing_else(world: World) -> None:
+    http = world.anonymous()
+    assert http.get("/healthz").json() == {"status": "ok"}
+    assert http.get("/readyz").json() == {"status": "ready"}

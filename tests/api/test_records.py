@@ -1,0 +1,177 @@
+"""Records over HTTP: what becomes of each, and what repeating a request does."""
+
+from typing import Any
+
+from tests.world import World, record, row
+
+
+def test_a_record_is_created_then_unchanged_then_updated_and_keeps_its_golden_id(world: World) -> None:
+    http = world.client("ingest")
+    (created,) = world.send(record("crm", "1", "Ana"), by=http)
+    (unchanged,) = world.send(record("crm", "1", "Ana"), by=http)
+    (updated,) = world.send(record("crm", "1", "Anabel"), by=http)
+    assert [each["status"] for each in (created, unchanged, updated)] == ["created", "unchanged", "updated"]
+    assert {each["golden_id"] for each in (created, unchanged, updated)} == {created["golden_id"]}
+    assert (created["decision"], created["linking"]) == ("new", "permitted")
+
+
+def test_a_record_without_permission_to_link_stays_alone(world: World) -> None:
+    world.settle()
+    alone = record("crm", "1", "Delia") | {"consents": []}
+    (sent,) = world.send(alone)
+    assert (sent["linking"], sent["decision"]) == ("not_permitted", "new")
+    assert sent["golden_id"] != world.golden_id("town_a", "Delia")
+
+
+def test_a_record_that_matches_attaches_by_the_trained_model(world: World) -> None:
+    world.settle()
+    (sent,) = world.send(record("crm", "1", "Delia"))
+    assert sent["decision"] == "attached"
+    assert sent["golden_id"] == world.golden_id("town_a", "Delia")
+
+
+def test_before_the_first_run_only_identifiers_verified_on_both_sides_attach(world: World) -> None:
+    def customer(source_id: str, name: str, *verified: str) -> dict[str, Any]:
+        one = record("app", source_id, name, verified=list(verified))
+        one["attributes"]["user_id"] = "u-77"
+        return one
+
+    first, alike, unverified = world.send(
+        customer("1", "Ana", "user_id"), customer("2", "Anita", "user_id"), customer("3", "Ana")
+    )
+    assert alike["golden_id"] == first["golden_id"]
+    assert alike["decision"] == "attached"
+    assert unverified["golden_id"] != first["golden_id"]
+
+
+def test_a_bad_record_is_rejected_alone_by_column_and_reason(world: World) -> None:
+    canary = "canary-4711"
+    results = world.send(
+        record("crm", "1", "Ana"),
+        {"channel": f"no {canary}", "source_id": "1", "attributes": {}},
+        {"channel": "crm", "source_id": " ", "attributes": {}},
+        {"channel": "crm", "source_id": "2", "attributes": {"email": {"of": canary}}},
+        {"channel": "crm", "source_id": "3", "attributes": {"first_name": "x" * 4097}},
+        {"channel": "crm", "source_id": "4", "attributes": {}, "observed_at": canary},
+        {"channel": "crm", "source_id": "5", "attributes": {}, "observed_at": "2099-01-01T00:00:00Z"},
+        {"channel": "crm", "source_id": "6", "attributes": {canary: [1, {}]}},
+        record("crm", "7", "Bea"),
+    )
+    assert [each["status"] for each in results] == ["created", *["rejected"] * 7, "created"]
+    columns = [each["error"]["column"] for each in results[1:-1]]
+    assert columns == ["channel", "source_id", "email", "first_name", "observed_at", "observed_at", "traits"]
+    assert canary not in str(results)
+
+
+def test_an_older_observation_changes_nothing(world: World) -> None:
+    newer = record("crm", "1", "Ana", observed_at="2026-05-02T00:00:00+02:00")
+    older = record("crm", "1", "Anabel", observed_at="2026-05-01T00:00:00Z")
+    assert [each["status"] for each in world.send(newer)] == ["created"]
+    assert [each["status"] for each in world.send(older)] == ["unchanged"]
+
+
+def test_other_names_than_the_standard_ones_are_traits(world: World) -> None:
+    sent = record("crm", "1", "Ana")
+    sent["attributes"]["shoe_size"] = 38
+    assert world.send(sent)[0]["status"] == "created"
+
+
+def test_at_most_a_thousand_records_and_at_least_one(world: World) -> None:
+    http = world.client("ingest")
+    bad = {"channel": "", "source_id": "", "attributes": {}}
+    assert http.post("/v1/records", json={"records": [bad] * 1000}).status_code == 200
+    assert http.post("/v1/records", json={"records": [bad] * 1001}).status_code == 422
+    assert http.post("/v1/records", json={"records": []}).status_code == 422
+
+
+def test_a_body_over_the_limit_is_refused_unread(world: World) -> None:
+    http = world.client("ingest")
+    answer = http.post("/v1/records/delete", content=b"x" * 300_000)
+    assert answer.status_code == 413
+    assert answer.headers["content-type"] == "application/problem+json"
+
+    def endless() -> Any:
+        for _ in range(40):
+            yield b" " * 10_000
+
+    assert world.client("ingest").post("/v1/records/delete", content=endless()).status_code == 413
+
+
+def test_a_deleted_record_is_gone_at_once_and_may_come_again(world: World) -> None:
+    http = world.client("ingest")
+    (sent,) = world.send(record("crm", "1", "Ana"), by=http)
+    keys = {"records": [{"channel": "crm", "source_id": "1"}, {"channel": "crm", "source_id": "2"}]}
+    assert http.post("/v1/records/delete", json=keys).json() == {
+        "results": [{"status": "deleted"}, {"status": "absent"}]
+    }
+    reader = world.client("consumer")
+    path = f"/v1/profiles/{sent['golden_id']}?purpose=personalization"
+    assert reader.get(path).status_code == 404
+    (again,) = world.send(record("crm", "1", "Ana"), by=http)
+    assert again["status"] == "created"
+    assert again["golden_id"] != sent["golden_id"]
+
+
+def test_losing_the_permission_to_link_detaches_at_once(world: World) -> None:
+    world.settle()
+    world.ingest(row("crm", "1", "Ana"), row("web", "1", "Ana"))
+    world.link()
+    assert world.golden_id("crm", "1") == world.golden_id("web", "1")
+    said = {
+        "subject": {"record": {"channel": "web", "source_id": "1"}},
+        "purpose": "identity_linking",
+        "state": "withdrawn",
+    }
+    assert world.client("ingest").post("/v1/consents", json=said).status_code == 201
+    assert world.golden_id("crm", "1") != world.golden_id("web", "1")
+    world.link()
+    assert world.golden_id("crm", "1") != world.golden_id("web", "1")
+
+
+def test_the_same_idempotency_key_does_the_same_request_once(world: World) -> None:
+    http = world.client("ingest")
+    body, key = {"records": [record("crm", "1", "Ana")]}, {"Idempotency-Key": "k-1"}
+    first = http.post("/v1/records", json=body, headers=key)
+    second = http.post("/v1/records", json=body, headers=key)
+    assert second.content == first.content
+    assert second.json()["results"][0]["status"] == "created"
+    assert second.headers["idempotency-replayed"] == "true"
+
+
+def test_the_same_idempotency_key_with_another_body_is_refused(world: World) -> None:
+    http = world.client("ingest")
+    key = {"Idempotency-Key": "k-1"}
+    assert (
+        http.post("/v1/records", json={"records": [record("crm", "1", "Ana")]}, headers=key).status_code
+        == 200
+    )
+    answer = http.post("/v1/records", json={"records": [record("crm", "1", "Bea")]}, headers=key)
+    assert answer.status_code == 422
+    assert answer.json()["type"].endswith("idempotency-key-reused")
+
+
+def test_idempotency_keys_belong_to_a_client_and_a_route_and_last_a_day(world: World) -> None:
+    body, key = {"records": [record("crm", "1", "Ana")]}, {"Idempotency-Key": "k-1"}
+    one, other = world.client("ingest"), world.client("ingest")
+    assert one.post("/v1/records", json=body, headers=key).json()["results"][0]["status"] == "created"
+    assert other.post("/v1/records", json=body, headers=key).json()["results"][0]["status"] == "unchanged"
+    said = {
+        "subject": {"record": {"channel": "crm", "source_id": "1"}},
+        "purpose": "analytics",
+        "state": "refused",
+    }
+    event = one.post("/v1/consents", json=said, headers=key)
+    assert event.status_code == 201
+    assert one.post("/v1/consents", json=said, headers=key).json() == event.json()
+    world.clock.pass_(days=1, seconds=1)
+    late = world.client("ingest")  # a day later every token has run out
+    assert late.post("/v1/records", json=body, headers=key).json()["results"][0]["status"] == "unchanged"
+
+
+def test_what_is_stored_for_idempotency_holds_no_personal_data(world: World) -> None:
+    http = world.client("ingest")
+    body, key = {"records": [record("crm", "canary-source", "Canaryname")]}, {"Idempotency-Key": "canary-key"}
+    assert http.post("/v1/records", json=body, headers=key).status_code == 200
+    stored = b"".join(path.read_bytes() for path in world.home.glob("*.db*"))
+    for canary in (b"canary-source", b"Canaryname", b"canaryname", b"canary-key"):
+        assert canary not in stored

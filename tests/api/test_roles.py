@@ -1,0 +1,64 @@
+"""Who may do what: the whole table, over a real socket. A refusal comes before anyone is looked up."""
+
+from typing import Any, get_args
+
+import pytest
+
+from api.roles import Role
+from tests.world import World
+
+ALL: frozenset[str] = frozenset(get_args(Role))
+READERS = {"steward", "officer", "auditor"}
+SUBJECT: dict[str, Any] = {
+    "subject": {"contact": {"type": "email", "value": "nobody@example.com"}},
+    "purpose": "personalization",
+}
+EMPTY = {"records": [{"channel": "a", "source_id": "1", "attributes": {}}]}
+ABSENT = {"records": [{"channel": "a", "source_id": "x"}]}
+LOOKUP = {"purpose": "personalization", "identifiers": [{"type": "email", "value": "nobody@example.com"}]}
+
+# (method, path, body, roles that may). Written from the contract, not from api.roles.
+TABLE: dict[str, tuple[str, str, Any, set[str] | frozenset[str]]] = {
+    "write records": ("POST", "/v1/records", EMPTY, {"ingest"}),
+    "delete records": ("POST", "/v1/records/delete", ABSENT, {"ingest"}),
+    "read a profile": ("GET", "/v1/profiles/g_x?purpose=personalization", None, {"consumer"}),
+    "look a person up": ("POST", "/v1/profiles/lookup", LOOKUP, {"consumer"}),
+    "inspect a golden ID": ("GET", "/v1/golden-ids/g_x", None, READERS),
+    "record a consent": ("POST", "/v1/consents", SUBJECT | {"state": "withdrawn"}, {"ingest", "officer"}),
+    "ask about consent": ("POST", "/v1/consents/query", SUBJECT, READERS | {"ingest"}),
+    "read changes": ("GET", "/v1/changes", None, ALL - {"ingest"}),
+    "read a checkpoint": ("GET", "/v1/ledger/checkpoint", None, ALL),
+    "prove an entry": ("GET", "/v1/ledger/entries/0/proof", None, ALL),
+    "prove consistency": ("GET", "/v1/ledger/consistency?first=0&second=0", None, ALL),
+    "see the status": ("GET", "/v1/status", None, READERS | {"operator"}),
+}  # fmt: skip
+
+
+def test_each_role_may_do_what_the_table_says_and_nothing_else(world: World) -> None:
+    for role in get_args(Role):
+        http = world.client(role)
+        for what, (method, path, body, permitted) in TABLE.items():
+            status = http.request(method, path, json=body).status_code
+            assert status != 401
+            assert (status != 403) == (role in permitted), f"{role}: {what} answered {status}"
+
+
+@pytest.mark.parametrize("what", TABLE)
+def test_nothing_is_answered_without_a_token(world: World, what: str) -> None:
+    method, path, body, _ = TABLE[what]
+    answer = world.anonymous().request(method, path, json=body)
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_a_wrong_role_is_refused_whatever_it_asks_for(world: World) -> None:
+    http = world.client("auditor")
+    bodies: list[Any] = [{}, {"purpose": 7}, []]
+    answers = [http.post("/v1/profiles/lookup", json=body) for body in bodies]
+    assert [answer.status_code for answer in answers] == [403, 403, 403]
+
+
+def test_a_client_made_for_some_purposes_may_name_no_other(world: World) -> None:
+    http = world.client("officer", "analytics")
+    assert http.post("/v1/consents/query", json=SUBJECT).status_code == 403
+    assert http.post("/v1/consents/query", json=SUBJECT | {"purpose": "analytics"}).status_code != 403
