@@ -15,10 +15,10 @@ from identity.blocking_rules import Rule
 LARGEST_BLOCK: Final = 400
 """Records. A larger block says too little to be worth its 80,000 pairs."""
 
-PAIRS_PER_RECORD: Final = 12
+PAIRS_PER_RECORD: Final = 2
 """Budget of one rule: its largest blocks are dropped until it stays below this many pairs a record."""
 
-SMALLEST_BUDGET: Final = 200_000  # pairs: small files can afford every rule
+SMALLEST_BUDGET: Final = 300_000  # pairs: small files can afford every rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +64,11 @@ def _blocks_sql(rule: Rule) -> str:
     present = " AND ".join(f"{name} IS NOT NULL" for name in parts)
     return f"""
 CREATE OR REPLACE TABLE candidates AS
-SELECT list(DISTINCT unique_id) AS members, len(members) AS size
+SELECT list(unique_id) AS members, len(members) AS size
 FROM (SELECT unique_id, {selected} FROM records)
 WHERE {present}
 GROUP BY {", ".join(parts)}
-HAVING count(*) > 1 AND size > 1
+HAVING count(*) > 1
 """  # noqa: S608 - expressions of our catalogue
 
 

@@ -45,7 +45,7 @@ def test_the_page_stands_alone_and_shows_splinks_charts(written):
     assert page.count("<svg") == 2
     assert "<script" not in page
     assert not re.search(r"""(src|href)\s*=\s*["'](?!#)""", page), "it loads nothing"
-    for word in ("birth_date", "one typing error", "Golden IDs by number of records"):
+    for word in ("birth_date", "one digit different", "Golden IDs by number of records"):
         assert word in page
 
 
