@@ -7,6 +7,7 @@ the demo's client may keep its secret in a file.
 
 import json
 import os
+import re
 import sys
 import time
 from collections import Counter
@@ -158,7 +159,9 @@ def _print(summary: Summary, settings: Settings, port: int, picture: Path | None
     console = Console(record=picture is not None, width=100 if picture else None)
     render(summary, console)
     if picture is not None:
-        console.save_svg(str(picture), title="aurea demo")
+        svg = console.export_svg(title="aurea demo")
+        # The fonts' addresses go: a picture in a repository fetches nothing from elsewhere.
+        picture.write_text(re.sub(r"@font-face\s*\{[^}]*\}\s*", "", svg), encoding="utf-8")
     base = f"http://{HOST}:{port}"
     console.print("\nOne profile, as a consumer fetches it (the customers are fiction, so is the secret):\n")
     sys.stdout.write(
