@@ -8,7 +8,7 @@ path's for those that changed (it scored their new content; one that it never sa
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from sqlalchemy import Connection
@@ -25,6 +25,9 @@ from identity.store import MembershipReader
 
 IN_THE_SWITCH: Final = 8
 """Records that may still be resolved inside the switching transaction; about 1 ms each."""
+
+MOST_LOOKS: Final = 50
+"""Looks after which the rest is resolved in the switch, however long it takes: a run must end."""
 
 Touched = tuple[Literal["record", "golden ID"], int]
 
@@ -47,7 +50,9 @@ class CatchingUp:
     sequence: int  # of the run's snapshot: records changed after it were not scored as they are now
     seen_sequence: int
     seen_feed: int
+    looks: int = 0
     met: int = 0
+    done: set[Touched] = field(default_factory=set)  # resolved since the last look
 
     @classmethod
     def begin(cls, db: Database, reader: RecordReader, facts: RecordFacts, clock: Clock) -> "CatchingUp":
@@ -59,7 +64,7 @@ class CatchingUp:
 
     def run(self, publisher: Publisher, lease: Lease) -> None:
         """Resolve again until hardly anybody is left, in small transactions."""
-        while True:
+        while self.looks < MOST_LOOKS:
             with self.db.read() as conn:
                 touched = self._touched(conn) or []
             publisher.in_batches("catch up", iter(touched), self._resolve, lease, first=IN_THE_SWITCH)
@@ -68,7 +73,8 @@ class CatchingUp:
 
     def finish(self, conn: Connection) -> bool:
         """Resolve the last few inside the switching transaction; False if they are too many for it."""
-        touched = self._touched(conn, limit=IN_THE_SWITCH)
+        limit = IN_THE_SWITCH if self.looks < MOST_LOOKS else None
+        touched = self._touched(conn, limit=limit)
         if touched is None:
             return False
         self._resolve(conn, touched)
@@ -88,11 +94,14 @@ class CatchingUp:
         if limit is not None and len(touched) > limit:
             return None
         self.seen_sequence, self.seen_feed = sequence, feed
+        self.looks += 1
+        self.done = set()
         return sorted(touched)
 
     def _resolve(self, conn: Connection, touched: list[Touched]) -> None:
         """Resolve some of what was touched, with all that it is tied to, at the version to be published."""
         staged, now = self.version + 1, self.clock()
+        touched = [item for item in touched if item not in self.done]  # an earlier one's scope held it
         scope = Scope(
             {number for kind, number in touched if kind == "record"},
             {number for kind, number in touched if kind == "golden ID"},
@@ -108,6 +117,8 @@ class CatchingUp:
         unstage(conn, staged, scope.record_nos, scope.golden_nos)
         resolve(conn, published, facts, pairs, version=staged, now=now, staged=True)
         self.met += len(touched)
+        self.done |= {("record", number) for number in scope.record_nos}
+        self.done |= {("golden ID", number) for number in scope.golden_nos}
 
 
 def _named(details: dict[str, list[int]]) -> Iterator[Touched]:

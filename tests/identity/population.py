@@ -77,7 +77,10 @@ class Population:
             for record_no in record_nos:
                 conn.execute(text("DELETE FROM records WHERE record_no = :no"), {"no": record_no})
                 conn.execute(
-                    text("INSERT INTO departures VALUES (:no, :sequence)"),
+                    text("""
+                        INSERT INTO departures VALUES (:no, :sequence)
+                        ON CONFLICT (record_no) DO UPDATE SET change_sequence = excluded.change_sequence
+                    """),
                     {"no": record_no, "sequence": self._next(conn)},
                 )
         self.online.detach(record_nos, self.now)
@@ -158,7 +161,7 @@ class Population:
             rows = conn.execute(text("SELECT record_no, linking FROM records ORDER BY record_no")).all()
         return ((record_no, bool(linking)) for record_no, linking in rows)
 
-    def permitted(self, *, batch_size: int = 20_000) -> Iterator[OpenedBatch]:
+    def permitted(self, *, batch_size: int = 20_000) -> Iterator[OpenedBatch]:  # noqa: ARG002
         contents = self._contents(linkable=True)
         yield OpenedBatch(list(contents), ["web"] * len(contents), [w.encode() for w in contents.values()])
 

@@ -152,7 +152,7 @@ def test_a_run_that_fails_leaves_the_previous_state_and_frees_the_lease(people):
     people.link()
     before = people.export()
     people.put(8, "ann cy")
-    broken = replace(people.rerun(), scorer=lambda batches, model: 1 / 0)
+    broken = replace(people.rerun(), scorer=lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         broken.run()
     assert people.export() == before
