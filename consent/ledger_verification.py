@@ -4,7 +4,8 @@
 2. Every stored node is the hash of its 256 children.
 3. Every stored checkpoint, and one kept elsewhere, is signed and has the root of that many leaves.
 4. Of an entry that is not shredded: its columns say what the leaf says, and what its evidence key opens.
-5. An entry is shredded only where its subject's evidence key is gone: a withdrawal cannot be hidden so.
+5. An entry is shredded, or about a subject without a key, only where the evidence key behind its tag is
+   gone: a withdrawal cannot be hidden by emptying it or by giving it to somebody else.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -59,8 +60,8 @@ class _Findings:
     proven: int = 0
     unproven: int = 0
     agreeing: int = 0
-    shredded: dict[bytes, int] = field(default_factory=dict)  # subject tag -> its first index
-    shredded_count: int = 0
+    shredded: int = 0
+    keyless: dict[bytes, int] = field(default_factory=dict)  # tag of a subject said to have no key -> index
     faults: list[tuple[int, str]] = field(default_factory=list)
 
     def fault(self, index: int, reason: str) -> None:
@@ -88,7 +89,7 @@ def verify_ledger(
                 break
             _check_events(rows, vault, key_store, findings)
     tree.finish()
-    _check_shredded(vault, key_store, findings)
+    _check_keyless(vault, key_store, findings)
     first_bad, reason = min(findings.faults, default=(None, None))
     return VerifyReport(
         ok=not findings.faults,
@@ -99,7 +100,7 @@ def verify_ledger(
         checkpoints=findings.agreeing,
         proven=findings.proven,
         unproven=findings.unproven,
-        shredded=findings.shredded_count,
+        shredded=findings.shredded,
     )
 
 
@@ -121,7 +122,7 @@ class _Tree:
             at = self.range.size
             if index != at:
                 self._stop(at, f"entry {at} is missing" if index > at else f"there are two entries {index}")
-            elif merkle.leaf_hash(leaf) != hash_:
+            elif not isinstance(leaf, bytes) or merkle.leaf_hash(leaf) != hash_:
                 self._stop(at, f"entry {at} is not what its hash says")
             if self._broken:
                 return False
@@ -212,6 +213,7 @@ def _check_events(
                 findings.proven += 1
             else:
                 findings.unproven += 1
+                findings.keyless.setdefault(fields.subject_tag, index)
         except (ConsentError, TypeError, ValueError) as error:
             reason = str(error) if isinstance(error, ConsentError) else "its columns are no event"
             findings.fault(index, f"entry {index}: {reason}")
@@ -220,19 +222,19 @@ def _check_events(
 def _check_is_shredded(index: int, fields: entries.Leaf, columns: Sequence[Any], findings: _Findings) -> None:
     if any(column is not None for column in columns):
         raise LedgerCorruptError("it has no sealed payload, but state")
-    findings.shredded.setdefault(fields.subject_tag, index)
-    findings.shredded_count += 1
+    findings.keyless.setdefault(fields.subject_tag, index)
+    findings.shredded += 1
 
 
-def _check_shredded(vault: Vault, key_store: KeyStore, findings: _Findings) -> None:
-    if not findings.shredded:
+def _check_keyless(vault: Vault, key_store: KeyStore, findings: _Findings) -> None:
+    if not findings.keyless:
         return
     for row in _evidence(key_store):
         key = vault.open_evidence_key(row.subject.kind, row.subject.no, row.epoch, row.wrapped)
         tag = key.subject_tag
-        if tag in findings.shredded:
-            index = findings.shredded[tag]
-            findings.fault(index, f"entry {index} was emptied, but its subject's evidence key exists")
+        if tag in findings.keyless:
+            index = findings.keyless[tag]
+            findings.fault(index, f"entry {index} was emptied or moved: its subject's evidence key exists")
 
 
 def _evidence(key_store: KeyStore) -> Iterator[EvidenceRow]:
