@@ -92,7 +92,7 @@ class Suppression(Protocol):
 class NoSuppression:
     """Nobody has been erased yet."""
 
-    def matches(self, keys_conn: Connection, contents: Sequence[Content]) -> set[int]:  # noqa: ARG002
+    def matches(self, keys_conn: Connection, contents: Sequence[Content]) -> set[int]:  # noqa: ARG002 - the signature of the Protocol
         """Return nobody."""
         return set()
 

@@ -64,7 +64,7 @@ def test_creating_never_overwrites(ring: FileKeyring, path: Path, monkeypatch: p
     with pytest.raises(KeyringError, match="would lose every record"):
         FileKeyring.create(path)
     assert path.read_bytes() == before
-    assert os.listdir(path.parent) == [path.name]  # noqa: PTH208
+    assert os.listdir(path.parent) == [path.name]  # noqa: PTH208 - shows hidden files too
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644, 0o601])
