@@ -33,16 +33,17 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One consistent snapshot; rolled back at the end."""
-        with self.engine.connect() as conn:
-            if not self.is_sqlite:
-                conn = conn.execution_options(isolation_level="REPEATABLE READ")
-            yield conn
+        with self.engine.connect() as connected:
+            if self.is_sqlite:
+                yield connected
+            else:
+                yield connected.execution_options(isolation_level="REPEATABLE READ")
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """The only writer of this store until the block ends; commits, or rolls back on an exception."""
-        with self.engine.connect() as conn:
-            conn = conn.execution_options(**{_WRITE: True})
+        """Be the only writer of this store until the block ends; commit, or roll back on an exception."""
+        with self.engine.connect() as connected:
+            conn = connected.execution_options(**{_WRITE: True})
             try:
                 transaction = conn.begin()
             except OperationalError as error:

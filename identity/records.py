@@ -62,7 +62,7 @@ class RecordReader(Protocol):
     """What the privacy side lets identity see: records that may be linked, opened, in record order."""
 
     def sequence(self) -> int:
-        """The store's current change sequence; every record or permission change increments it."""
+        """Return the store's current change sequence; every record or permission change increments it."""
         ...
 
     def live(self) -> Iterator[tuple[int, bool]]:
