@@ -47,8 +47,7 @@ def test_every_command_and_its_options_are_documented(name: str) -> None:
         assert not long or any(option in page for option in long if option != "--help"), long
 
 
-def test_every_route_is_documented(tmp_path: Path) -> None:
-    world = World(tmp_path)
+def test_every_route_is_documented(world: World) -> None:
     page = text(DOCS / "api.md")
     undocumented = [
         f"{method.upper()} {path}"
@@ -56,7 +55,6 @@ def test_every_route_is_documented(tmp_path: Path) -> None:
         for method in methods
         if path not in page
     ]
-    world.close()
     assert not undocumented
 
 
