@@ -1,7 +1,8 @@
 """What the consent ledger costs (ADR 11): prepare, append, prove, sign, verify.
 
-    python benchmarks/ledger.py [ENTRIES]
+    python benchmarks/ledger.py [entries|trees]...
 
+Without arguments both; each prints one line of JSON.
 Where `pymerkle` can be imported, its in-memory tree appends and proves the same leaves: the peer that our own
 tree was chosen over. It is no dependency.
 """
@@ -28,6 +29,7 @@ from identity.tables import metadata
 
 BATCH = 500  # about 5 ms under the write lock
 PROOFS = 50
+ENTRIES = 200_000
 
 assert consent.tables.ledger.metadata is metadata  # noqa: S101 (registers the tables)
 
@@ -38,8 +40,13 @@ def event(no: int) -> ConsentEvent:
     return ConsentEvent(None, Subject(RECORD, no), *said, 1_790_000_000_000, 1_790_000_000_000 + no, None)
 
 
-def ledger(folder: Path, entries: int) -> None:
+def entries() -> None:
     """Fill a ledger in small transactions and use it."""
+    with tempfile.TemporaryDirectory() as folder:
+        _fill_and_use(Path(folder), ENTRIES)
+
+
+def _fill_and_use(folder: Path, entries: int) -> None:
     ring = FileKeyring.create(folder / "keyring.json")
     keys = open_database(f"sqlite:///{folder / 'keys.db'}", secure_delete=True)
     db = open_database(f"sqlite:///{folder / 'aurea.db'}")
@@ -69,7 +76,7 @@ def ledger(folder: Path, entries: int) -> None:
     verified = log.verify(note)
     verifying = time.perf_counter() - start
     report(
-        "ledger",
+        "ledger.entries",
         entries=entries,
         prepare_us=rounded(preparing / entries * 1e6),
         append_and_commit_us=rounded(appending / entries * 1e6),
@@ -82,28 +89,27 @@ def ledger(folder: Path, entries: int) -> None:
     db.close()
 
 
-def trees(entries: int) -> None:
+def trees() -> None:
     """Compare our tree with pymerkle's over the same leaves, both in memory."""
-    leaves = [b"leaf %d" % number for number in range(entries)]
+    leaves = [b"leaf %d" % number for number in range(ENTRIES)]
     start = time.perf_counter()
     range_ = merkle.CompactRange()
     for leaf in leaves:
         range_.append(merkle.leaf_hash(leaf))
-    figures = {"ours_append_us": rounded((time.perf_counter() - start) / entries * 1e6)}
+    figures = {"ours_append_us": rounded((time.perf_counter() - start) / ENTRIES * 1e6)}
     if find_spec("pymerkle"):
         tree = import_module("pymerkle").InmemoryTree(algorithm="sha256")
         start = time.perf_counter()
         for leaf in leaves:
             tree.append_entry(leaf)
-        figures["pymerkle_append_us"] = rounded((time.perf_counter() - start) / entries * 1e6)
+        figures["pymerkle_append_us"] = rounded((time.perf_counter() - start) / ENTRIES * 1e6)
         figures["pymerkle_root_and_proof_us"] = rounded(microseconds(lambda: tree.prove_inclusion(7)))
         if tree.get_root() != range_.root():
             raise SystemExit("pymerkle and our tree disagree about the root")
-    report("ledger.trees", leaves=entries, **figures)
+    report("ledger.trees", leaves=ENTRIES, **figures)
 
 
 if __name__ == "__main__":
-    wanted = int(sys.argv[1]) if len(sys.argv) > 1 else 200_000
-    with tempfile.TemporaryDirectory() as home:
-        ledger(Path(home), wanted)
-    trees(wanted)
+    parts = {"entries": entries, "trees": trees}
+    for name in sys.argv[1:] or parts:
+        parts[name]()
