@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 from identity.errors import StoreBusyError
 
 BUSY_TIMEOUT_MS = 30_000
+AUTOCHECKPOINT_PAGES = 1_000  # SQLite's default, 4 MB
 _WRITE = "aurea_write"
 
 
@@ -40,8 +41,12 @@ class Database:
                 yield connected.execution_options(isolation_level="REPEATABLE READ")
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """Be the only writer of this store until the block ends; commit, or roll back on an exception."""
+    def write(self, *, checkpoint: bool = True) -> Iterator[Connection]:
+        """Be the only writer of this store until the block ends; commits, or rolls back on an exception.
+
+        `checkpoint=False` keeps SQLite from copying its log into the store inside this commit, while the
+        lock is held: bulk writers call `checkpoint()` between their transactions instead.
+        """
         with self.engine.connect() as connected:
             conn = connected.execution_options(**{_WRITE: True})
             try:
@@ -50,14 +55,31 @@ class Database:
                 raise StoreBusyError(
                     f"another process held the write lock for over {BUSY_TIMEOUT_MS // 1000} s; try again"
                 ) from error
-            with transaction:
-                if not self.is_sqlite:
-                    conn.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": self._lock_id})
-                yield conn
+            if self.is_sqlite and not checkpoint:
+                conn.exec_driver_sql("PRAGMA wal_autocheckpoint=0")
+            try:
+                with transaction:
+                    if not self.is_sqlite:
+                        conn.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": self._lock_id})
+                    yield conn
+            finally:
+                if self.is_sqlite and not checkpoint:
+                    _driver(conn).execute(f"PRAGMA wal_autocheckpoint={AUTOCHECKPOINT_PAGES}")
+
+    def checkpoint(self) -> None:
+        """Copy SQLite's log into the store as far as readers allow; holds nobody up. PostgreSQL: nothing."""
+        if self.is_sqlite:
+            with self.engine.connect() as conn:
+                _driver(conn).execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def close(self) -> None:
         """Close every pooled connection (SQLite then checkpoints its write-ahead log)."""
         self.engine.dispose()
+
+
+def _driver(conn: Connection) -> Any:
+    """Return the driver's own connection: pragmas on it begin no transaction."""
+    return conn.connection.dbapi_connection
 
 
 def open_database(url: str, *, secure_delete: bool = False, lock_id: int = 1, cache_mb: int = 64) -> Database:
