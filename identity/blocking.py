@@ -15,7 +15,7 @@ from identity.blocking_rules import Rule
 LARGEST_BLOCK: Final = 400
 """Records. A larger block says too little to be worth its 80,000 pairs."""
 
-PAIRS_PER_RECORD: Final = 2
+PAIRS_PER_RECORD: Final = 0.75
 """Budget of one rule: its largest blocks are dropped until it stays below this many pairs a record."""
 
 SMALLEST_BUDGET: Final = 300_000  # pairs: small files can afford every rule
@@ -40,7 +40,7 @@ def block(
     `match_key` is the position of the first rule that found the pair.
     """
     engine.execute("CREATE OR REPLACE TABLE blocks (rule UTINYINT, members BIGINT[])")
-    budget = max(SMALLEST_BUDGET, PAIRS_PER_RECORD * records)
+    budget = max(SMALLEST_BUDGET, round(PAIRS_PER_RECORD * records))
     report = []
     for number, rule in enumerate(rules):
         engine.execute(_blocks_sql(rule))

@@ -22,7 +22,8 @@ from identity.model import MATCH_THRESHOLD, REVIEW_THRESHOLD, Model
 from identity.profile import Profile
 from identity.record_table import load
 from identity.records import OpenedBatch
-from identity.splink_bridge import combined_weight_sql, linker
+from identity.scoring_sql import COMBINED
+from identity.splink_bridge import household_weight_sql, linker
 
 T = TypeVar("T")
 
@@ -131,13 +132,14 @@ def _predict(engine: duckdb.DuckDBPyConnection, model: Model, compared: int) -> 
     predicted = predictor.inference.predict(
         threshold_match_weight=model.review_threshold, warning_mode="never"
     )
-    weight = combined_weight_sql(model)
     found = engine.execute(
         f"""
 SELECT record_a, record_b, weight FROM (
-    SELECT unique_id_l AS record_a, unique_id_r AS record_b, round({weight}, 6) AS weight
-    FROM {predicted.physical_name}
-) WHERE weight >= ? ORDER BY record_a, record_b""",  # noqa: S608 - made of the model's numbers
+    SELECT record_a, record_b, round({COMBINED}, 6) AS weight FROM (
+        SELECT unique_id_l AS record_a, unique_id_r AS record_b, match_weight AS unrelated,
+            {household_weight_sql(model)} AS household
+        FROM {predicted.physical_name}))
+WHERE weight >= ? ORDER BY record_a, record_b""",  # noqa: S608 - made of the model's numbers
         [model.review_threshold],
     ).fetchnumpy()
     predicted.drop_table_from_database_and_remove_from_cache()

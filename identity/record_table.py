@@ -36,7 +36,7 @@ def load(engine: duckdb.DuckDBPyConnection, batches: Iterable[OpenedBatch]) -> P
     engine.execute(unpacked_sql(TABLE))
     engine.execute("DROP TABLE opened")
     shared = _empty_shared_values(engine)
-    return _profile(engine, shared)
+    return profile_of(engine, shared)
 
 
 def insert_batch(engine: duckdb.DuckDBPyConnection, batch: OpenedBatch) -> None:
@@ -112,7 +112,8 @@ WHERE list_has_any(records.{0}, shared.taken)
 """
 
 
-def _profile(engine: duckdb.DuckDBPyConnection, shared: dict[str, int]) -> Profile:
+def profile_of(engine: duckdb.DuckDBPyConnection, shared: dict[str, int]) -> Profile:
+    """Return the profile of the table `records`; `shared` counts the values emptied before, by column."""
     figures = ", ".join(f"count({name}), approx_count_distinct({name})" for name in COLUMNS)
     row = engine.execute(f"SELECT count(*), {figures} FROM records").fetchone()  # noqa: S608 - our names
     records, *values = (int(value) for value in row or ())

@@ -4,9 +4,13 @@ Splink computes the same sum from the same conditions and parameters; a test hol
 """
 
 import math
+from typing import Final
 
 from identity.comparable import COLUMNS
 from identity.model import FittedComparison, FittedLevel, Model
+
+COMBINED: Final = "least(unrelated, household) - log2(1 + pow(2.0, -abs(unrelated - household)))"
+"""-log2(2 ** -unrelated + 2 ** -household), written so that nothing overflows: the smaller one dominates."""
 
 
 def pair_weights_sql(model: Model, left: str, right: str) -> str:
@@ -20,15 +24,12 @@ def pair_weights_sql(model: Model, left: str, right: str) -> str:
     )
     levels = ",\n        ".join(_level_sql(item) for item in model.comparisons)
     unrelated = _sum_sql(model, model.prior, against_household=False)
-    if model.household_prior is None:
-        weight = "unrelated"
-        household = "0.0"
-    else:
-        weight = "least(unrelated, household) - log2(1 + pow(2.0, -abs(unrelated - household)))"
+    household = "'infinity'::DOUBLE"
+    if model.household_prior is not None:
         household = _sum_sql(model, model.household_prior, against_household=True)
     # every part is a column of ours or a number of the model
     return f"""
-SELECT position, round({weight}, 6) AS weight FROM (
+SELECT position, round({COMBINED}, 6) AS weight FROM (
     SELECT position, {unrelated} AS unrelated, {household} AS household FROM (
         SELECT *, {levels} FROM (
         SELECT r.position, {sides} FROM {left} AS l, {right} AS r)))

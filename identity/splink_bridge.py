@@ -93,25 +93,20 @@ def estimated(trained: Linker, which: str) -> dict[str, npt.NDArray[np.float64]]
     }
 
 
-def combined_weight_sql(model: Model) -> str:
-    """Return the weight of a predicted pair, against strangers and households together, as SQL.
+def household_weight_sql(model: Model) -> str:
+    """Return the weight of a predicted pair against a household, as SQL over Splink's prediction.
 
     Where the household class has its own h, the level is recognised by the weight that Splink gave it
     (`mw_` columns hold one constant a level); elsewhere h is u and Splink's weight holds as it is.
     """
     if model.household_prior is None:
-        return "match_weight"
+        return "'infinity'::DOUBLE"
     terms = [f"{model.household_prior!r}"]
     for item in model.comparisons:
         terms.append(_household_term(item))
         if item.kind == "person" and any(level.frequency for level in item.levels):
             terms.append(f"mw_tf_adj_{item.name}")
-    against_household = " + ".join(terms)
-    # the smaller of the two dominates; the difference is never raised to a power that overflows
-    return (
-        f"least(match_weight, {against_household})"
-        f" - log2(1 + pow(2.0, -abs(match_weight - ({against_household}))))"
-    )
+    return " + ".join(terms)
 
 
 def _household_term(item: FittedComparison) -> str:

@@ -35,7 +35,7 @@ MOST_SESSIONS: Final = 3
 
 # EM sessions, the first that the records can fill: each trains what it does not block on. Never by address:
 # there EM finds households, not people.
-_SESSIONS: Final = (
+SESSIONS: Final = (
     ("first_name", "last_name"), ("birth_date", "last_name"), ("national_id",), ("birth_date", "first_name"),
     ("user_id",), ("loyalty_id",), ("birth_date", "postcode"), ("birth_date", "city"),
 )  # fmt: skip
@@ -106,7 +106,7 @@ def _first_m(
     engine: duckdb.DuckDBPyConnection, trainer: Linker, profile: Profile, comparisons: Sequence[Comparison]
 ) -> list[Floats]:
     """Return Splink's m, floored; the prior where no session could train it."""
-    sessions = (columns for columns in _SESSIONS if profile.has(*columns) and _fills(engine, columns))
+    sessions = (columns for columns in SESSIONS if profile.has(*columns) and _fills(engine, columns))
     with contextlib.suppress(EMTrainingException, SplinkException, ValueError, ZeroDivisionError):
         # a session that fails leaves the linker unfit for the next one; the classes are fitted anyway
         for columns in islice(sessions, MOST_SESSIONS):
