@@ -4,8 +4,7 @@ Tokens are random, so a B-tree of them dirties one page a token: ingest fell fro
 within 100,000 records, and page splits left copies of tokens that a deletion does not reach. Instead
 every batch is one sorted run; `add` compacts small runs, `merge_recent` merges them into the one `main` run.
 
-A run of 2^bits pages holds in page b the entries whose prefix begins with the bits of b. A page is padding
-(see consent/key_tables.py), then all prefixes, then all numbers, int64 little endian, ascending by prefix.
+What a page looks like is in `consent.token_pages`.
 
 Recent runs are cached in memory, keyed by a random stamp that changes with every change; pages of the
 main run are read when asked for. All writing happens inside the caller's write transactions except
@@ -19,18 +18,13 @@ from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, bindparam, text
 
+from consent import token_pages
+from consent.token_pages import Entries, Int64s
 from identity.database import Database
 
-Int64s = NDArray[np.int64]
-_Entries = tuple[Int64s, Int64s]
-
 _RECENT, _MAIN, _BUILDING, _GARBAGE = range(4)
-_PADDING: Final = bytes(4096)  # at least what SQLite keeps of a row in a 4 KiB page (4061 bytes)
-_PAGE_ENTRIES: Final = 512  # aimed at; 8 KiB read a look-up
-_MAX_BITS: Final = 20
 _MAX_RECENT_RUNS: Final = 24  # each costs a look-up about 4 us
 _COMPACTED: Final = 16  # runs merged into one
 _COMPACTION_ENTRIES: Final = 300_000  # about 20 ms
@@ -65,27 +59,27 @@ class _Run(NamedTuple):
     stamp: int
 
     def page_id(self, bucket: int) -> int:
-        return (self.run << _MAX_BITS) + bucket
+        return (self.run << token_pages.MAX_BITS) + bucket
 
 
 class TokenIndex:
     """(prefix, number) pairs, found by prefix. A prefix is a signed 64-bit integer, and so is a number."""
 
     def __init__(self) -> None:
-        self._cache: dict[tuple[int, int], _Entries] = {}
+        self._cache: dict[tuple[int, int], Entries] = {}
 
     def add(self, conn: Connection, prefixes: Sequence[int], numbers: Sequence[int]) -> None:
         """Add pairs as one run, and compact when there are many small runs."""
         if not len(prefixes):
             return
-        _write_run(conn, *_sorted(np.array(prefixes, np.int64), np.array(numbers, np.int64)))
+        _write_run(conn, *token_pages.ordered(np.array(prefixes, np.int64), np.array(numbers, np.int64)))
         runs = _runs(conn)
         recent = sorted((r for r in runs if r.state == _RECENT), key=lambda run: run.entries)
         smallest = recent[:_COMPACTED]
         if len(recent) <= _MAX_RECENT_RUNS or sum(run.entries for run in smallest) > _COMPACTION_ENTRIES:
             return
         if not any(run.state == _BUILDING for run in runs):  # a merge is reading these very runs
-            _write_run(conn, *_merged([_load(conn, run) for run in smallest]))
+            _write_run(conn, *token_pages.merged([_load(conn, run) for run in smallest]))
             for run in smallest:
                 conn.execute(_DROP_PAGES, {"first": run.page_id(0), "end": run.page_id(1 << run.bits)})
                 conn.execute(_DROP_RUN, {"run": run.run})
@@ -98,10 +92,10 @@ class TokenIndex:
             return found
         runs = _runs(conn)
         for keys, numbers in self._recent(conn, [run for run in runs if run.state == _RECENT]):
-            _collect(found, wanted, keys, numbers)
+            token_pages.collect(found, wanted, keys, numbers)
         for run in runs:
             if run.state == _MAIN:
-                _collect(found, wanted, *_joined(_pages(conn, run, wanted)))
+                token_pages.collect(found, wanted, *token_pages.joined(_pages(conn, run, wanted)))
         return found
 
     def remove(self, conn: Connection, prefixes: Sequence[int], numbers: Sequence[int]) -> None:
@@ -166,7 +160,7 @@ class TokenIndex:
                 conn.execute(_SET_STATE, {"run": run.run, "state": _GARBAGE, "entries": run.entries})
         return True
 
-    def _recent(self, conn: Connection, runs: list[_Run]) -> list[_Entries]:
+    def _recent(self, conn: Connection, runs: list[_Run]) -> list[Entries]:
         cache = {
             (run.run, run.stamp): self._cache.get((run.run, run.stamp)) or _load(conn, run) for run in runs
         }
@@ -191,80 +185,41 @@ def _worth_merging(runs: list[_Run], *, force: bool) -> bool:
     return recent >= min(max(_MERGE_AT, main // 2), _MERGE_AT_MOST) or (force and recent > 0)
 
 
-def _bits(entries: int) -> int:
-    return min(max((max(entries, 1) - 1).bit_length() - _PAGE_ENTRIES.bit_length() + 1, 0), _MAX_BITS)
-
-
 def _bits_of(sources: list[_Run]) -> int:
     """Pages of a merged run: never fewer than the main run's, so that one old page feeds whole new ones."""
     main = [run.bits for run in sources if run.state == _MAIN]
-    return max([_bits(sum(run.entries for run in sources)), *main])
+    return max([token_pages.bits_for(sum(run.entries for run in sources)), *main])
 
 
-def _buckets(prefixes: Int64s, bits: int) -> Int64s:
-    if bits == 0:
-        return np.zeros(len(prefixes), np.int64)
-    unsigned = prefixes.view(np.uint64) ^ np.uint64(1 << 63)  # signed order becomes unsigned order
-    return (unsigned >> np.uint64(64 - bits)).astype(np.int64)
-
-
-def _sorted(prefixes: Int64s, numbers: Int64s) -> _Entries:
-    order = np.argsort(prefixes, kind="stable")  # merges ascending stretches, which is what comes in
-    return prefixes[order], numbers[order]
-
-
-def _joined(parts: Sequence[_Entries]) -> _Entries:
-    if not parts:
-        return np.empty(0, np.int64), np.empty(0, np.int64)
-    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
-
-
-def _merged(parts: Sequence[_Entries]) -> _Entries:
-    return _sorted(*_joined(parts))
-
-
-def _collect(found: dict[int, list[int]], wanted: Int64s, keys: Int64s, numbers: Int64s) -> None:
-    first, end = np.searchsorted(keys, wanted, "left"), np.searchsorted(keys, wanted, "right")
-    for at in np.nonzero(end > first)[0]:
-        found.setdefault(int(wanted[at]), []).extend(numbers[first[at] : end[at]].tolist())
-
-
-def _page(prefixes: Int64s, numbers: Int64s) -> bytes:
-    return _PADDING + prefixes.astype("<i8").tobytes() + numbers.astype("<i8").tobytes()
-
-
-def _entries(page: bytes) -> _Entries:
-    count = (len(page) - len(_PADDING)) // 16
-    prefixes = np.frombuffer(page, "<i8", count, len(_PADDING))
-    return prefixes, np.frombuffer(page, "<i8", count, len(_PADDING) + 8 * count)
-
-
-def _load(conn: Connection, run: _Run, first: int = 0, end: int | None = None) -> _Entries:
+def _load(conn: Connection, run: _Run, first: int = 0, end: int | None = None) -> Entries:
     end = 1 << run.bits if end is None else end
     rows = conn.execute(_PAGE_RANGE, {"first": run.page_id(first), "end": run.page_id(end)})
-    return _joined([_entries(row.entries) for row in rows])
+    return token_pages.joined([token_pages.decode(row.entries) for row in rows])
 
 
-def _pages(conn: Connection, run: _Run, wanted: Int64s) -> list[_Entries]:
-    return [_entries(row.entries) for row in _page_rows(conn, run, wanted)]
+def _pages(conn: Connection, run: _Run, wanted: Int64s) -> list[Entries]:
+    return [token_pages.decode(row.entries) for row in _page_rows(conn, run, wanted)]
 
 
 def _page_rows(conn: Connection, run: _Run, wanted: Int64s) -> list[Row[Any]]:
-    ids = (np.unique(_buckets(wanted, run.bits)) + run.page_id(0)).tolist()
+    ids = (np.unique(token_pages.buckets(wanted, run.bits)) + run.page_id(0)).tolist()
     chunks = (ids[at : at + 1000] for at in range(0, len(ids), 1000))
     return [row for chunk in chunks for row in conn.execute(_PAGES, {"ids": chunk})]
 
 
 def _write_run(conn: Connection, prefixes: Int64s, numbers: Int64s) -> None:
-    run = _new_run(conn, _RECENT, _bits(len(prefixes)), len(prefixes))
+    run = _new_run(conn, _RECENT, token_pages.bits_for(len(prefixes)), len(prefixes))
     _write_pages(conn, run, 0, 1 << run.bits, (prefixes, numbers))
 
 
-def _write_pages(conn: Connection, run: _Run, first: int, end: int, entries: _Entries) -> None:
+def _write_pages(conn: Connection, run: _Run, first: int, end: int, entries: Entries) -> None:
     prefixes, numbers = entries
-    edges = np.searchsorted(_buckets(prefixes, run.bits), np.arange(first, end + 1)).tolist()
+    edges = np.searchsorted(token_pages.buckets(prefixes, run.bits), np.arange(first, end + 1)).tolist()
     rows = [
-        {"page_id": run.page_id(first + at), "entries": _page(prefixes[low:high], numbers[low:high])}
+        {
+            "page_id": run.page_id(first + at),
+            "entries": token_pages.encode(prefixes[low:high], numbers[low:high]),
+        }
         for at, (low, high) in enumerate(pairwise(edges))
         if high > low
     ]
@@ -273,30 +228,30 @@ def _write_pages(conn: Connection, run: _Run, first: int, end: int, entries: _En
 
 
 def _build_pages(
-    conn: Connection, new: _Run, bucket: int, recent: list[_Entries], main: list[_Run]
+    conn: Connection, new: _Run, bucket: int, recent: list[Entries], main: list[_Run]
 ) -> tuple[int, int]:
     """Write some pages of a merged run from `bucket` on; return the next bucket and the entries written."""
     finer = max((new.bits - run.bits for run in main), default=0)
     end = min(bucket + max(64, 1 << finer), 1 << new.bits)
     parts = [_load(conn, run, bucket >> finer, end >> finer) for run in main]
     for prefixes, numbers in recent:
-        low = 0 if bucket == 0 else np.searchsorted(prefixes, _first_prefix(bucket, new.bits))
-        high = None if end == 1 << new.bits else np.searchsorted(prefixes, _first_prefix(end, new.bits))
+        low = 0 if bucket == 0 else np.searchsorted(prefixes, token_pages.first_prefix(bucket, new.bits))
+        high = (
+            None
+            if end == 1 << new.bits
+            else np.searchsorted(prefixes, token_pages.first_prefix(end, new.bits))
+        )
         parts.append((prefixes[low:high], numbers[low:high]))
-    entries = _merged(parts)
+    entries = token_pages.merged(parts)
     _write_pages(conn, new, bucket, end, entries)
     return end, len(entries[0])
-
-
-def _first_prefix(bucket: int, bits: int) -> np.int64:
-    return np.int64((bucket << (64 - bits)) - (1 << 63))
 
 
 def _scrub(conn: Connection, run: _Run, wanted: Int64s, gone: Int64s) -> int:
     """Rewrite the pages of `run` without the pairs; return how many there were."""
     rows = _page_rows(conn, run, wanted)
-    pages = [_entries(row.entries) for row in rows]
-    prefixes, numbers = _joined(pages)
+    pages = [token_pages.decode(row.entries) for row in rows]
+    prefixes, numbers = token_pages.joined(pages)
     doomed = np.isin(numbers, gone) & np.isin(prefixes, wanted)
     if not doomed.any():
         return 0
@@ -305,7 +260,7 @@ def _scrub(conn: Connection, run: _Run, wanted: Int64s, gone: Int64s) -> int:
         keep = ~doomed[at : at + len(page_prefixes)]
         at += len(page_prefixes)
         if not keep.all():
-            page = _page(page_prefixes[keep], page_numbers[keep])
+            page = token_pages.encode(page_prefixes[keep], page_numbers[keep])
             changed.append({"page_id": row.page_id, "entries": page})
     conn.execute(_SET_PAGE, changed)
     return int(doomed.sum())

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from sqlalchemy import text
 
-from consent import token_index
+from consent import token_index, token_pages
 from consent.key_store import KeyStore
 from consent.key_tables import key_metadata
 from consent.token_index import TokenIndex
@@ -41,12 +41,14 @@ class TokenIndexMachine(RuleBasedStateMachine):
     def start(self) -> None:
         self.keys = empty_store("sqlite://")
         self.index, self.pairs = TokenIndex(), set()
-        self.saved = vars(token_index).copy()
-        token_index._MAX_RECENT_RUNS, token_index._COMPACTED, token_index._PAGE_ENTRIES = 3, 2, 4
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(token_index, "_MAX_RECENT_RUNS", 3)
+        self.patch.setattr(token_index, "_COMPACTED", 2)
+        self.patch.setattr(token_pages, "PAGE_ENTRIES", 4)
 
     def teardown(self) -> None:
-        if hasattr(self, "saved"):
-            vars(token_index).update(self.saved)
+        if hasattr(self, "patch"):
+            self.patch.undo()
             self.keys.close()
 
     @rule(pairs=st.lists(st.tuples(PREFIXES, NUMBERS), max_size=30))
@@ -121,7 +123,7 @@ def test_a_merge_that_crashed_halfway_changes_nothing_and_the_next_one_clears_it
         return real(*args)
 
     monkeypatch.setattr(token_index, "_build_pages", crash)
-    monkeypatch.setattr(token_index, "_PAGE_ENTRIES", 4)
+    monkeypatch.setattr(token_pages, "PAGE_ENTRIES", 4)
     with pytest.raises(KeyboardInterrupt):
         index.merge_recent(keys, max_ms=0.001, force=True)
     monkeypatch.setattr(token_index, "_build_pages", real)
@@ -138,7 +140,7 @@ def test_a_merge_that_crashed_halfway_changes_nothing_and_the_next_one_clears_it
 def test_what_is_removed_while_a_merge_runs_does_not_come_back(
     keys: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(token_index, "_PAGE_ENTRIES", 4)
+    monkeypatch.setattr(token_pages, "PAGE_ENTRIES", 4)
     index = TokenIndex()
     pairs = [(number * 2**50, number) for number in range(-4000, 4000) if number]
     add(keys, index, pairs)
@@ -164,7 +166,7 @@ def test_what_is_removed_while_a_merge_runs_does_not_come_back(
 def test_of_two_merges_at_once_one_gives_way_and_nothing_is_lost(
     keys: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(token_index, "_PAGE_ENTRIES", 4)
+    monkeypatch.setattr(token_pages, "PAGE_ENTRIES", 4)
     pairs = [(number * 2**50, number) for number in range(1, 4000)]
     add(keys, TokenIndex(), pairs)
     results = []
@@ -191,4 +193,4 @@ def test_padding_covers_what_sqlite_keeps_of_a_row_in_its_page(keys: Database) -
     with keys.read() as conn:
         page_size = conn.execute(text("PRAGMA page_size")).scalar_one()
     most_kept = page_size - 35  # sqlite.org/fileformat2.html, section 1.6, table leaf
-    assert len(token_index._PADDING) >= most_kept
+    assert len(token_pages.PADDING) >= most_kept
