@@ -13,6 +13,8 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
+import orjson
+
 from consent.errors import LedgerCorruptError
 from consent.events import STATES, ConsentEvent
 from consent.merkle import leaf_hash
@@ -20,10 +22,6 @@ from consent.vault import EvidenceKey
 
 LEAF_VERSION: Final = 1
 _SALT_BYTES: Final = 32
-
-# For strings, integers, booleans and null under ASCII names this is RFC 8785; a test compares it with
-# the `rfc8785` package, which is ten times slower.
-_canonical: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
 
 
 class PreparedEntry(NamedTuple):
@@ -87,7 +85,9 @@ def payload(event: ConsentEvent) -> bytes:
 
 def canonical(value: Any) -> bytes:
     """Return the RFC 8785 form of a value made of strings, integers below 2^53, booleans, null and lists."""
-    return _canonical(value).encode()
+    # For these values under ASCII names orjson's form is that of RFC 8785; a test compares it with the
+    # `rfc8785` package, which is fifty times slower.
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
 def read_leaf(leaf: bytes) -> Leaf:
@@ -133,4 +133,4 @@ def _hash_of(notice: str | None) -> str:
 
 @lru_cache(maxsize=64)
 def _quoted(value: str | None) -> str:
-    return _canonical(value)
+    return canonical(value).decode()

@@ -14,13 +14,14 @@ from consent.blind_indexes import BlindIndex
 from consent.events import CONTACT, Subject
 from consent.token_index import TokenIndex
 from consent.vault import EvidenceKey, Vault
+from identity.statements import Statement
 
 FOREVER: Final = 2**62
 """`retain_until` of a key that no erasure has dated. Setting a date makes the row smaller, never larger."""
 
 _CHUNK: Final = 1000
 
-_INSERT = text("""
+_INSERT = Statement("""
     INSERT INTO evidence_keys (subject_kind, subject_no, wrapped, retain_until)
     VALUES (:kind, :no, :wrapped, :retain_until)
     ON CONFLICT (subject_kind, subject_no) DO NOTHING
@@ -75,17 +76,10 @@ class EvidenceStore:
 
     def insert(self, conn: Connection, rows: Sequence[EvidenceRow]) -> None:
         """Add keys of subjects that have none yet; a subject that has one keeps it."""
-        parameters = [
-            {
-                "kind": row.subject.kind,
-                "no": row.subject.no,
-                "wrapped": row.epoch.to_bytes(2, "big") + row.wrapped,
-                "retain_until": row.retain_until,
-            }
-            for row in rows
-        ]
-        if parameters:
-            conn.execute(_INSERT, parameters)
+        _INSERT.many(
+            conn,
+            [(*row.subject, row.epoch.to_bytes(2, "big") + row.wrapped, row.retain_until) for row in rows],
+        )
 
     def fetch(self, conn: Connection, subjects: Iterable[Subject]) -> dict[Subject, EvidenceRow]:
         """Return the live keys of `subjects`; those without one, or whose key is destroyed, are left out."""

@@ -22,6 +22,7 @@ from consent.evidence_store import EvidenceStore
 from consent.packed_tokens import prefixes
 from consent.token_index import TokenIndex
 from identity.database import Database
+from identity.statements import Statement
 
 ORPHAN_AGE_MS: Final = 3_600_000
 """A key row without a record for this long is left over from a crash."""
@@ -37,7 +38,7 @@ _COUNTER = text("SELECT value FROM key_counters WHERE name = :name")
 _SET_COUNTER = text("UPDATE key_counters SET value = :value WHERE name = :name")
 _ADVANCE = text("UPDATE key_counters SET value = value + :n WHERE name = :name RETURNING value")
 
-_INSERT = text("""
+_INSERT = Statement("""
     INSERT INTO record_keys (key_id, record_no, wrapped, tokens, content_mac, created_at)
     VALUES (:key_id, :record_no, :wrapped, :tokens, :content_mac, :created_at)
 """)
@@ -114,7 +115,7 @@ class KeyStore:
         """Add key rows and enter their tokens, in the caller's write transaction."""
         if not rows:
             return
-        conn.execute(_INSERT, [_stored(row) for row in rows])
+        _INSERT.many(conn, [_stored(row) for row in rows])
         found_by = [prefixes(row.tokens) for row in rows]
         numbers = [row.key_id for row, tokens in zip(rows, found_by, strict=True) for _ in tokens]
         self._index.add(conn, list(chain.from_iterable(found_by)), numbers)
@@ -248,15 +249,9 @@ def _counter(conn: Connection, name: str) -> int:
     return value
 
 
-def _stored(row: KeyRow) -> dict[str, Any]:
-    return {
-        "key_id": row.key_id,
-        "record_no": row.record_no,
-        "wrapped": row.epoch.to_bytes(2, "big") + row.wrapped,
-        "tokens": row.tokens,
-        "content_mac": row.content_mac,
-        "created_at": row.created_at,
-    }
+def _stored(row: KeyRow) -> tuple[Any, ...]:
+    key_id, record_no, epoch, wrapped, tokens, content_mac, created_at = row
+    return key_id, record_no, epoch.to_bytes(2, "big") + wrapped, tokens, content_mac, created_at
 
 
 def _epoch(wrapped: bytes) -> int:
