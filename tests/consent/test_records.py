@@ -128,7 +128,7 @@ class TestTheSameKeyAgain:
     )
     def test_is_decided_by_time_and_content(self, home: Home, change: dict[str, object], status: str) -> None:
         write(home, ANA)
-        assert statuses(write(home, replace(ANA, **change), now=NOW + 1)) == [status]  # type: ignore[arg-type]
+        assert statuses(write(home, replace(ANA, **change), now=NOW + 1)) == [status]  # type: ignore[arg-type]  # each case is of another type
 
     def test_a_stale_record_says_nothing_about_consent_either(self, home: Home) -> None:
         (first,) = write(home, ANA)

@@ -69,7 +69,7 @@ def test_after_a_run_only_rows_that_somebody_may_read_are_left(people):
         for table in ("memberships", "members", "links", "golden_states", "former_members"):
             found = conn.execute(
                 text(
-                    f"SELECT COUNT(*) FROM {table} WHERE valid_to <= "  # noqa: S608
+                    f"SELECT COUNT(*) FROM {table} WHERE valid_to <= "  # noqa: S608 - names of our tables
                     "(SELECT value FROM counters WHERE name = 'published_version')"
                 )
             ).scalar()
@@ -137,7 +137,7 @@ def test_what_a_killed_run_staged_is_removed_before_the_next_one_publishes(peopl
     Publisher(people.db, lambda: people.now).recover(lease)
     with people.db.read() as conn:
         for table in ("memberships", "members", "links", "golden_states", "former_members"):
-            spans = conn.execute(text(f"SELECT valid_from, valid_to FROM {table}")).all()  # noqa: S608
+            spans = conn.execute(text(f"SELECT valid_from, valid_to FROM {table}")).all()  # noqa: S608 - names of our tables
             assert all(start <= 1 and (end <= 1 or end == FOREVER) for start, end in spans)
         assert conn.execute(text("SELECT COUNT(*) FROM golden_ids WHERE created_version > 1")).scalar() == 0
         names = conn.execute(text("SELECT golden_id FROM golden_names ORDER BY 1")).all()

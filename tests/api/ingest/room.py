@@ -111,7 +111,7 @@ def write_csv(path: Path, rows: Sequence[dict[str, object]]) -> Path:
 
 
 class _Said(Silent):
-    def advance(self, rows: int, share: float) -> None:  # noqa: ARG002
+    def advance(self, rows: int, share: float) -> None:  # noqa: ARG002 - the signature of the Protocol
         sys.stdout.write(f"{rows}\n")
         sys.stdout.flush()
 

@@ -197,7 +197,7 @@ def test_a_wrong_command_writes_nothing(
 ) -> None:
     path = write_csv(tmp_path / "in.csv", [columns])
     with pytest.raises(error):
-        room.ingest(path, **arguments)  # type: ignore[arg-type]
+        room.ingest(path, **arguments)  # type: ignore[arg-type]  # each case is of another type
     assert room.key_rows() == 0
     assert list(tmp_path.glob("*rejected*")) == []
 
