@@ -79,7 +79,7 @@ class RunOutcome:
 
 
 Progress = Callable[[str], None]
-Report = Callable[[RunOutcome, Scores | None], None]
+Report = Callable[[RunOutcome, Scores | None, Clusters], None]
 
 
 def _silent(_step: str) -> None:
@@ -189,7 +189,7 @@ class Rerun:
 
     def _told(self, outcome: RunOutcome, resolved: "_Resolved") -> RunOutcome:
         if self.report is not None:
-            self.report(outcome, resolved.scores)
+            self.report(outcome, resolved.scores, resolved.clusters)
         return outcome
 
 
