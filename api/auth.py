@@ -8,6 +8,7 @@ import base64
 import secrets
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import jwt
@@ -26,7 +27,12 @@ _CLAIMS: Final = ["iss", "sub", "role", "purposes", "iat", "exp", "jti"]
 # OWASP's smallest Argon2id profile: 19 MiB, 2 passes, 1 lane. The secrets are 256 random bits, so the
 # hash only has to keep a stolen table useless; a larger one would let token requests exhaust the memory.
 _HASHER: Final = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
-_NOBODY: Final = _HASHER.hash(secrets.token_urlsafe(32))
+
+
+@cache
+def _nobody() -> str:
+    """Return a hash that no secret fits: checked for an unknown client, so that it takes as long."""
+    return _HASHER.hash(secrets.token_urlsafe(32))
 
 
 class ClientExistsError(Exception):
@@ -105,7 +111,7 @@ class Clients:
         with self._db.read() as conn:
             client = find_client(conn, client_id)
         try:
-            _HASHER.verify(client.secret_hash if client else _NOBODY, secret)
+            _HASHER.verify(client.secret_hash if client else _nobody(), secret)
         except VerificationError:
             client = None
         if client is None:

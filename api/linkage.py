@@ -3,11 +3,14 @@
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from api.resolution import frequency_token
-from identity.rerun import Rerun
-from identity.scoring import EngineScorer
+from identity.clustering import Clusters
+from identity.report import build_report, write_report
+from identity.rerun import Rerun, RunOutcome
+from identity.scoring import EngineScorer, Scores
 
 if TYPE_CHECKING:
     from api.services import Services
@@ -50,9 +53,23 @@ def run_link(
         scorer=scorer,
         clock=services.clock,
         progress=progress,
+        report=lambda outcome, scores, clusters: _write(
+            services.settings.runs_dir, outcome, scores, clusters
+        ),
     )
     try:
         outcome = rerun.run(dry_run=request.dry_run, retrain=request.retrain)
     finally:
         shutil.rmtree(spill, ignore_errors=True)  # encrypted under a key that is gone by now
     return asdict(outcome)
+
+
+def _write(folder: Path, outcome: RunOutcome, scores: Scores | None, clusters: Clusters) -> None:
+    """Write the run's report, JSON and a page. A run that compared nothing, or a dry one, has none."""
+    if scores is not None and not outcome.dry_run:
+        counts = asdict(outcome)
+        run_id = counts.pop("run_id")
+        more = {"outcome": counts}
+        write_report(
+            folder, build_report(scores.scored, clusters, run_id=run_id, more=more), scores.scored.model
+        )

@@ -30,6 +30,7 @@ _HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
 )
+_OURS: Final = frozenset({"api", "consent", "identity"})
 _NO_STORE: Final = (b"cache-control", b"no-store")
 
 REQUESTS = Counter("aurea_http_requests", "Requests answered", ["method", "route", "status"])
@@ -76,7 +77,7 @@ def where(error: BaseException) -> str:
     place = "outside"
     for frame in traceback.extract_tb(error.__traceback__):
         path = Path(frame.filename)
-        if path.is_relative_to(root) and "site-packages" not in path.parts:
+        if path.is_relative_to(root) and path.relative_to(root).parts[0] in _OURS:
             place = f"{path.relative_to(root)}:{frame.lineno}"
     return place
 

@@ -1,8 +1,10 @@
 """`aurea serve`: HTTP workers over one home, by uvicorn. Each worker builds its own services."""
 
 import os
+import signal
 import tempfile
-from typing import Final
+from types import FrameType
+from typing import Final, NoReturn
 
 from starlette.types import ASGIApp
 
@@ -22,11 +24,17 @@ def application() -> ASGIApp:
     return create_app(open_services(settings))
 
 
+def _end(_signal: int, _frame: FrameType | None) -> NoReturn:
+    """End cleanly: the server hands the signal on to this once everything under way is answered."""
+    raise SystemExit(0)
+
+
 def run(settings: Settings, *, host: str, port: int, workers: int) -> None:
     """Serve until interrupted. The home must be ready: the caller has opened it once already."""
     import uvicorn  # noqa: PLC0415 - the workers' half of this module does not need it
 
     configure_logging(settings.log_level)
+    signal.signal(signal.SIGTERM, _end)
     with tempfile.TemporaryDirectory(prefix="aurea-metrics-") as pooled:
         if workers > 1:
             # The metrics library pools the workers' counters in files of this folder.

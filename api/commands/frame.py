@@ -4,6 +4,7 @@ A failure is one sentence on standard error and exit status 1 (2: wrong usage, 3
 rows). Nothing here prints a traceback: its last line could hold a value of a person.
 """
 
+import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -127,10 +128,15 @@ def caller(opened: "Services", as_client: str | None, operation: str, purpose: s
 
 def explain_failure(error: Exception) -> str | None:
     """Return the sentence for a failure that is expected, None for one that is ours."""
+    from api.ingest.errors import IngestInputError
+    from api.problems import ProblemError
     from consent.errors import ConsentError
     from identity.errors import IdentityError
 
-    if isinstance(error, CommandError | SettingsError | ConsentError | IdentityError):
+    if isinstance(error, ProblemError):
+        said = error.problem.detail or error.problem.title
+        return said if not error.extra else f"{said} {json.dumps(error.extra)}"
+    if isinstance(error, CommandError | SettingsError | IngestInputError | ConsentError | IdentityError):
         return str(error) or type(error).__doc__
     if isinstance(error, OSError):
         where = f" ({error.filename})" if error.filename else ""

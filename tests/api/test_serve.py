@@ -23,13 +23,17 @@ def serving(world: World, *, workers: int) -> Iterator[tuple[str, "subprocess.Po
         port = probe.getsockname()[1]
     command = [str(AUREA), "serve", "--port", str(port), "--workers", str(workers)]
     env = {**os.environ, **world.environment}
-    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True) as process:
+    with log_of(world).open("w") as log, subprocess.Popen(command, env=env, stderr=log, text=True) as process:
         try:
             yield f"http://127.0.0.1:{port}", process
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
             process.wait(timeout=40)
+
+
+def log_of(world: World) -> Path:
+    return world.folder / "serve.log"
 
 
 def wait_until_ready(base: str) -> None:
@@ -72,7 +76,7 @@ def test_two_workers_serve_while_a_linkage_run_publishes(world: World) -> None:
         assert outcome["golden_ids"] >= 300
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=40) == 0
-        log = process.stderr.read() if process.stderr else ""
+    log = log_of(world).read_text()
     assert "Newcomer" not in log
     assert "/v1/profiles/{golden_id}" in log
 
