@@ -11,7 +11,6 @@ again finds the records that landed and changes nothing.
 """
 
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -20,14 +19,11 @@ from sqlalchemy import Connection
 from consent.events import CONTACT, RECORD, ConsentEvent, Subject
 from consent.imported_consents import event_of, is_news
 from consent.linking_permission import LinkingPermission
-from consent.permission import Member
 from consent.prepared_records import Outcome, PreparedBatch, PreparedRecord, RecordRow, RecordStores
 from consent.purposes import IDENTITY_LINKING
+from consent.record_keys import Keyed, RecordKeys
 from consent.record_preparing import stored_under
-from consent.vault import EvidenceKey
 from identity.statements import Statement, slices
-
-_REMEMBERED_WRITES: Final = 64  # more than batches are ever in flight
 
 _NEXT_SEQUENCE: Final = Statement(
     "UPDATE counters SET value = value + 1 WHERE name = 'change_sequence' RETURNING value"
@@ -76,126 +72,72 @@ class Written(NamedTuple):
     unreadable: tuple[str, ...]
 
 
-class _Speech(NamedTuple):
-    """What the records of a batch say that is to be compared and recorded under the write lock."""
-
-    records: Sequence[PreparedRecord]
-    contacts: Mapping[bytes, int]  # token -> contact number
-    evidence: Mapping[Subject, EvidenceKey]
-
-    def about(self, record: PreparedRecord, contact: bytes | None) -> Subject:
-        """Return the subject of a statement of `record`."""
-        if contact is None:
-            return Subject(RECORD, record.record_no)
-        return Subject(CONTACT, self.contacts[contact])
-
-    def member(self, record: PreparedRecord) -> Member:
-        """Return the record with its contact points, by itself."""
-        contacts = frozenset(self.contacts[token] for token in record.contacts if token in self.contacts)
-        return Member(record.record_no, "", 1.0, contacts=contacts)
-
-
 class RecordCommitter:
-    """Writes prepared batches, in the order they are handed over. One per process; threads take turns."""
+    """Writes prepared batches, in the order they are handed over. Threads take turns."""
 
     def __init__(self, stores: RecordStores, detach: Detach) -> None:
         self._stores, self._detach = stores, detach
         self._permission = LinkingPermission(stores.ledger, stores.purposes)
-        self._own_writes: deque[tuple[int, frozenset[bytes]]] = deque(maxlen=_REMEMBERED_WRITES)
         self._turn = threading.Lock()
+        self.keys = RecordKeys(stores)
 
     def commit(self, batch: PreparedBatch) -> list[Written | None]:
         """Write a batch; None stands for a record that must be prepared again."""
-        with self._turn:
-            return self._commit(batch)
+        return self.finish(self.keys.write(batch))
 
-    def _commit(self, batch: PreparedBatch) -> list[Written | None]:
-        stores = self._stores
-        records = [each for each in batch.records if each.outcome is not Outcome.REPEATED]
-        speech = self._write_keys(records)
-        with stores.db.write() as conn:
-            again = self._changed_since(conn, batch, records)
-            landing = [each for each in records if each.token not in again]
-            linking = self._write_records(conn, landing, speech, batch.now)
-        orphans = [r.key_row.key_id for r in records if r.key_row is not None and r.token in again]
+    def finish(self, keyed: Keyed) -> list[Written | None]:
+        """Write a batch whose keys are written (`keys.write`); answers as `commit`."""
+        with self._turn, self._stores.db.write() as conn:
+            again = self._changed_since(conn, keyed)
+            landing = [each for each in keyed.records if each.token not in again]
+            linking = self._write_records(conn, landing, keyed)
+        orphans = [r.key_row.key_id for r in keyed.records if r.key_row is not None and r.token in again]
         if orphans:
-            stores.key_store.destroy(orphans)
+            self._stores.key_store.destroy(orphans)
         return [
             None if each.outcome is Outcome.REPEATED or each.token in again else _written(each, linking)
-            for each in batch.records
+            for each in keyed.batch.records
         ]
 
-    def _write_keys(self, records: Sequence[PreparedRecord]) -> _Speech:
-        """Step 1. Returns what step 2 needs to record statements."""
-        stores = self._stores
-        rows = [each.key_row for each in records if each.key_row is not None]
-        evidence = [each.evidence for each in records if each.evidence is not None]
-        speaking = [each for each in records if each.statements]
-        if not rows and not speaking:
-            return _Speech((), {}, {})
-        with stores.keys.write() as conn:
-            stores.key_store.insert(conn, rows)
-            stores.key_store.evidence.insert(conn, evidence)
-            tokens = {s.contact for each in speaking for s in each.statements if s.contact is not None}
-            contacts = dict(stores.key_store.evidence.contacts(conn, tokens))
-            others = {token for each in speaking for token in each.contacts} - tokens
-            contacts |= stores.key_store.evidence.find_contacts(conn, others)
-            speech = _Speech(speaking, contacts, {})
-            subjects = (speech.about(each, s.contact) for each in speaking for s in each.statements)
-            opened = stores.key_store.evidence.open_or_create(conn, subjects, stores.vault)
-            written = stores.key_store.writes(conn)
-        if rows:
-            made = frozenset(each.token for each in records if each.key_row is not None)
-            self._own_writes.append((written, made))
-        return speech._replace(evidence=opened)
-
-    def _changed_since(
-        self, conn: Connection, batch: PreparedBatch, records: Sequence[PreparedRecord]
-    ) -> set[bytes]:
+    def _changed_since(self, conn: Connection, keyed: Keyed) -> set[bytes]:
         """Return the tokens of records whose preparation rests on something that has changed."""
-        again = self._taken_meanwhile(conn, batch, records)
+        records = keyed.records
+        again = self._taken_meanwhile(conn, keyed)
         existing = {each.stored.record_no: each for each in records if each.stored is not None}
-        if existing:
-            current = {
-                record_no: rest
-                for part in slices(list(existing))
-                for record_no, *rest in _CURRENT.rows(conn, record_nos=part)
-            }
-            again |= {
-                each.token
-                for no, each in existing.items()
-                if each.stored and current.get(no) != [each.stored.key_id, each.stored.observed_at]
-            }
-        said = _SAID_SINCE.rows(conn, size=batch.ledger_size, linking=IDENTITY_LINKING)
+        current = {
+            record_no: rest
+            for part in slices(list(existing))
+            for record_no, *rest in _CURRENT.rows(conn, record_nos=part)
+        }
+        again |= {
+            each.token
+            for no, each in existing.items()
+            if each.stored and current.get(no) != [each.stored.key_id, each.stored.observed_at]
+        }
+        said = _SAID_SINCE.rows(conn, size=keyed.batch.ledger_size, linking=IDENTITY_LINKING)
         about = {no for kind, no in said if kind == RECORD}
         again |= {each.token for no, each in existing.items() if no in about}
         if any(kind == CONTACT for kind, _ in said):
             again |= {each.token for each in records if each.contacts}
         return again
 
-    def _taken_meanwhile(
-        self, conn: Connection, batch: PreparedBatch, records: Sequence[PreparedRecord]
-    ) -> set[bytes]:
-        """Return the tokens of new records that exist by now.
-
-        The key store counts its writes. If all since the batch was prepared are this process's own, and
-        they are remembered, comparing tokens in memory will do; otherwise the tokens are looked up.
-        """
-        created = {each.token: each.key_row for each in records if each.outcome is Outcome.CREATED}
+    def _taken_meanwhile(self, conn: Connection, keyed: Keyed) -> set[bytes]:
+        """Return the tokens of new records that exist by now."""
+        created = {each.token for each in keyed.records if each.outcome is Outcome.CREATED}
         if not created:
             return set()
-        own = [tokens for number, tokens in self._own_writes if number > batch.key_writes]
         with self._stores.keys.read() as keys_conn:
-            if self._stores.key_store.writes(keys_conn) == batch.key_writes + len(own):
-                earlier = own[:-1]  # the last one is this batch's
-                return {token for tokens in earlier for token in tokens & created.keys()}
+            entered = self.keys.entered_since(keys_conn, keyed)
+            if entered is not None:
+                return created.intersection(entered)
             found = self._stores.key_store.find_many(keys_conn, created)
         return set(stored_under(conn, found))
 
     def _write_records(
-        self, conn: Connection, records: Sequence[PreparedRecord], speech: _Speech, now: int
+        self, conn: Connection, records: Sequence[PreparedRecord], keyed: Keyed
     ) -> dict[int, bool]:
         """Step 2. Returns the linking permission of records whose statements were recorded."""
+        now = keyed.batch.now
         created = [each.row for each in records if each.outcome is Outcome.CREATED and each.row]
         updated = [each for each in records if each.outcome is Outcome.UPDATED and each.row and each.stored]
         sequence = _next_sequence(conn) if created or updated else 0
@@ -214,7 +156,7 @@ class RecordCommitter:
         if entries:
             self._stores.ledger.append(conn, entries)
         speaking = [each for each in records if each.statements]
-        linking = self._record_statements(conn, speaking, speech, now)
+        linking = self._record_statements(conn, speaking, keyed)
         lost = [
             each.record_no
             for each in records
@@ -225,19 +167,20 @@ class RecordCommitter:
         return linking
 
     def _record_statements(
-        self, conn: Connection, records: Sequence[PreparedRecord], speech: _Speech, now: int
+        self, conn: Connection, records: Sequence[PreparedRecord], keyed: Keyed
     ) -> dict[int, bool]:
         if not records:
             return {}
+        now = keyed.batch.now
         ledger, purposes = self._stores.ledger, self._stores.purposes
-        subjects = {speech.about(each, s.contact) for each in records for s in each.statements}
+        subjects = {keyed.about(each, s.contact) for each in records for s in each.statements}
         events = _by_subject(ledger.events_for(conn, sorted(subjects)))
         entries = []
         concerned: dict[int, PreparedRecord] = {}
         for record in records:
             for statement in record.statements:
-                subject = speech.about(record, statement.contact)
-                key = speech.evidence.get(subject)
+                subject = keyed.about(record, statement.contact)
+                key = keyed.evidence.get(subject)
                 earlier = events.setdefault(subject, [])
                 if key is None or not is_news(statement, earlier):
                     continue  # without a key the evidence was erased: nothing more is said about it
@@ -248,7 +191,7 @@ class RecordCommitter:
                     concerned[record.record_no] = record
         if entries:
             ledger.append(conn, entries)
-        members = [speech.member(record) for record in concerned.values()]
+        members = [keyed.member(record) for record in concerned.values()]
         self._permission.project(conn, members, now)
         return {
             record_no: bool(linking)

@@ -13,7 +13,7 @@ import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import chain, islice
 from pathlib import Path
@@ -29,6 +29,8 @@ from consent.errors import RecordRejectedError
 from consent.incoming import IncomingRecord
 from consent.key_providers import FileKeyring
 from consent.prepared_records import PreparedBatch, RecordStores
+from consent.prepared_wire import from_bytes, to_bytes
+from consent.record_keys import Keyed
 from consent.record_preparing import RecordPreparer
 from consent.records import Numbers, RecordWriter
 from consent.worker_stores import StoreAccess, worker_pool
@@ -60,11 +62,29 @@ class _Job(NamedTuple):
     chunk: Chunk
     share: float
     now: int
-    prepared: "Future[_Prepared]"
+    prepared: Callable[[], _Prepared]  # waits for it
 
 
-Prepare = Callable[[Chunk, int, int], "Future[_Prepared]"]
-"""Chunk, its first key number, time of arrival (ms) -> the prepared chunk, some time."""
+class _Keying(NamedTuple):
+    """A chunk whose keys are being written."""
+
+    job: _Job
+    rejected: list[Rejected]
+    keyed: "Future[Keyed]"
+
+
+class _Arriving(NamedTuple):
+    """A chunk that a worker process prepares."""
+
+    future: "Future[tuple[bytes, list[Rejected]]]"
+
+    def __call__(self) -> _Prepared:
+        encoded, rejected = self.future.result()
+        return _Prepared(from_bytes(encoded), rejected)
+
+
+Prepare = Callable[[Chunk, int, int], Callable[[], _Prepared]]
+"""Chunk, its first key number, time of arrival (ms) -> the prepared chunk, when it is called for."""
 
 
 def ingest_file(
@@ -121,16 +141,16 @@ class _Ingest:
         self._rejected, self._clock = rejected, clock
         self._numbers = Numbers(writer.stores.key_store.allocate, _NUMBERS_AT_ONCE)
         self._now = 0
+        self._waiting: _Keying | None = None
         self.report = IngestReport()
 
     def here(self) -> Prepare:
         """Return a way to prepare chunks in this process, at once."""
         preparing = _Preparing(self._writer.stores, self._mapper)
 
-        def prepare(chunk: Chunk, first_key_id: int, now: int) -> Future[_Prepared]:
-            future: Future[_Prepared] = Future()
-            future.set_result(preparing(chunk, first_key_id, now))
-            return future
+        def prepare(chunk: Chunk, first_key_id: int, now: int) -> Callable[[], _Prepared]:
+            prepared = preparing(chunk, first_key_id, now)
+            return lambda: prepared
 
         return prepare
 
@@ -139,7 +159,11 @@ class _Ingest:
         access = StoreAccess.to(self._writer.stores, keyring)
         pool = worker_pool(workers, _start_worker, access, self._mapper)
         stack.callback(pool.shutdown, wait=True, cancel_futures=True)
-        return lambda chunk, first_key_id, now: pool.submit(_work, chunk, first_key_id, now)
+
+        def prepare(chunk: Chunk, first_key_id: int, now: int) -> Callable[[], _Prepared]:
+            return _Arriving(pool.submit(_work, chunk, first_key_id, now))
+
+        return prepare
 
     def run(
         self,
@@ -152,33 +176,53 @@ class _Ingest:
         """Write all chunks in order, at most `ahead` of them under way."""
         under_way: deque[_Job] = deque()
         self._writer.finish_destructions(self._tick())  # of an earlier run that was killed
-        for number, (chunk, share) in enumerate(chunks, start=1):
-            now = self._tick()
-            first = self._numbers.take(len(chunk))
-            under_way.append(_Job(chunk, share, now, prepare(chunk, first, now)))
-            if len(under_way) >= ahead:
-                self._write(under_way.popleft(), shown)
-            if number % _FINISH_EVERY == 0:
-                self._writer.finish_destructions(now)
-        while under_way:
-            self._write(under_way.popleft(), shown)
+        with ThreadPoolExecutor(1) as key_writer:
+            for number, (chunk, share) in enumerate(chunks, start=1):
+                now = self._tick()
+                first = self._numbers.take(len(chunk))
+                under_way.append(_Job(chunk, share, now, prepare(chunk, first, now)))
+                if len(under_way) >= ahead:
+                    self._write(under_way.popleft(), key_writer, shown)
+                if number % _FINISH_EVERY == 0:
+                    self._writer.finish_destructions(now)
+            while under_way:
+                self._write(under_way.popleft(), key_writer, shown)
+            self._write(None, key_writer, shown)
         self._writer.finish_destructions(self._tick())
 
-    def _write(self, job: _Job, shown: IngestProgress) -> None:
-        prepared = job.prepared.result()
-        written = self._writer.committer.commit(prepared.batch)
+    def _write(self, job: _Job | None, key_writer: ThreadPoolExecutor, shown: IngestProgress) -> None:
+        """Write the keys of a chunk while the records of the one before are written.
+
+        Both wait for the disk most of the time; each chunk's keys are still committed before its records.
+        """
+        waiting, self._waiting = self._waiting, None
+        if job is not None:
+            prepared = job.prepared()
+            self._waiting = _Keying(
+                job, prepared.rejected, key_writer.submit(self._write_keys, prepared.batch)
+            )
+        if waiting is not None:
+            self._store(waiting)
+            shown.advance(self.report.read, waiting.job.share)
+
+    def _write_keys(self, batch: PreparedBatch) -> Keyed:
+        keyed = self._writer.committer.keys.write(batch)
+        self._writer.stores.key_store.merge_recent()
+        return keyed
+
+    def _store(self, waiting: _Keying) -> None:
+        job = waiting.job
+        written = self._writer.committer.finish(waiting.keyed.result())
         for each in written:
             if each is not None:
                 self.report.count(each.outcome.name.lower(), each.unreadable)
         again = [position for position, each in enumerate(written) if each is None]
         if again:
             self._write_again(job, again)
-        for row in prepared.rejected:
+        for row in waiting.rejected:
             self._rejected.add(*row)
-        self.report.rejected += len(prepared.rejected)
+        self.report.rejected += len(waiting.rejected)
         self.report.read += len(job.chunk)
-        self._writer.stores.key_store.merge_recent()
-        shown.advance(self.report.read, job.share)
 
     def _write_again(self, job: _Job, positions: Sequence[int]) -> None:
         """Store the records at `positions` of a chunk by themselves: an earlier row has their record key."""
@@ -229,7 +273,8 @@ def _start_worker(access: StoreAccess, mapper: RowMapper) -> None:
     _Worker.preparing = _Preparing(access.open(), mapper)
 
 
-def _work(chunk: Chunk, first_key_id: int, now: int) -> _Prepared:
+def _work(chunk: Chunk, first_key_id: int, now: int) -> tuple[bytes, list[Rejected]]:
     if _Worker.preparing is None:
         raise RuntimeError("the worker process was not started")
-    return _Worker.preparing(chunk, first_key_id, now)
+    prepared = _Worker.preparing(chunk, first_key_id, now)
+    return to_bytes(prepared.batch), prepared.rejected

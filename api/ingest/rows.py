@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -28,8 +28,13 @@ class RowMapper:
             purpose: IncomingConsent(purpose, rule.state or "", mapping.notice)
             for purpose, rule in stated.items()
         }
+        plain = [rule for rule in mapping.attributes if len(rule.columns) == 1 and rule.format is None]
+        self._plain = tuple((rule.name, rule.columns[0]) for rule in plain)  # most: read without a detour
+        self._others = tuple(rule for rule in mapping.attributes if rule not in plain)
         self._grants = {purpose: IncomingConsent(purpose, "granted", mapping.notice) for purpose in grants}
-        self._by_column = tuple(rule for rule in mapping.consents if rule.column is not None)
+        self._meanings = tuple(
+            _Meaning.of(rule, mapping.notice) for rule in mapping.consents if rule.column is not None
+        )
 
     def record(self, row: Row, now: int) -> IncomingRecord:
         """Return the valid record that `row` holds."""
@@ -47,10 +52,17 @@ class RowMapper:
             channel = _single(row.get(self._channel_name), "channel") or ""
             if not channel:
                 raise RecordRejectedError("channel", "is missing")
-        attributes = {}
-        for rule in mapping.attributes:
-            values = _values(row, rule)
-            if values:
+        attributes: dict[str, list[str]] = {}
+        for name, column in self._plain:
+            value = row.get(column)
+            if value is None or value == "":
+                continue
+            if type(value) is str and not value.isspace():
+                attributes[name] = [value]
+            elif values := _texts_of(value, name):
+                attributes[name] = values
+        for rule in self._others:
+            if values := _values(row, rule):
                 attributes[rule.name] = values
         return IncomingRecord(
             channel=channel,
@@ -84,10 +96,10 @@ class RowMapper:
     def _said(self, row: Row) -> tuple[IncomingConsent, ...]:
         """Return what is said about each purpose; a grant of the command line yields to the row's own."""
         said = dict(self._consents)
-        for rule in self._by_column:
-            consent = _meant(rule, row, self._mapping.notice)
+        for meaning in self._meanings:
+            consent = meaning.of_cell(_single(row.get(meaning.column), meaning.column))
             if consent is not None:
-                said[rule.purpose] = consent
+                said[consent.purpose] = consent
         for purpose, grant in self._grants.items():
             said.setdefault(purpose, grant)
         return tuple(said.values())
@@ -124,16 +136,25 @@ def _values(row: Row, rule: AttributeRule) -> list[str]:
     return found
 
 
-def _meant(rule: ConsentRule, row: Row, notice: str | None) -> IncomingConsent | None:
-    text = _single(row.get(rule.column or ""), rule.column or "")
-    if text is None:
-        return None  # an empty cell says nothing
-    state = rule.meaning.get(text) or rule.meaning.get(text.strip())
-    if state is not None:
-        return IncomingConsent(rule.purpose, state, notice)
-    if rule.others_end_a_grant:
-        return IncomingConsent(rule.purpose, "withdrawn", notice, only_after_grant=True)
-    return None
+class _Meaning(NamedTuple):
+    """What the cells of one column say about a purpose."""
+
+    column: str
+    by_value: Mapping[str, IncomingConsent]
+    otherwise: IncomingConsent | None
+
+    @classmethod
+    def of(cls, rule: ConsentRule, notice: str | None) -> "_Meaning":
+        by_value = {
+            value: IncomingConsent(rule.purpose, state, notice) for value, state in rule.meaning.items()
+        }
+        ended = IncomingConsent(rule.purpose, "withdrawn", notice, only_after_grant=True)
+        return cls(rule.column or "", by_value, ended if rule.others_end_a_grant else None)
+
+    def of_cell(self, text: str | None) -> IncomingConsent | None:
+        if text is None:
+            return None  # an empty cell says nothing
+        return self.by_value.get(text) or self.by_value.get(text.strip(), self.otherwise)
 
 
 def _texts_of(value: object, name: str) -> list[str]:

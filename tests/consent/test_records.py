@@ -260,7 +260,7 @@ class TestCrashes:
     def test_keys_without_a_record_count_for_nothing_and_are_swept(self, home: Home) -> None:
         """As left by a crash between the two stores: key rows, tokens, no record."""
         batch = home.writer._preparer.prepare([ANA], first_key_id=900, source=None, now=NOW)
-        home.writer.committer._write_keys(batch.records)
+        home.writer.committer.keys.write(batch)
         assert home.writer.find(ANA.key) is None
         (result,) = write(home, ANA)
         assert result.status == "created"
