@@ -73,16 +73,6 @@ class _Keying(NamedTuple):
     keyed: "Future[Keyed]"
 
 
-class _Arriving(NamedTuple):
-    """A chunk that a worker process prepares."""
-
-    future: "Future[tuple[bytes, list[Rejected]]]"
-
-    def __call__(self) -> _Prepared:
-        encoded, rejected = self.future.result()
-        return _Prepared(from_bytes(encoded), rejected)
-
-
 Prepare = Callable[[Chunk, int, int], Callable[[], _Prepared]]
 """Chunk, its first key number, time of arrival (ms) -> the prepared chunk, when it is called for."""
 
@@ -161,7 +151,8 @@ class _Ingest:
         stack.callback(pool.shutdown, wait=True, cancel_futures=True)
 
         def prepare(chunk: Chunk, first_key_id: int, now: int) -> Callable[[], _Prepared]:
-            return _Arriving(pool.submit(_work, chunk, first_key_id, now))
+            future = pool.submit(_work, chunk, first_key_id, now)
+            return lambda: _arrived(future.result())
 
         return prepare
 
@@ -271,6 +262,11 @@ class _Worker:
 def _start_worker(access: StoreAccess, mapper: RowMapper) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process, which ends its workers
     _Worker.preparing = _Preparing(access.open(), mapper)
+
+
+def _arrived(result: tuple[bytes, list[Rejected]]) -> _Prepared:
+    encoded, rejected = result
+    return _Prepared(from_bytes(encoded), rejected)
 
 
 def _work(chunk: Chunk, first_key_id: int, now: int) -> tuple[bytes, list[Rejected]]:
