@@ -1,5 +1,6 @@
 """`aurea init`, `serve`, `demo`, `doctor`: the home and the service over it."""
 
+import sys
 from typing import Annotated
 
 import typer
@@ -25,6 +26,7 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes over the same home.")] = 1,
+    as_json: Json = False,
 ) -> None:
     """Serve the HTTP API and the console until interrupted."""
     with services() as opened:
@@ -32,6 +34,9 @@ def serve(
         settings = opened.settings
     from api.server import run
 
+    if as_json:
+        show({"home": str(settings.home), "url": f"http://{host}:{port}", "workers": workers}, as_json=True)
+        sys.stdout.flush()
     note(f"aurea: serving {settings.home} on http://{host}:{port}/ (console at /console/)")
     run(settings, host=host, port=port, workers=workers)
 

@@ -1,0 +1,174 @@
+"""Measure what a profile read costs over answering HTTP at all.
+
+One server process of the real application, plus one route that returns constant bytes. A client process
+drives both in turn, in short alternating bursts over kept-alive connections, so that what the machine does
+meanwhile falls on both alike. The profile read is all there is: token, role and purpose, golden ID,
+members, consent, the access log on disk, opening three sealed records, survivorship, JSON.
+
+    python benchmarks/read.py [--people 2000] [--seconds 20] [--connections 8]
+
+Prints one JSON object: requests a second of both, their ratio, and latencies in milliseconds.
+"""
+
+import argparse
+import asyncio
+import json
+import multiprocessing
+import os
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import quantiles
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import uvicorn
+from fastapi import FastAPI
+from starlette.responses import Response
+
+from api.app import create_app
+from api.ingesting import ingest_files
+from api.linkage import LinkRequest, run_link
+from api.memberships import by_key
+from api.observability import configure_logging
+from api.services import open_services
+from api.settings import Settings
+from api.stores import create_home
+
+PURPOSE = "personalization"
+CONSTANT = b'{"status":"constant"}'
+BURST_SECONDS = 1.0
+
+
+def populate(home: Path, people: int) -> tuple[str, list[str]]:
+    """Make a home of `people` with three records each; return a consumer's token and the golden IDs."""
+    settings = Settings.from_environment({"AUREA_HOME": str(home)})
+    create_home(settings)
+    file = home / "people.jsonl"
+    with file.open("w") as lines:
+        for number in range(people):
+            for channel in ("crm", "web", "pos"):
+                lines.write(json.dumps(person(channel, number)) + "\n")
+    services = open_services(settings)
+    ingest_files(services, [file], grants=("identity_linking", PURPOSE))
+    run_link(services, LinkRequest())
+    client, _ = services.clients.create("bench", "consumer", [PURPOSE])
+    token = services.tokens.issue(client).token
+    golden_ids = sorted(set(by_key(services).values()))
+    services.close()
+    return token, golden_ids
+
+
+def person(channel: str, number: int) -> dict[str, str]:
+    return {
+        "channel": channel, "source_id": str(number), "first_name": f"First{number}",
+        "last_name": f"Last{number % 997}", "email": f"p{number}@example.com",
+        "phone": f"+346{number:08d}", "city": "Madrid", "postcode": f"{28000 + number % 80}",
+    }  # fmt: skip
+
+
+def serve(home: str, listener: socket.socket) -> None:
+    """Run the application with the bare route, in a process of its own."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    configure_logging("info")  # logging is part of the cost, and of the product
+    application = create_app(open_services(Settings.from_environment({"AUREA_HOME": home})))
+    bare = FastAPI(docs_url=None, redoc_url=None)
+    bare.get("/constant")(lambda: Response(CONSTANT, media_type="application/json"))
+
+    async def both(scope: dict, receive: Callable, send: Callable) -> None:
+        chosen = bare if scope.get("path") == "/constant" else application
+        await chosen(scope, receive, send)
+
+    config = uvicorn.Config(
+        both, loop="uvloop", http="httptools", log_config=None, access_log=False, ws="none"
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+class Connection:
+    """A kept-alive connection that sends prepared bytes: the client must not be what is measured."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    async def ask(self, request: bytes) -> None:
+        """Send one request and read its whole answer, which must be a 200."""
+        self._writer.write(request)
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        if not head.startswith(b"HTTP/1.1 200"):
+            raise SystemExit(f"unexpected answer: {head.splitlines()[0].decode()}")
+        at = head.lower().index(b"content-length: ") + 16
+        await self._reader.readexactly(int(head[at : head.index(b"\r", at)]))
+
+
+async def burst(connections: Sequence[Connection], requests: Sequence[bytes], seconds: float) -> list[float]:
+    """Ask on all connections for `seconds`; return the latencies in milliseconds."""
+    latencies: list[float] = []
+    end = time.perf_counter() + seconds
+
+    async def one(connection: Connection, offset: int) -> None:
+        at = offset
+        while (started := time.perf_counter()) < end:
+            await connection.ask(requests[at % len(requests)])
+            latencies.append((time.perf_counter() - started) * 1000)
+            at += 7919  # a prime: neighbours are not read one after the other
+
+    await asyncio.gather(*(one(connection, 131 * place) for place, connection in enumerate(connections)))
+    return latencies
+
+
+async def measure(port: int, token: str, golden_ids: list[str], seconds: float, count: int) -> dict:
+    connections = [Connection(*await asyncio.open_connection("127.0.0.1", port)) for _ in range(count)]
+    head = f"Host: x\r\nAuthorization: Bearer {token}\r\n\r\n"
+    profiles = [f"GET /v1/profiles/{one}?purpose={PURPOSE} HTTP/1.1\r\n{head}".encode() for one in golden_ids]
+    constant = [f"GET /constant HTTP/1.1\r\n{head}".encode()]
+    for requests in (profiles, constant):  # caches, prepared statements, first disclosures
+        await burst(connections, requests, 3 * BURST_SECONDS)
+    read: list[float] = []
+    bare: list[float] = []
+    rounds = max(1, round(seconds / (2 * BURST_SECONDS)))
+    for _ in range(rounds):
+        bare += await burst(connections, constant, BURST_SECONDS)
+        read += await burst(connections, profiles, BURST_SECONDS)
+    spent = rounds * BURST_SECONDS
+    return {
+        "profile_reads_per_second": round(len(read) / spent, 1),
+        "bare_requests_per_second": round(len(bare) / spent, 1),
+        "ratio": round(len(bare) / len(read), 2),
+        "profile_ms": latency(read),
+        "bare_ms": latency(bare),
+        "connections": count,
+    }
+
+
+def latency(values: list[float]) -> dict[str, float]:
+    cuts = quantiles(values, n=100)
+    return {"p50": round(cuts[49], 2), "p99": round(cuts[98], 2)}
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--people", type=int, default=2_000)
+    options.add_argument("--seconds", type=float, default=20)
+    options.add_argument("--connections", type=int, default=8)
+    chosen = options.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder) / "home"
+        token, golden_ids = populate(home, chosen.people)
+        listener = socket.create_server(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        server = multiprocessing.get_context("spawn").Process(
+            target=serve, args=(str(home), listener), daemon=True
+        )
+        server.start()
+        found = asyncio.run(measure(port, token, golden_ids, chosen.seconds, chosen.connections))
+        server.terminate()
+        server.join()
+    print(json.dumps({"benchmark": "read", "people": chosen.people, "golden_ids": len(golden_ids), **found}))
+
+
+if __name__ == "__main__":
+    main()
