@@ -94,7 +94,11 @@ def test_every_command_a_page_shows_exists(page: Path) -> None:
                 (name for name in COMMANDS if f"aurea {' '.join(words[1:])} ".startswith(f"{name} ")), None
             )
             assert found, line
-            known = {option for parameter in COMMANDS[found].params for option in parameter.opts}
+            known = {
+                option
+                for parameter in COMMANDS[found].params
+                for option in (*parameter.opts, *parameter.secondary_opts)
+            }
             assert {word for word in words if word.startswith("--")} <= known, line
 
 
