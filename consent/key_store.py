@@ -107,10 +107,6 @@ class KeyStore:
         """Open a snapshot of the key store. Close it within 20 ms: an open one delays destructions."""
         return self._keys.read()
 
-    def writes(self, conn: Connection) -> int:
-        """Return the counter that every insertion and destruction of keys increments."""
-        return _counter(conn, "writes")
-
     def insert(self, conn: Connection, rows: Sequence[KeyRow]) -> None:
         """Add key rows and enter their tokens, in the caller's write transaction."""
         if not rows:

@@ -77,7 +77,7 @@ class PreparedBatch(NamedTuple):
 
     records: list[PreparedRecord]
     now: int
-    key_writes: int  # the key store's write counter
+    change_sequence: int
     ledger_size: int
 
 

@@ -19,13 +19,13 @@ from consent.prepared_records import Outcome, PreparedBatch, PreparedRecord, Rec
 def to_bytes(batch: PreparedBatch) -> bytes:
     """Return `batch` as bytes for `from_bytes`."""
     records = [_plain(record) for record in batch.records]
-    return marshal.dumps((records, batch.now, batch.key_writes, batch.ledger_size))
+    return marshal.dumps((records, batch.now, batch.change_sequence, batch.ledger_size))
 
 
 def from_bytes(encoded: bytes) -> PreparedBatch:
     """Return the batch that `to_bytes` was given, in the process that started the one that called it."""
-    records, now, key_writes, ledger_size = marshal.loads(encoded)  # noqa: S302 - our own child wrote it
-    return PreparedBatch([_record(plain) for plain in records], now, key_writes, ledger_size)
+    records, now, change_sequence, ledger_size = marshal.loads(encoded)  # noqa: S302 - our own child wrote it
+    return PreparedBatch([_record(plain) for plain in records], now, change_sequence, ledger_size)
 
 
 def _plain(record: PreparedRecord) -> tuple[Any, ...]:

@@ -11,6 +11,7 @@ again finds the records that landed and changes nothing.
 """
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -25,6 +26,9 @@ from consent.record_keys import Keyed, RecordKeys
 from consent.record_preparing import stored_under
 from identity.statements import Statement, slices
 
+_REMEMBERED_CHANGES: Final = 64  # more than batches are ever under way
+
+_SEQUENCE: Final = Statement("SELECT value FROM counters WHERE name = 'change_sequence'")
 _NEXT_SEQUENCE: Final = Statement(
     "UPDATE counters SET value = value + 1 WHERE name = 'change_sequence' RETURNING value"
 )
@@ -72,6 +76,14 @@ class Written(NamedTuple):
     unreadable: tuple[str, ...]
 
 
+class _OwnChange(NamedTuple):
+    """A transaction that a committer wrote: the change sequence around it and the records it created."""
+
+    before: int
+    after: int
+    created: frozenset[bytes]
+
+
 class RecordCommitter:
     """Writes prepared batches, in the order they are handed over. Threads take turns."""
 
@@ -79,6 +91,7 @@ class RecordCommitter:
         self._stores, self._detach = stores, detach
         self._permission = LinkingPermission(stores.ledger, stores.purposes)
         self._turn = threading.Lock()
+        self._own: deque[_OwnChange] = deque(maxlen=_REMEMBERED_CHANGES)
         self.keys = RecordKeys(stores)
 
     def commit(self, batch: PreparedBatch) -> list[Written | None]:
@@ -87,10 +100,16 @@ class RecordCommitter:
 
     def finish(self, keyed: Keyed) -> list[Written | None]:
         """Write a batch whose keys are written (`keys.write`); answers as `commit`."""
-        with self._turn, self._stores.db.write() as conn:
-            again = self._changed_since(conn, keyed)
-            landing = [each for each in keyed.records if each.token not in again]
-            linking = self._write_records(conn, landing, keyed)
+        with self._turn:
+            with self._stores.db.write() as conn:
+                before = _change_sequence(conn)
+                again = self._changed_since(conn, keyed, before)
+                landing = [each for each in keyed.records if each.token not in again]
+                linking = self._write_records(conn, landing, keyed)
+                after = _change_sequence(conn)
+            # Only now, when it is committed: what was rolled back must not be taken for this object's own.
+            created = frozenset(each.token for each in landing if each.outcome is Outcome.CREATED)
+            self._own.append(_OwnChange(before, after, created))
         orphans = [r.key_row.key_id for r in keyed.records if r.key_row is not None and r.token in again]
         if orphans:
             self._stores.key_store.destroy(orphans)
@@ -99,10 +118,10 @@ class RecordCommitter:
             for each in keyed.batch.records
         ]
 
-    def _changed_since(self, conn: Connection, keyed: Keyed) -> set[bytes]:
+    def _changed_since(self, conn: Connection, keyed: Keyed, sequence: int) -> set[bytes]:
         """Return the tokens of records whose preparation rests on something that has changed."""
         records = keyed.records
-        again = self._taken_meanwhile(conn, keyed)
+        again = self._taken_meanwhile(conn, keyed, sequence)
         existing = {each.stored.record_no: each for each in records if each.stored is not None}
         current = {
             record_no: rest
@@ -121,15 +140,18 @@ class RecordCommitter:
             again |= {each.token for each in records if each.contacts}
         return again
 
-    def _taken_meanwhile(self, conn: Connection, keyed: Keyed) -> set[bytes]:
-        """Return the tokens of new records that exist by now."""
+    def _taken_meanwhile(self, conn: Connection, keyed: Keyed, now: int) -> set[bytes]:
+        """Return the tokens of new records that exist by now; `now` is the current change sequence.
+
+        Every change of records increments the sequence. If all changes since the batch was prepared are
+        this object's own, and remembered, comparing tokens will do; otherwise tokens are looked up.
+        """
         created = {each.token for each in keyed.records if each.outcome is Outcome.CREATED}
-        if not created:
-            return set()
+        since = keyed.batch.change_sequence
+        own = [change for change in self._own if change.before >= since]
+        if now - since == sum(change.after - change.before for change in own):
+            return created.intersection(token for change in own for token in change.created)
         with self._stores.keys.read() as keys_conn:
-            entered = self.keys.entered_since(keys_conn, keyed)
-            if entered is not None:
-                return created.intersection(entered)
             found = self._stores.key_store.find_many(keys_conn, created)
         return set(stored_under(conn, found))
 
@@ -203,6 +225,10 @@ class RecordCommitter:
 def _written(record: PreparedRecord, projected: Mapping[int, bool]) -> Written:
     linking = projected.get(record.record_no, record.linking)
     return Written(record.outcome, record.record_no, linking, record.unreadable)
+
+
+def _change_sequence(conn: Connection) -> int:
+    return int(_SEQUENCE.rows(conn)[0][0])
 
 
 def _next_sequence(conn: Connection) -> int:

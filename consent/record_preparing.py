@@ -29,6 +29,7 @@ from consent.record_contents import Content, SealedContent, content_of, seal
 from identity.statements import Statement as SqlStatement
 from identity.statements import slices
 
+_CHANGE_SEQUENCE: Final = SqlStatement("SELECT value FROM counters WHERE name = 'change_sequence'")
 _LEDGER_SIZE: Final = SqlStatement("SELECT coalesce(max(idx) + 1, 0) FROM ledger")
 _STORED: Final = SqlStatement("""
     SELECT record_no, key_id, observed_at, linking FROM records WHERE key_id IN :key_ids
@@ -67,7 +68,7 @@ class RecordPreparer:
             observed_at = now if claimed is None else claimed
             arrival = _Arrival(content, first_key_id + position, observed_at, now)
             batch.append(self._prepared(arrival, seen, source))
-        return PreparedBatch(batch, now, seen.key_writes, seen.ledger_size)
+        return PreparedBatch(batch, now, seen.change_sequence, seen.ledger_size)
 
     def _prepared(self, arrival: "_Arrival", seen: "_Seen", source: str | None) -> PreparedRecord:
         content, record = arrival.content, arrival.content.record
@@ -155,9 +156,9 @@ class RecordPreparer:
         """
         stores = self._stores
         with stores.db.read() as conn:
+            change_sequence = int(_CHANGE_SEQUENCE.rows(conn)[0][0])
             ledger_size = int(_LEDGER_SIZE.rows(conn)[0][0])
             with stores.keys.read() as keys_conn:
-                key_writes = stores.key_store.writes(keys_conn)
                 found = stores.key_store.find_many(keys_conn, [content.token for content in contents])
                 suppressed = stores.suppression.matches(keys_conn, contents)
                 contacts = self._contacts(keys_conn, contents)
@@ -167,7 +168,7 @@ class RecordPreparer:
             events = _by_subject(stores.ledger, conn, [Subject(RECORD, no) for no in numbers])
             about = _by_subject(stores.ledger, conn, [Subject(CONTACT, no) for no in contacts.values()])
         return _Seen(
-            key_writes=key_writes,
+            change_sequence=change_sequence,
             ledger_size=ledger_size,
             stored=stored,
             suppressed=suppressed,
@@ -195,7 +196,7 @@ class _Arrival(NamedTuple):
 
 
 class _Seen(NamedTuple):
-    key_writes: int
+    change_sequence: int
     ledger_size: int
     stored: Mapping[bytes, Stored]
     suppressed: set[int]

@@ -273,6 +273,15 @@ class TestCrashes:
         assert home.writer.committer.commit(batch) == [None]
         assert count(home, "records") == 1
 
+    def test_a_batch_prepared_between_the_keys_and_the_records_of_another_is_prepared_again(
+        self, home: Home
+    ) -> None:
+        prepare, committer = home.writer._preparer.prepare, home.writer.committer
+        first = committer.keys.write(prepare([ANA], first_key_id=900, source=None, now=NOW))
+        second = prepare([ANA], first_key_id=901, source=None, now=NOW)
+        assert committer.finish(first) != [None]
+        assert committer.commit(second) == [None]
+
     def test_an_update_prepared_before_a_deletion_resurrects_nothing(self, home: Home) -> None:
         write(home, ANA)
         change = replace(ANA, observed_at=NOW)

@@ -13,6 +13,7 @@ from sqlalchemy import text
 from consent.events import RECORD, Subject
 from consent.incoming import IncomingConsent, IncomingRecord
 from consent.linkable import LinkableRecords
+from consent.record_keys import Keyed
 from identity.records import RecordKey
 from tests.consent.home import NOW, Home
 
@@ -87,17 +88,21 @@ def test_batches_are_as_good_as_one_by_one(home: Home, batches: list[list[Incomi
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.lists(arrivals, min_size=1, max_size=4), min_size=2, max_size=4))
 def test_preparing_ahead_changes_nothing(home: Home, batches: list[list[IncomingRecord]]) -> None:
-    """As the pipeline does: every batch is prepared before the first is written."""
+    """As the pipeline does: batches are prepared, and the keys of the next written, while one is stored."""
     model, channel = Model(), f"c{next(CHANNELS)}"
     arriving = [[replace(each, channel=channel) for each in batch] for batch in batches]
-    prepared = [
-        home.writer._preparer.prepare(
-            batch, first_key_id=home.key_store.allocate(len(batch)), source=None, now=NOW
+    committer = home.writer.committer
+
+    def keyed(batch: list[IncomingRecord]) -> Keyed:
+        first = home.key_store.allocate(len(batch))
+        return committer.keys.write(
+            home.writer._preparer.prepare(batch, first_key_id=first, source=None, now=NOW)
         )
-        for batch in arriving
-    ]
-    for batch, records in zip(prepared, arriving, strict=True):
-        written = home.writer.committer.commit(batch)
+
+    waiting = [keyed(batch) for batch in arriving[:2]]
+    for at, records in enumerate(arriving):
+        written = committer.finish(waiting.pop(0))
+        waiting += [keyed(batch) for batch in arriving[at + 2 : at + 3]]
         home.writer.write([r for r, w in zip(records, written, strict=True) if w is None], now=NOW)
         for record in records:
             model.arrive(record, NOW)
