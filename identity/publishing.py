@@ -12,6 +12,7 @@ Online writes go on meanwhile, at the published version. They know nothing of st
 touched the same people, `identity.rerun` unstages and resolves these again before the switch.
 """
 
+import gc
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,13 +32,16 @@ from identity.versioned import VERSIONED
 LOCK_MS: Final = 20.0
 """Longest a bulk writer may hold the write lock (privacy.md section 8)."""
 
-AIM_MS: Final = 6.0
+AIM_MS: Final = 8.0
 """What the rows of a batch may take. The rest is left for the commit, which waits for the disk (0.3 ms when
 idle, 8 ms beside others) however few rows it has: sizing by it would make batches small and the whole slow.
 """
 
+MOST_MS: Final = 14.0
+"""What rows and commit may take together: rows scattered over the table make the commit write many pages."""
+
 FIRST_BATCH: Final = 200
-LARGEST_BATCH: Final = 5_000
+LARGEST_BATCH: Final = 8_000
 
 CHECKPOINT_EVERY: Final = 25
 """Transactions between two checkpoints, made while pausing: about 4 MB of log."""
@@ -156,8 +160,8 @@ class Publisher:
                 began = time.perf_counter()
                 write(conn, batch)
                 took_ms = (time.perf_counter() - began) * 1000
-            room = AIM_MS / max(took_ms, 0.001)
-            size = max(1, min(LARGEST_BATCH, int(size * min(2.0, room))))
+            room = min(AIM_MS / max(took_ms, 0.001), MOST_MS / max(self._held_ms, 0.001))
+            size = max(1, min(LARGEST_BATCH, int(size * min(2.0, max(0.5, room)))))
 
     @contextmanager
     def locked(self, step: str) -> Iterator[Connection]:
@@ -170,11 +174,15 @@ class Publisher:
             time.sleep(pause)
         self._hook(step)
         began = None
+        collects = gc.isenabled()
+        gc.disable()  # a collection among a run's millions of objects can take longer than the batch
         try:
             with self._db.write(checkpoint=False) as conn:
                 began = time.perf_counter()
                 yield conn
         finally:
+            if collects:
+                gc.enable()
             self._released = time.perf_counter()
             if began is not None:
                 self._held_ms = (self._released - began) * 1000

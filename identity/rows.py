@@ -11,7 +11,18 @@ from identity.difference import Difference, Rows, details
 from identity.golden_events import KINDS, Events
 from identity.records import new_golden_ids
 from identity.statements import Statement, slices
-from identity.versioned import BY_GOLDEN, BY_RECORD, FORMERS, LINKS, MEMBERS, MEMBERSHIPS, STATES, Row, Step
+from identity.versioned import (
+    BY_GOLDEN,
+    BY_RECORD,
+    FORMERS,
+    LINKS,
+    MEMBERS,
+    MEMBERSHIPS,
+    STATES,
+    Row,
+    Step,
+    tuples,
+)  # fmt: skip
 
 _INSERT_GOLDEN: Final = Statement("""
     INSERT INTO golden_ids (golden_no, golden_id, created_version, anchor_no)
@@ -59,12 +70,17 @@ def steps(difference: Difference, version: int, *, staged: bool) -> list[Step]:
     """
     golden_nos, anchors = difference.births
     names = new_golden_ids(len(golden_nos))
-    by_name = sorted(zip(names, golden_nos.tolist(), strict=True))  # into the B-tree in its own order
-    births = zip(golden_nos.tolist(), names, anchors.tolist(), strict=True)
+    by_name = np.argsort(np.array(names, dtype="S28"))  # into the B-tree in its own order
     states = np.array([row[0] for row in difference.states], dtype=np.int64)
     found: list[Step] = [
-        (_INSERT_GOLDEN, ((number, name, version, anchor) for number, name, anchor in births)),
-        (_INSERT_NAME, iter(by_name)),
+        (
+            _INSERT_GOLDEN,
+            (
+                (number, name, version, anchor)
+                for name, (number, anchor) in zip(names, tuples((golden_nos, anchors)), strict=True)
+            ),
+        ),
+        (_INSERT_NAME, ((names[place], number) for place, number in tuples((by_name, golden_nos[by_name])))),
         (_INSERT_LINEAGE, ((one, other, version, how) for one, other, how in difference.lineage)),
     ]
     tables = (
@@ -86,9 +102,7 @@ def _objects(states: list[tuple[int, str, int | None, int | None]]) -> tuple[npt
 
 def changes(events: Events, version: int, now: int) -> Iterator[Row]:
     """Yield the feed's rows but for their `seq`, which is taken in the transaction that writes them."""
-    for index, (kind, golden_no) in enumerate(
-        zip(events.kinds.tolist(), events.golden_nos.tolist(), strict=True)
-    ):
+    for index, (kind, golden_no) in enumerate(tuples((events.kinds, events.golden_nos))):
         yield (version, KINDS[kind], golden_no, details(events, index), now)
 
 

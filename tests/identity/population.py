@@ -161,7 +161,7 @@ class Population:
             rows = conn.execute(text("SELECT record_no, linking FROM records ORDER BY record_no")).all()
         return ((record_no, bool(linking)) for record_no, linking in rows)
 
-    def permitted(self, *, batch_size: int = 20_000) -> Iterator[OpenedBatch]:  # noqa: ARG002
+    def permitted(self, *, batch_size: int = 20_000) -> Iterator[OpenedBatch]:  # noqa: ARG002 - the Protocol's signature
         contents = self._contents(linkable=True)
         yield OpenedBatch(list(contents), ["web"] * len(contents), [w.encode() for w in contents.values()])
 
@@ -194,7 +194,7 @@ class Population:
                     holders[word].append(record_no)
         pairs = {pair for numbers in holders.values() for pair in combinations(sorted(numbers), 2)}
         scored = [(a, b, weight(contents[a], contents[b])) for a, b in pairs]
-        report = LinkingReport(None, [], len(pairs), trained=model is None)  # type: ignore[arg-type]
+        report = LinkingReport(None, [], len(pairs), trained=model is None)  # type: ignore[arg-type]  # no model in a world of numbers
         tokens = [("first_name", b"0" * 16, 0.5)] if model is None else []
         return Scores(ScoredPairs(model or MODEL, pairs_of(scored), report), tokens)
 
