@@ -19,15 +19,18 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 from statistics import quantiles
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import uvicorn
 from fastapi import FastAPI
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from api.app import create_app
 from api.ingesting import ingest_files
@@ -63,10 +66,17 @@ def populate(home: Path, people: int) -> tuple[str, list[str]]:
 
 
 def person(channel: str, number: int) -> dict[str, str]:
+    chance = Random(number)  # noqa: S311 - made-up people, the same in every run
+
+    def word(syllables: int) -> str:
+        return "".join(chance.choice("bcdfglmnprstv") + chance.choice("aeiou") for _ in range(syllables))
+
+    first, last = word(3).title(), f"{word(3)} {word(4)}".title()
     return {
-        "channel": channel, "source_id": str(number), "first_name": f"First{number}",
-        "last_name": f"Last{number % 997}", "email": f"p{number}@example.com",
-        "phone": f"+346{number:08d}", "city": "Madrid", "postcode": f"{28000 + number % 80}",
+        "channel": channel, "source_id": str(number), "first_name": first, "last_name": last,
+        "email": f"{word(5)}@example.com", "phone": f"+346{chance.randrange(10**8):08d}",
+        "city": chance.choice(("Madrid", "Sevilla", "Bilbao")),
+        "postcode": f"{chance.randrange(1000, 52000):05d}",
     }  # fmt: skip
 
 
@@ -78,7 +88,7 @@ def serve(home: str, listener: socket.socket) -> None:
     bare = FastAPI(docs_url=None, redoc_url=None)
     bare.get("/constant")(lambda: Response(CONSTANT, media_type="application/json"))
 
-    async def both(scope: dict, receive: Callable, send: Callable) -> None:
+    async def both(scope: Scope, receive: Receive, send: Send) -> None:
         chosen = bare if scope.get("path") == "/constant" else application
         await chosen(scope, receive, send)
 
@@ -120,7 +130,7 @@ async def burst(connections: Sequence[Connection], requests: Sequence[bytes], se
     return latencies
 
 
-async def measure(port: int, token: str, golden_ids: list[str], seconds: float, count: int) -> dict:
+async def measure(port: int, token: str, golden_ids: list[str], seconds: float, count: int) -> dict[str, Any]:
     connections = [Connection(*await asyncio.open_connection("127.0.0.1", port)) for _ in range(count)]
     head = f"Host: x\r\nAuthorization: Bearer {token}\r\n\r\n"
     profiles = [f"GET /v1/profiles/{one}?purpose={PURPOSE} HTTP/1.1\r\n{head}".encode() for one in golden_ids]
