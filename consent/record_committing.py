@@ -176,7 +176,7 @@ class RecordCommitter:
         _ADVANCE.many(conn, advanced)
         entries = [entry for each in records for entry in each.entries]
         if entries:
-            self._stores.ledger.append(conn, entries)
+            self._stores.ledger.append_rows(conn, entries)
         speaking = [each for each in records if each.statements]
         linking = self._record_statements(conn, speaking, keyed)
         lost = [

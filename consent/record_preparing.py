@@ -10,13 +10,12 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
-from consent.entries import PreparedEntry
 from consent.events import CONTACT, RECORD, ConsentEvent, Subject
 from consent.evidence_store import EvidenceRow
 from consent.imported_consents import LinkingRule, Statement, event_of, is_news, statements
 from consent.incoming import IncomingRecord
 from consent.key_store import KeyRow
-from consent.ledger import Ledger
+from consent.ledger import Ledger, LedgerRow, row_of
 from consent.prepared_records import (
     Outcome,
     PreparedBatch,
@@ -140,11 +139,11 @@ class RecordPreparer:
 
     def _evidence(
         self, subject: Subject, events: Sequence[ConsentEvent]
-    ) -> tuple[EvidenceRow | None, tuple[PreparedEntry, ...]]:
+    ) -> tuple[EvidenceRow | None, tuple[LedgerRow, ...]]:
         if not events:
             return None, ()
         key, epoch, wrapped = self._stores.vault.new_evidence_key(subject.kind, subject.no)
-        entries = tuple(self._stores.ledger.prepare(event, key) for event in events)
+        entries = tuple(row_of(self._stores.ledger.prepare(event, key)) for event in events)
         return EvidenceRow(subject, epoch, wrapped), entries
 
     def _look_up(self, contents: Sequence[Content]) -> "_Seen":

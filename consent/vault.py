@@ -55,8 +55,17 @@ class DataKey:
         return _open(self._cipher, self._context + _prefixed(field), sealed)
 
     def seal_fields(self, fields: Mapping[str, bytes]) -> bytes:
-        """Seal every value by itself and pack them (see `pack_fields`)."""
-        return pack_fields({name: self.seal(name, value) for name, value in fields.items()})
+        """Return `pack_fields` of every value sealed by itself. Drawing all nonces at once saves time."""
+        nonces = os.urandom(NONCE_BYTES * len(fields))
+        encrypt, parts, at = self._cipher.encrypt, [_COUNT.pack(VERSION, len(fields))], 0
+        for name, value in fields.items():
+            nonce = nonces[at : at + NONCE_BYTES]
+            at += NONCE_BYTES
+            prefixed = _prefixed(name)
+            ciphertext = encrypt(nonce, value, self._context + prefixed)
+            lengths = _LENGTHS.pack(len(prefixed) - 4, _HEADER + len(ciphertext))
+            parts += (lengths, prefixed[4:], _VERSION_BYTE, nonce, ciphertext)
+        return b"".join(parts)
 
     def open_fields(self, packed: bytes, names: Iterable[str] | None = None) -> dict[str, bytes]:
         """Open those of `names` that are present in a packed record; without `names`, all."""
