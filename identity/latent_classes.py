@@ -34,6 +34,9 @@ LEAST_PAIRS: Final = 0.1
 LEAST_HOUSEHOLDS: Final = 0.05
 """Household pairs per pair of one person, below which the data show no households and two classes fit."""
 
+LEAST_SHARED: Final = 0.5
+"""A household shares at least one thing at least half as often as one person agrees with themself on it."""
+
 _ROUNDS: Final = 300
 _LEAST_ROUNDS: Final = 20
 _TOLERANCE: Final = 1e-6  # relative change of the number of matches
@@ -79,9 +82,23 @@ def fit(
     here). Deterministic.
     """
     three = _fit(vectors, comparisons, random_u, start_m, households=True)
-    if three.household_rate < LEAST_HOUSEHOLDS * three.person_rate:
+    if not _shows_households(three, comparisons):
         return _fit(vectors, comparisons, random_u, start_m, households=False)
     return three
+
+
+def _shows_households(classes: Classes, comparisons: Sequence[Comparison]) -> bool:
+    """Whether the third class is one of households: large enough, and its members share something.
+
+    Where there are none it settles on chance agreements: spread over all levels, most of them weak.
+    """
+    if classes.household_rate < LEAST_HOUSEHOLDS * classes.person_rate:
+        return False
+    return any(
+        h[0] >= LEAST_SHARED * m[0]
+        for item, m, h in zip(comparisons, classes.m, classes.h, strict=True)
+        if item.kind == "household" or item.unique
+    )
 
 
 def prior_m(levels: int) -> Floats:

@@ -2,6 +2,7 @@
 
 import phonenumbers
 import pytest
+from email_validator import EmailNotValidError, validate_email
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,6 +63,16 @@ def test_the_short_cut_for_north_american_numbers_answers_like_the_library(raw, 
         expected = phonenumbers.format_number(number, 0) if possible else None
     found = phone(raw, region)
     assert found == expected if expected else not (found or "").startswith("+")
+
+
+@given(st.from_regex(r"[a-z0-9._-]{1,20}@([a-z0-9-]{1,8}\.){1,3}[a-z0-9]{2,6}", fullmatch=True))
+def test_the_short_cut_for_plain_addresses_answers_like_the_library(raw):
+    try:
+        checked = validate_email(raw, check_deliverability=False, globally_deliverable=False)
+    except EmailNotValidError:
+        assert email(raw) is None
+    else:
+        assert email(raw) == checked.normalized.casefold()
 
 
 BIRTH_DATES = {
