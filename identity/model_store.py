@@ -43,6 +43,17 @@ _FREQUENCIES: Final = Statement("""
     SELECT column_name, token, frequency FROM model_frequencies WHERE model_version = :model_version
 """)
 
+_SUPERSEDED: Final = Statement("""
+    SELECT f.model_version, f.column_name, f.token
+    FROM model_frequencies f
+    WHERE f.model_version <> :model_version
+""")
+
+_DELETE_FREQUENCY: Final = Statement("""
+    DELETE FROM model_frequencies
+    WHERE model_version = :model_version AND column_name = :column_name AND token = :token
+""")
+
 
 def version_of(model: Model) -> str:
     """Return the name of a model: equal models have equal names."""
@@ -80,3 +91,13 @@ def save(conn: Connection, model: Model, now: int) -> None:
 def save_frequencies(conn: Connection, rows: Sequence[tuple[str, str, bytes, float]]) -> None:
     """Store frequencies, each row with its model's name first."""
     _INSERT_FREQUENCY.many(conn, rows)
+
+
+def superseded_frequencies(conn: Connection, model_version: str) -> list[tuple[str, str, bytes]]:
+    """Return the keys of frequencies that any other model left behind: no score uses them any more."""
+    return _SUPERSEDED.rows(conn, model_version=model_version)
+
+
+def delete_frequencies(conn: Connection, keys: Sequence[tuple[str, str, bytes]]) -> None:
+    """Delete frequencies by the keys that `superseded_frequencies` gave."""
+    _DELETE_FREQUENCY.many(conn, keys)

@@ -109,6 +109,7 @@ class Rerun:
         publisher = Publisher(self.db, self.clock, hook=self.hook)
         with lease.kept():
             publisher.recover(lease)
+            self._forget_old_models(publisher, lease)
             catching_up = CatchingUp.begin(self.db, self.reader, self.facts, self.clock)
             resolved = self._resolve(
                 retrain=retrain, reserve=lambda count: publisher.reserve_golden_nos(lease, count)
@@ -186,6 +187,13 @@ class Rerun:
         name = version_of(model)
         rows = ((name, *row) for row in sorted(scores.frequencies))
         publisher.in_batches("model", rows, model_store.save_frequencies, lease)
+
+    def _forget_old_models(self, publisher: Publisher, lease: Lease) -> None:
+        """Delete the frequencies of every model but the current one; only the lease's holder adds any."""
+        with self.db.read() as conn:
+            current = model_store.current_version(conn)
+            old = model_store.superseded_frequencies(conn, current or "")
+        publisher.in_batches("recover", iter(old), model_store.delete_frequencies, lease)
 
     def _told(self, outcome: RunOutcome, resolved: "_Resolved") -> RunOutcome:
         if self.report is not None:

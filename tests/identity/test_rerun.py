@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from identity import leases
+from identity import leases, model_store
 from identity.errors import RunInProgressError, RunLostError
 from tests.identity.population import MODEL, Population, consistent
 
@@ -65,6 +65,17 @@ def test_the_stored_model_is_used_again_unless_a_retraining_is_asked_for(people)
     people.link()
     people.link(retrain=True)
     assert people.scored_with == [None, MODEL, None]
+
+
+def test_the_frequencies_of_a_superseded_model_are_forgotten(people):
+    people.put_all(PEOPLE)
+    people.link()
+    with people.db.write() as conn:
+        conn.execute(text("UPDATE model_frequencies SET model_version = 'model_of_last_year'"))
+    people.link(retrain=True)
+    with people.db.read() as conn:
+        kept = conn.execute(text("SELECT DISTINCT model_version FROM model_frequencies")).all()
+        assert kept == [(model_store.current_version(conn),)]
 
 
 def test_a_record_that_may_not_be_linked_stays_alone_in_every_run(people):
