@@ -4,12 +4,7 @@ A `StoreAccess` is pickled into the pipe to a child process; it holds what opens
 nowhere else and prints as nothing.
 """
 
-import os
-import threading
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import connection, get_context, parent_process
 
 from consent.blind_indexes import BlindIndex
 from consent.key_providers import FileKeyring, WorkerKeyring
@@ -84,27 +79,6 @@ def record_stores(
         purposes=purposes,
         default_region=default_region,
     )
-
-
-def worker_pool(processes: int, start: Callable[..., None], *arguments: object) -> ProcessPoolExecutor:
-    """Return a pool of fresh processes that call `start(*arguments)` first and end when this one does."""
-    # spawn: a forked child would share SQLite connections and the state of random generators.
-    return ProcessPoolExecutor(
-        processes, get_context("spawn"), initializer=_start, initargs=(start, arguments)
-    )
-
-
-def _start(start: Callable[..., None], arguments: tuple[object, ...]) -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    start(*arguments)
-
-
-def _end_with_parent() -> None:
-    """End this process when its parent is gone: after kill -9 nobody would ever tell it to."""
-    parent = parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
 
 
 def _url(database: Database) -> str:

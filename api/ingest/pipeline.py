@@ -10,7 +10,6 @@ Restart after a crash is running the same file again: what landed is found uncha
 """
 
 import os
-import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,41 +18,24 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from api.ingest.chunks import CHUNK_ROWS, Chunk, Malformed
+from api.ingest.chunks import CHUNK_ROWS, Chunk
 from api.ingest.mapping import FileMapping, fit
+from api.ingest.preparing import Prepared, Preparing, Rejected, arrived, mapped, start_worker, work
 from api.ingest.progress import IngestProgress, Silent
 from api.ingest.reading import open_reader
 from api.ingest.report import IngestReport, RejectedRows
 from api.ingest.rows import RowMapper
-from consent.errors import RecordRejectedError
-from consent.incoming import IncomingRecord
 from consent.key_providers import FileKeyring
-from consent.prepared_records import PreparedBatch, RecordStores
-from consent.prepared_wire import from_bytes, to_bytes
+from consent.prepared_records import PreparedBatch
 from consent.record_keys import Keyed
-from consent.record_preparing import RecordPreparer
 from consent.records import Numbers, RecordWriter
-from consent.worker_stores import StoreAccess, worker_pool
+from consent.worker_processes import WorkerPool
+from consent.worker_stores import StoreAccess
 
 _NUMBERS_AT_ONCE: Final = 50 * CHUNK_ROWS
 _WORTH_WORKERS: Final = 8  # chunks: starting a process takes a second
 _AHEAD: Final = 3  # chunks under way for each worker
 _FINISH_EVERY: Final = 20  # chunks between destructions of replaced keys, each of which empties a log
-
-
-class Rejected(NamedTuple):
-    """A row that cannot be taken, and why."""
-
-    line: int
-    column: str
-    reason: str
-
-
-class _Prepared(NamedTuple):
-    """A chunk ready to be written."""
-
-    batch: PreparedBatch
-    rejected: list[Rejected]
 
 
 class _Job(NamedTuple):
@@ -62,7 +44,7 @@ class _Job(NamedTuple):
     chunk: Chunk
     share: float
     now: int
-    prepared: Callable[[], _Prepared]  # waits for it
+    prepared: Callable[[], Prepared]  # waits for it
 
 
 class _Keying(NamedTuple):
@@ -73,7 +55,7 @@ class _Keying(NamedTuple):
     keyed: "Future[Keyed]"
 
 
-Prepare = Callable[[Chunk, int, int], Callable[[], _Prepared]]
+Prepare = Callable[[Chunk, int, int], Callable[[], Prepared]]
 """Chunk, its first key number, time of arrival (ms) -> the prepared chunk, when it is called for."""
 
 
@@ -136,9 +118,9 @@ class _Ingest:
 
     def here(self) -> Prepare:
         """Return a way to prepare chunks in this process, at once."""
-        preparing = _Preparing(self._writer.stores, self._mapper)
+        preparing = Preparing(self._writer.stores, self._mapper)
 
-        def prepare(chunk: Chunk, first_key_id: int, now: int) -> Callable[[], _Prepared]:
+        def prepare(chunk: Chunk, first_key_id: int, now: int) -> Callable[[], Prepared]:
             prepared = preparing(chunk, first_key_id, now)
             return lambda: prepared
 
@@ -147,12 +129,12 @@ class _Ingest:
     def pool(self, stack: ExitStack, workers: int, keyring: FileKeyring) -> Prepare:
         """Return a way to prepare chunks in worker processes, which end with `stack`."""
         access = StoreAccess.to(self._writer.stores, keyring)
-        pool = worker_pool(workers, _start_worker, access, self._mapper)
-        stack.callback(pool.shutdown, wait=True, cancel_futures=True)
+        pool = WorkerPool(workers, start_worker, access, self._mapper)
+        stack.callback(pool.close)
 
-        def prepare(chunk: Chunk, first_key_id: int, now: int) -> Callable[[], _Prepared]:
-            future = pool.submit(_work, chunk, first_key_id, now)
-            return lambda: _arrived(future.result())
+        def prepare(chunk: Chunk, first_key_id: int, now: int) -> Callable[[], Prepared]:
+            future = pool.submit(work, chunk, first_key_id, now)
+            return lambda: arrived(future.result())
 
         return prepare
 
@@ -217,7 +199,7 @@ class _Ingest:
 
     def _write_again(self, job: _Job, positions: Sequence[int]) -> None:
         """Store the records at `positions` of a chunk by themselves: an earlier row has their record key."""
-        records = _mapped(job.chunk, self._mapper, job.now)[0]
+        records = mapped(job.chunk, self._mapper, job.now)[0]
         for result in self._writer.write([records[position] for position in positions], now=self._tick()):
             self.report.count(result.status, result.unreadable)
 
@@ -225,52 +207,3 @@ class _Ingest:
         # Never backwards within a run: an arrival without a time must not look older than the last.
         self._now = max(self._now, self._clock())
         return self._now
-
-
-class _Preparing:
-    """Turns chunks into prepared batches."""
-
-    def __init__(self, stores: RecordStores, mapper: RowMapper) -> None:
-        self._preparer, self._mapper = RecordPreparer(stores), mapper
-
-    def __call__(self, chunk: Chunk, first_key_id: int, now: int) -> _Prepared:
-        records, rejected = _mapped(chunk, self._mapper, now)
-        batch = self._preparer.prepare(records, first_key_id=first_key_id, source=None, now=now)
-        return _Prepared(batch, rejected)
-
-
-def _mapped(chunk: Chunk, mapper: RowMapper, now: int) -> tuple[list[IncomingRecord], list[Rejected]]:
-    records: list[IncomingRecord] = []
-    rejected: list[Rejected] = []
-    for line, row in chunk.rows():
-        if isinstance(row, Malformed):
-            rejected.append(Rejected(line, "", row.reason))
-            continue
-        try:
-            records.append(mapper.record(row, now))
-        except RecordRejectedError as error:
-            rejected.append(Rejected(line, error.column, error.reason))
-    return records, rejected
-
-
-class _Worker:
-    """What a worker process has open."""
-
-    preparing: _Preparing | None = None
-
-
-def _start_worker(access: StoreAccess, mapper: RowMapper) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process, which ends its workers
-    _Worker.preparing = _Preparing(access.open(), mapper)
-
-
-def _arrived(result: tuple[bytes, list[Rejected]]) -> _Prepared:
-    encoded, rejected = result
-    return _Prepared(from_bytes(encoded), rejected)
-
-
-def _work(chunk: Chunk, first_key_id: int, now: int) -> tuple[bytes, list[Rejected]]:
-    if _Worker.preparing is None:
-        raise RuntimeError("the worker process was not started")
-    prepared = _Worker.preparing(chunk, first_key_id, now)
-    return to_bytes(prepared.batch), prepared.rejected
