@@ -98,10 +98,13 @@ class RecordCommitter:
         """Write a batch; None stands for a record that must be prepared again."""
         return self.finish(self.keys.write(batch))
 
-    def finish(self, keyed: Keyed) -> list[Written | None]:
-        """Write a batch whose keys are written (`keys.write`); answers as `commit`."""
+    def finish(self, keyed: Keyed, *, checkpoint: bool = True) -> list[Written | None]:
+        """Write a batch whose keys are written (`keys.write`); answers as `commit`.
+
+        Without `checkpoint` the caller sees to `Database.checkpoint` now and then.
+        """
         with self._turn:
-            with self._stores.db.write() as conn:
+            with self._stores.db.write(checkpoint=checkpoint) as conn:
                 before = _change_sequence(conn)
                 again = self._changed_since(conn, keyed, before)
                 landing = [each for each in keyed.records if each.token not in again]

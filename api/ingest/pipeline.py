@@ -35,6 +35,7 @@ from consent.worker_stores import StoreAccess
 _NUMBERS_AT_ONCE: Final = 50 * CHUNK_ROWS
 _WORTH_WORKERS: Final = 8  # chunks: starting a process takes a second
 _AHEAD: Final = 3  # chunks under way for each worker
+_CHECKPOINT_EVERY: Final = 8  # chunks, about 16 MB of write-ahead log
 _FINISH_EVERY: Final = 20  # chunks between destructions of replaced keys, each of which empties a log
 
 
@@ -112,7 +113,7 @@ class _Ingest:
         self._writer, self._mapper = writer, mapper
         self._rejected, self._clock = rejected, clock
         self._numbers = Numbers(writer.stores.key_store.allocate, _NUMBERS_AT_ONCE)
-        self._now = 0
+        self._now = self._batches = 0
         self._waiting: _Keying | None = None
         self.report = IngestReport()
 
@@ -179,13 +180,17 @@ class _Ingest:
             shown.advance(self.report.read, waiting.job.share)
 
     def _write_keys(self, batch: PreparedBatch) -> Keyed:
+        """Write a batch's keys, and let both stores tidy up outside the write lock of records."""
         keyed = self._writer.committer.keys.write(batch)
         self._writer.stores.key_store.merge_recent()
+        self._batches += 1
+        if self._batches % _CHECKPOINT_EVERY == 0:
+            self._writer.stores.db.checkpoint()
         return keyed
 
     def _store(self, waiting: _Keying) -> None:
         job = waiting.job
-        written = self._writer.committer.finish(waiting.keyed.result())
+        written = self._writer.committer.finish(waiting.keyed.result(), checkpoint=False)
         for each in written:
             if each is not None:
                 self.report.count(each.outcome.name.lower(), each.unreadable)
