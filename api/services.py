@@ -28,7 +28,7 @@ from consent.recording import ConsentRecorder
 from consent.records import RecordWriter
 from consent.sealed_records import SealedRecords
 from consent.subjects import Subjects
-from consent.worker_stores import record_stores
+from consent.worker_stores import StoreAccess, record_stores
 from identity.errors import IdentityError
 from identity.online import OnlineResolver
 from identity.store import MembershipReader
@@ -65,7 +65,9 @@ class Services:
         """Build golden IDs: reading them, and keeping them right as records come and go."""
         self.memberships = MembershipReader()
         self.facts = StoredFacts()
-        self.linkable = LinkableRecords(self.stores, self.clock)
+        self.linkable = LinkableRecords(
+            self.stores, self.clock, access=StoreAccess.to(self.stores, self.keyring)
+        )
         self.online = OnlineResolver(self.db, self.facts)
         self.resolver = Resolver(self.stores, self.linkable, self.online)
         self.writer = RecordWriter(self.stores, detach=self.online.detach_in)

@@ -6,16 +6,24 @@ not lapsed by the clock, and the record's key still opens it: whatever is uncert
 Keys are read in batches of a few milliseconds, so that a destruction is never kept waiting.
 """
 
+import marshal
+import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from typing import Any, Final, NamedTuple
 
 from consent.errors import KeyUnavailableError
 from consent.prepared_records import RecordStores
 from consent.vault import COMPARABLE
+from consent.worker_processes import WorkerPool
+from consent.worker_stores import StoreAccess
 from identity.records import OpenedBatch
 from identity.statements import Statement, slices
 
 _KEYS_AT_ONCE: Final = 4000  # about 10 ms
+_WORTH_WORKERS: Final = 150_000  # records; below, starting processes costs more than it saves
+_AHEAD: Final = 2  # batches
 _DENSE: Final = 4  # read a range of key numbers if at most so many times the keys wanted
 
 _SEQUENCE: Final = Statement("SELECT value FROM counters WHERE name = 'change_sequence'")
@@ -55,8 +63,11 @@ _ALL: Final = Statement("""
 class LinkableRecords:
     """Reads the records that may be linked at the time of `clock` (ms since the epoch, UTC)."""
 
-    def __init__(self, stores: RecordStores, clock: Callable[[], int]) -> None:
-        self._stores, self._clock = stores, clock
+    def __init__(
+        self, stores: RecordStores, clock: Callable[[], int], *, access: StoreAccess | None = None
+    ) -> None:
+        """With `access`, worker processes open large numbers of records."""
+        self._stores, self._clock, self._access = stores, clock, access
 
     def sequence(self) -> int:
         """Return the store's current change sequence."""
@@ -74,10 +85,30 @@ class LinkableRecords:
         """Yield all records that may be linked now, opened, ascending by record number."""
         with self._stores.db.read() as conn:
             last = int(_LAST.rows(conn)[0][0])
-        for first in range(1, last + 1, batch_size):
-            batch = open_range(self._stores, first, first + batch_size - 1, self._clock())
+        ranges = [(first, first + batch_size - 1) for first in range(1, last + 1, batch_size)]
+        many = last > _WORTH_WORKERS and self._access is not None
+        for batch in self._by_workers(ranges) if many else self._here(ranges):
             if batch.record_nos:
                 yield batch
+
+    def _here(self, ranges: Sequence[tuple[int, int]]) -> Iterator[OpenedBatch]:
+        for first, last in ranges:
+            yield open_range(self._stores, first, last, self._clock())
+
+    def _by_workers(self, ranges: Sequence[tuple[int, int]]) -> Iterator[OpenedBatch]:
+        """Open ranges in worker processes, a few ahead of the caller, who has work of its own."""
+        workers = os.cpu_count() or 1
+        pool = WorkerPool(workers, _start_worker, self._access)
+        try:
+            under_way: deque[Future[bytes]] = deque()
+            for first, last in ranges:
+                under_way.append(pool.submit(_work, first, last, self._clock()))
+                if len(under_way) > workers + _AHEAD:
+                    yield OpenedBatch(*marshal.loads(under_way.popleft().result()))  # noqa: S302 - ours
+            while under_way:
+                yield OpenedBatch(*marshal.loads(under_way.popleft().result()))  # noqa: S302 - ours
+        finally:
+            pool.close()
 
     def opened(self, record_nos: Iterable[int]) -> OpenedBatch:
         """Open those of `record_nos` that are live and may be linked, ascending."""
@@ -119,6 +150,23 @@ def _opened(stores: RecordStores, rows: Sequence[Any]) -> OpenedBatch:
         channels.append(channel)
         comparables.append(key.open(COMPARABLE, sealed))
     return OpenedBatch(record_nos, channels, comparables)
+
+
+class _Worker:
+    """What a worker process has open."""
+
+    stores: RecordStores | None = None
+
+
+def _start_worker(access: StoreAccess) -> None:
+    _Worker.stores = access.open()
+
+
+def _work(first: int, last: int, now: int) -> bytes:
+    if _Worker.stores is None:
+        raise RuntimeError("the worker process was not started")
+    batch = open_range(_Worker.stores, first, last, now)
+    return marshal.dumps((list(batch.record_nos), list(batch.channels), list(batch.comparables)))
 
 
 class WrappedKey(NamedTuple):

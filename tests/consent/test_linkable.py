@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from api.settings import Settings
+from api.stores import load_keyring
 from consent.incoming import IncomingConsent, IncomingRecord
 from consent.linkable import LinkableRecords
 from consent.prepared_records import RecordStores
+from consent.worker_stores import StoreAccess
 from identity.comparable import Comparable
 from identity.records import RecordKey, RecordReader
 from tests.consent.home import NOW, Home
@@ -112,6 +115,15 @@ def test_scattered_key_numbers_are_found_as_well(home: Home) -> None:
         home.writer = type(home.writer)(stores(home))  # a process that starts reserves fresh numbers
         numbers.append(add(home, str(n)))
     assert set(permitted(reader(home), batch_size=10**9)) == set(numbers)
+
+
+def test_worker_processes_open_the_same(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = [add(home, str(n), name="Eva") for n in range(30)]
+    settings = Settings.from_environment({"AUREA_HOME": str(tmp_path / "home")})
+    monkeypatch.setattr("consent.linkable._WORTH_WORKERS", 0)
+    access = StoreAccess.to(stores(home), load_keyring(settings))
+    linkable = LinkableRecords(stores(home), lambda: NOW, access=access)
+    assert permitted(linkable) == dict.fromkeys(numbers, "eva")
 
 
 def test_every_change_of_a_record_or_its_permission_is_seen(home: Home) -> None:
