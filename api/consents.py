@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from api.auth import Caller
+from api.problems import FORBIDDEN_METHOD, ProblemError
 from api.schemas import (
     ConsentAnswer,
     ConsentEventOut,
@@ -20,6 +21,12 @@ from identity.records import RecordKey
 
 if TYPE_CHECKING:
     from api.services import Services
+
+
+def check_method(caller: Caller, method: str | None) -> None:
+    """Refuse with 403 a method that is not this caller's to claim. Before anyone is looked up."""
+    if method == "verified" and not caller.may("record verified consents"):
+        raise ProblemError(FORBIDDEN_METHOD)
 
 
 def record_consent(services: "Services", caller: Caller, said: ConsentIn) -> ConsentOut:

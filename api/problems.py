@@ -92,6 +92,9 @@ FORBIDDEN_PURPOSE: Final = Problem(
 FORBIDDEN_SUBJECT: Final = Problem(
     403, "forbidden-subject", "Not allowed", "This role names a record or a contact, not a golden ID."
 )
+FORBIDDEN_METHOD: Final = Problem(
+    403, "forbidden-method", "Not allowed", "The method `verified` is an officer's word."
+)
 INVALID: Final = Problem(422, "invalid-request", "The request is not as documented")
 TOO_LARGE: Final = Problem(413, "too-large", "The request body is too large")
 KEY_REUSED: Final = Problem(

@@ -11,6 +11,7 @@ PERMITTED: Final[dict[str, frozenset[Role]]] = {
     "read profiles": frozenset({"consumer"}),
     "inspect golden ids": frozenset({"steward", "officer", "auditor"}),
     "record consents": frozenset({"ingest", "officer"}),
+    "record verified consents": frozenset({"officer"}),  # beside the above, where the method is `verified`
     "query consents": frozenset({"ingest", "steward", "officer", "auditor"}),
     "read changes": frozenset({"consumer", "steward", "officer", "auditor", "operator"}),
     "read proofs": frozenset({"consumer", "ingest", "steward", "officer", "auditor", "operator"}),

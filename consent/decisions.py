@@ -5,9 +5,11 @@ The rules, in the order that wins:
 1. Denials are collected over *all* members of the person, grants over the members in the purpose's
    view only: a purpose that sees less is never permitted more.
 2. A denial stands unless a later grant of the same purpose re-opens it: by method `direct` on the same
-   record or contact point, or by method `verified` (a requester checked against the whole person) on
-   any member in the view. Nothing else does: no import, no API call, no direct grant elsewhere.
-3. A restriction (GDPR 18), recorded for whatever purpose, denies every purpose, by contract too.
+   record or contact point, or by method `verified` (an officer's word that the requester was checked
+   against the whole person) on any member in the view. Nothing else does: no import, no API call, no
+   direct grant elsewhere.
+3. A restriction (GDPR 18), recorded for whatever purpose, denies every purpose, by contract too. It ends
+   for a purpose by a later `verified` grant of that purpose alone, never by a `direct` one.
 4. Opt-in needs an active grant: given, not before its time, not expired. Unknown is never granted.
 5. Opt-out needs nothing but the absence of denials; contract and legal obligation heed restrictions only.
 
@@ -137,7 +139,11 @@ def _is_active(event: ConsentEvent, *, now: int, clock: int) -> bool:
 def _reopens(grant: ConsentEvent, denial: ConsentEvent, in_view: AbstractSet[Subject]) -> bool:
     if grant.method not in _REOPENING or _index(grant) <= _index(denial):
         return False
-    return grant.subject == denial.subject or (grant.method == "verified" and grant.subject in in_view)
+    itself = grant.subject == denial.subject
+    if grant.method == "verified":
+        return itself or grant.subject in in_view
+    # `direct` is the channel's word for its own session: too little to undo what an officer restricts.
+    return itself and denial.state != "restricted"
 
 
 def _denied(

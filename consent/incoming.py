@@ -19,7 +19,7 @@ MAX_TRAIT_NAME_BYTES: Final = 200
 FUTURE_TOLERANCE_MS: Final = 5 * 60 * 1000  # contract: clocks of channels may be 5 minutes ahead
 
 STATES: Final = ("granted", "refused", "withdrawn", "objected", "restricted")
-METHODS: Final = ("import", "api", "direct", "verified")
+METHODS: Final = ("import", "api", "direct")  # `verified` never arrives with a record
 
 _ATTRIBUTES = frozenset(STANDARD)
 _VERIFIABLE = frozenset(LOOKUP_TYPES)
@@ -155,6 +155,10 @@ def _check_consents(consents: tuple[IncomingConsent, ...]) -> None:
     for consent in consents:
         if consent.state not in STATES:
             raise RecordRejectedError("consents", "states a consent that is none of " + ", ".join(STATES))
+        if consent.method == "verified":
+            raise RecordRejectedError(
+                "consents", "states verified, which officers record by POST /v1/consents"
+            )
         if consent.method not in METHODS:
             raise RecordRejectedError("consents", "states a method that is none of " + ", ".join(METHODS))
         if consent.notice is not None:

@@ -4,7 +4,16 @@ from typing import Annotated, Any
 
 import typer
 
-from api.commands.frame import CommandError, Json, from_argument, record_key, services, show
+from api.commands.frame import (
+    AsClient,
+    CommandError,
+    Json,
+    caller,
+    from_argument,
+    record_key,
+    services,
+    show,
+)
 from consent.events import Method, State
 
 app = typer.Typer(help="What people permit.", no_args_is_help=True)
@@ -29,9 +38,10 @@ def record(
     contact: Contact = None,
     method: Annotated[Method, typer.Option("--method", help="How it was said.")] = "api",
     notice: Annotated[str | None, typer.Option("--notice", help="Version of the notice shown.")] = None,
+    as_client: AsClient = None,
     as_json: Json = False,
 ) -> None:
-    """Record a statement; effective on the next read."""
+    """Record a statement; effective on the next read. `verified` is an officer's word: --as an officer."""
     from api.consents import record_consent
     from api.schemas import ConsentIn
 
@@ -45,7 +55,11 @@ def record(
         }
     )
     with services() as opened:
-        answer = record_consent(opened, opened.operator, said)
+        who = opened.operator
+        if as_client is not None or method == "verified":
+            operation = "record verified consents" if method == "verified" else "record consents"
+            who = caller(opened, as_client, operation, purpose)
+        answer = record_consent(opened, who, said)
     show(answer.model_dump(), as_json=as_json)
 
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from api.auth import Caller
-from api.consents import query_consent, record_consent
+from api.consents import check_method, query_consent, record_consent
 from api.dependencies import IdempotencyKey, ServicesOf, check_purpose, permit, run_once
 from api.problems import FORBIDDEN_SUBJECT, ProblemError
 from api.schemas import ConsentAnswer, ConsentIn, ConsentOut, ConsentQuery, problems
@@ -25,6 +25,7 @@ Inquirer = Annotated[Caller, Depends(permit("query consents"))]
 def record(body: ConsentIn, caller: Recorder, services: ServicesOf, key: IdempotencyKey) -> Response:
     """Record what a person says about a purpose: effective on the next read of every worker."""
     check_purpose(caller, body.purpose)
+    check_method(caller, body.method)
     return run_once(services, caller, key, lambda: record_consent(services, caller, body), status=201)
 
 

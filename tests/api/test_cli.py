@@ -82,6 +82,21 @@ def test_memberships_in_parquet_say_the_same(town: World) -> None:
     assert table == lines
 
 
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_memberships_are_never_written_through_a_planted_link(world: World, ending: str) -> None:
+    world.ingest(row("crm", "1", "Ana"))
+    victim = world.folder / "victim"
+    victim.write_text("kept")
+    for planted in (f".m.{ending}.partial", f"m.{ending}"):
+        (world.folder / planted).symlink_to(victim)
+    world.answer("memberships", "--out", str(world.folder / f"m.{ending}"))
+    written = world.folder / f"m.{ending}"
+    assert victim.read_text() == "kept"
+    assert not written.is_symlink()
+    assert written.stat().st_mode & 0o777 == 0o600
+    assert not (world.folder / f".m.{ending}.partial").exists()
+
+
 def test_rejected_rows_give_status_3_and_a_list_without_values(world: World) -> None:
     rows = [row("crm", "1", "Ana"), {"channel": "crm", "first_name": "Canary"}]
     file = world.write_lines("in.jsonl", rows)
@@ -113,6 +128,22 @@ def test_once_a_client_exists_whoever_reads_must_say_who_they_are(town: World) -
     assert wrong.returncode == 1
     other = (*read[:-1], "analytics", "--as", made["client_id"])
     assert town.command(*other, environment=secret).returncode == 1
+
+
+def test_once_a_client_exists_only_an_officer_records_a_verified_grant(world: World) -> None:
+    world.ingest(row("crm", "1", "Ana"))
+    said = ("consent", "record", "--record", "crm:1", "--purpose", "personalization", "--state", "granted",
+            "--method", "verified")  # fmt: skip
+    assert world.command(*said).returncode == 0  # nobody else is there yet: the operator
+    officer, feeder = (
+        world.answer("client", "create", role, "--role", role) for role in ("officer", "ingest")
+    )
+    assert world.command(*said).returncode == 1
+    secret = {"AUREA_CLIENT_SECRET": feeder["client_secret"]}
+    refused = world.command(*said, "--as", feeder["client_id"], environment=secret)
+    assert (refused.returncode, "may not record verified consents" in refused.stderr) == (1, True)
+    secret = {"AUREA_CLIENT_SECRET": officer["client_secret"]}
+    assert world.command(*said, "--as", officer["client_id"], environment=secret).returncode == 0
 
 
 def test_consent_can_be_recorded_shown_and_explained(town: World) -> None:

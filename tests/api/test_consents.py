@@ -98,6 +98,41 @@ def test_an_imported_grant_overrides_no_denial_and_a_direct_one_does(world: Worl
     assert ask(world, {"golden_id": ana})["allowed"] is True
 
 
+def test_verified_is_an_officers_word_and_anybody_else_is_refused_before_a_look_up(world: World) -> None:
+    said = {"purpose": "personalization", "state": "granted", "method": "verified"}
+    nobody = {"record": {"channel": "crm", "source_id": "nobody"}}
+    for subject in ({"golden_id": "g_nobody"}, nobody):
+        refused = world.client("ingest").post("/v1/consents", json=said | {"subject": subject})
+        assert refused.status_code == 403
+        assert refused.json()["type"] == "urn:aurea:problem:forbidden-method"
+        assert (
+            world.client("officer").post("/v1/consents", json=said | {"subject": subject}).status_code == 404
+        )
+
+
+def test_a_restriction_ends_by_the_officers_word_and_not_by_the_channels(world: World, ana: str) -> None:
+    officer, channel = world.client("officer"), world.client("ingest")
+    said = {"subject": RECORD, "purpose": "personalization"}
+    officer.post("/v1/consents", json=said | {"state": "restricted"})
+    direct = said | {"state": "granted", "method": "direct"}
+    assert channel.post("/v1/consents", json=direct).status_code == 201
+    assert ask(world, {"golden_id": ana})["state"] == "restricted"
+    assert officer.post("/v1/consents", json=direct | {"method": "verified"}).status_code == 201
+    assert ask(world, RECORD)["state"] == "granted"
+
+
+def test_a_record_cannot_bring_the_officers_word_with_it(world: World, ana: str) -> None:
+    world.client("officer").post(
+        "/v1/consents", json={"subject": RECORD, "purpose": "personalization", "state": "withdrawn"}
+    )
+    claimed = {"purpose": "personalization", "state": "granted", "method": "verified"}
+    again, other = world.send(record("crm", "1", "Anabel", consents=[claimed]), record("crm", "2", "Bea"))
+    assert (again["status"], again["error"]["column"]) == ("rejected", "consents")
+    assert "POST /v1/consents" in again["error"]["reason"]
+    assert other["status"] == "created"
+    assert ask(world, {"golden_id": ana})["allowed"] is False
+
+
 def test_a_consent_ends_by_itself_when_its_time_is_over(world: World, ana: str) -> None:
     path = f"/v1/profiles/{ana}?purpose=personalization"
     assert world.client("consumer").get(path).status_code == 200

@@ -122,11 +122,21 @@ CASES = {
     "a restriction is told before a withdrawal that came later": Case(
         (said(0, "restricted"), said(1, "withdrawn")), "restricted"
     ),
-    "a restriction ends for a purpose when that purpose is granted in person": Case(
-        (said(0, "restricted", about="service"), said(1, "granted")), "granted", allowed=True
+    "a restriction does not end because the same record's own session granted": Case(
+        (said(0, "restricted"), said(1, "granted", method="direct")), "restricted"
+    ),
+    "a restriction ends for a purpose when a verified requester grants that purpose": Case(
+        (said(0, "restricted", about="service"), said(1, "granted", method="verified")),
+        "granted",
+        allowed=True,
+    ),
+    "a restriction of another member ends by a verified requester too": Case(
+        (said(0, "restricted", by=C), said(1, "granted", by=A, method="verified")), "granted", allowed=True
     ),
     "a restriction does not end for a contract because something else was granted": Case(
-        (said(0, "restricted", about="service"), said(1, "granted")), "restricted", about=CONTRACT
+        (said(0, "restricted", about="service"), said(1, "granted", method="verified")),
+        "restricted",
+        about=CONTRACT,
     ),
 }
 
@@ -246,6 +256,16 @@ def test_a_later_grant_that_is_not_in_person_never_re_opens_a_denial(
 
     if before.state not in ("unknown", "expired", "granted"):
         assert not judged([*known, later], view, about).allowed
+
+
+@given(events, views, purposes, subjects, st.sampled_from(["import", "api", "direct"]))
+def test_nothing_but_a_verified_grant_ever_ends_a_restriction(
+    known: list[ConsentEvent], view: frozenset[Subject], about: Purpose, subject: Subject, method: str
+) -> None:
+    later = replace(said(len(known), "granted", by=subject, method=method, at=NOW), purpose=about.name)
+
+    if judged(known, view, about).state == "restricted":
+        assert judged([*known, later], view, about).state == "restricted"
 
 
 @given(events, views, purposes, st.randoms(use_true_random=False))
