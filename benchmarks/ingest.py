@@ -5,12 +5,14 @@
 Generates a file of N records of the demo's fictional customers (seven channels; about eight attributes, up to
 four lookup tokens and six blocking tokens, one or two consent events a record), then runs its ingest as a
 process of its own into a new home. Prints records per second over the whole process, start-up included, the
-rates of the first and the last 100,000 records, the peak memory of all its processes together, and the size
-of the stores. `--linkable` also times opening every permitted record, as `aurea link` does first.
+rates of the first and the last 100,000 records, processor time, the peak memory of all its processes
+together, and the size of the stores. `--linkable` also times opening every permitted record, as `aurea link`
+does first.
 """
 
 import argparse
 import json
+import resource
 import subprocess
 import sys
 import tempfile
@@ -45,7 +47,7 @@ class Marks(Silent):
     def __init__(self) -> None:
         self.marks: list[tuple[float, int]] = [(time.perf_counter(), 0)]
 
-    def advance(self, rows: int, share: float) -> None:  # noqa: ARG002
+    def advance(self, rows: int, share: float) -> None:  # noqa: ARG002 - the rows suffice
         """Note it."""
         self.marks.append((time.perf_counter(), rows))
 
@@ -113,6 +115,7 @@ def measure(records: int, workers: int | None, *, linkable: bool, table: bool) -
             seconds = time.perf_counter() - start
             stop.set()
             watcher.join()
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)  # the process and its workers
         if process.returncode:
             raise SystemExit(process.returncode)
         inside = json.loads(printed)
@@ -121,6 +124,7 @@ def measure(records: int, workers: int | None, *, linkable: bool, table: bool) -
             "created": inside["created"],
             "seconds": rounded(seconds),
             "records_per_second": rounded(inside["read"] / seconds),
+            "cpu_us_per_record": rounded((used.ru_utime + used.ru_stime) / inside["read"] * 1e6),
             "first_100k_per_second": rounded(inside["first"]),
             "last_100k_per_second": rounded(inside["last"]),
             "first_to_last": rounded(inside["first"] / inside["last"]),
