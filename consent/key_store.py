@@ -30,7 +30,7 @@ ORPHAN_AGE_MS: Final = 3_600_000
 _CHUNK: Final = 1000  # parameters of one IN list
 _DESTROYED_AT_ONCE: Final = 100  # about 10 ms under the write lock
 
-_COUNTERS: Final = ("key_id", "contact_no", "run_no", "writes", "swept")
+_COUNTERS: Final = ("key_id", "contact_no", "run_no", "swept")
 _ADD_COUNTER = text(
     "INSERT INTO key_counters (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOTHING"
 )
@@ -115,7 +115,6 @@ class KeyStore:
         found_by = [prefixes(row.tokens) for row in rows]
         numbers = [row.key_id for row, tokens in zip(rows, found_by, strict=True) for _ in tokens]
         self._index.add(conn, list(chain.from_iterable(found_by)), numbers)
-        conn.execute(_ADVANCE, {"name": "writes", "n": 1})
 
     def fetch(self, conn: Connection, key_ids: Iterable[int]) -> dict[int, KeyRow]:
         """Return the live rows among `key_ids`, by key id."""
@@ -182,7 +181,6 @@ class KeyStore:
                 found_by = [prefixes(row.tokens) for row in rows]
                 self._index.remove(conn, list(chain.from_iterable(found_by)), [row.key_id for row in rows])
                 conn.execute(_BLANK, {"ids": chunk, "empty": b""})
-                conn.execute(_ADVANCE, {"name": "writes", "n": 1})
         if evidence:
             with self._keys.write() as conn:
                 self.evidence.destroy(conn, evidence)

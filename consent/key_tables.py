@@ -18,8 +18,8 @@ from identity.tables import BigKey
 
 key_metadata = MetaData()
 
-# key_id, contact_no, run_no: the last number given out. writes: bumped by every write. swept: the last
-# slot of record_keys known not to be an orphan. home: which keyring belongs to this store.
+# key_id, contact_no, run_no: the last number given out. swept: the last slot of record_keys known not
+# to be an orphan. home: which keyring belongs to this store.
 key_counters = Table(
     "key_counters",
     key_metadata,

@@ -136,7 +136,7 @@ def _failure(error: Exception) -> bytes:
     try:
         answer = pickle.dumps((True, error))
         pickle.loads(answer)  # noqa: S301 - some errors pickle, but not back
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001 - whatever an error's own pickling raises
         answer = pickle.dumps((True, WorkerError(f"a worker process failed: {type(error).__name__}")))
     return answer
 

@@ -123,15 +123,6 @@ def test_a_keyring_of_another_home_is_told(room: KeyRoom) -> None:
         room.store.initialise(room.ring.home_id ^ 1)
 
 
-def test_every_write_is_counted(room: KeyRoom) -> None:
-    counts = []
-    for write in (lambda: insert(room, rows(room, 1)), lambda: room.store.destroy([1])):
-        write()
-        with room.keys.read() as conn:
-            counts.append(room.store.writes(conn))
-    assert counts == [1, 2]
-
-
 def test_a_destroyed_key_is_found_no_more_and_its_neighbours_are(room: KeyRoom) -> None:
     made = insert(room, rows(room, 10))
     room.store.destroy([made[4].key_id])
