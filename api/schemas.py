@@ -6,9 +6,9 @@ fault. Attribute values are plain JSON on purpose: a bad value rejects its own r
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from consent.events import Method, State
+from consent.events import NOTICE, Method, State
 
 MAX_RECORDS: Final = 1_000  # records per request
 MAX_IDENTIFIERS: Final = 16
@@ -16,8 +16,19 @@ MAX_CHANGES: Final = 1_000
 
 Channel = Annotated[str, Field(description="Where the record comes from: `[A-Za-z0-9_.-]{1,64}`")]
 SourceId = Annotated[str, Field(description="The channel's own identifier of the record")]
+NOTICE_RULE: Final = f"Version of the notice that was shown: `{NOTICE.pattern}`"
 PurposeName = Annotated[str, Field(max_length=64, description="A purpose of the policy")]
 Time = Annotated[str, Field(max_length=40, description="RFC 3339; without offset it is UTC")]
+
+
+def _text(value: str) -> str:
+    # JSON can write half a surrogate pair (\\ud800), which no store and no hash takes.
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError("must be text")
+    return value
+
+
+Text = Annotated[str, AfterValidator(_text)]
 
 
 class _Request(BaseModel):
@@ -75,15 +86,15 @@ class Token(BaseModel):
 class RecordRef(_Request):
     """The key of a source record."""
 
-    channel: Channel
-    source_id: SourceId
+    channel: Annotated[Channel, AfterValidator(_text)]
+    source_id: Annotated[SourceId, AfterValidator(_text)]
 
 
 class ContactRef(_Request):
     """An address to write to."""
 
     type: Literal["email", "phone"]
-    value: str = Field(max_length=4096)
+    value: Text = Field(max_length=4096)
 
 
 class ConsentOfRecord(_Request):
@@ -91,7 +102,7 @@ class ConsentOfRecord(_Request):
 
     purpose: PurposeName
     state: State
-    notice: str | None = Field(default=None, max_length=200)
+    notice: str | None = Field(default=None, description=NOTICE_RULE)
     method: Method | None = Field(default=None, description="How it was said; default `api`")
 
 
@@ -188,7 +199,7 @@ class Identifier(_Request):
     """One thing a person is known by; `record` takes `channel:source_id`."""
 
     type: IdentifierType
-    value: str = Field(min_length=1, max_length=4096)
+    value: Text = Field(min_length=1, max_length=4096)
 
 
 class LookupIn(_Request):
@@ -201,7 +212,7 @@ class LookupIn(_Request):
 class SubjectIn(_Request):
     """Whom a consent is about: exactly one of the three."""
 
-    golden_id: str | None = Field(default=None, max_length=128)
+    golden_id: Text | None = Field(default=None, max_length=128)
     record: RecordRef | None = None
     contact: ContactRef | None = None
 
@@ -218,7 +229,7 @@ class ConsentIn(_Request):
     subject: SubjectIn
     purpose: PurposeName
     state: State
-    notice: str | None = Field(default=None, max_length=200)
+    notice: str | None = Field(default=None, description=NOTICE_RULE)
     method: Method | None = Field(default=None, description="How it was said; default `api`")
     event_time: Time | None = Field(default=None, description="When it was said; default now")
 

@@ -1,5 +1,6 @@
 """Consent events: what was said about one record or contact point, in the order of the ledger (pure)."""
 
+import re
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
@@ -14,6 +15,11 @@ DENIALS: Final[frozenset[str]] = frozenset(("refused", "withdrawn", "objected", 
 Method = Literal["import", "api", "direct", "verified"]
 METHODS: Final[tuple[Method, ...]] = ("import", "api", "direct", "verified")
 """How it was said. `direct`: in the subject's own session; `verified`: by a requester proven to be them."""
+
+
+NOTICE: Final = re.compile(r"[A-Za-z0-9_.:/ -]{1,64}")
+"""The version of a notice. The ledger keeps it in clear, so it has no room for what people write."""
+NOT_A_NOTICE: Final = "is not 1 to 64 letters, digits, spaces or any of _.:/-"
 
 
 class Subject(NamedTuple):

@@ -3,7 +3,8 @@
 Pure: no clock, no I/O. Every way in (files, HTTP) builds an `IncomingRecord` and calls `validate`.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Final
@@ -11,16 +12,22 @@ from typing import Final
 import orjson
 
 from consent.errors import RecordRejectedError
+from consent.events import NOT_A_NOTICE, NOTICE
 from identity.attributes import LOOKUP_TYPES, STANDARD
 from identity.records import CHANNEL, RecordKey
 
 MAX_VALUE_BYTES: Final = 4096  # contract: a value over 4 KiB rejects the row
-MAX_TRAIT_NAME_BYTES: Final = 200
+MAX_VALUES: Final = 50  # of one attribute
+MAX_TRAITS: Final = 200
+MAX_VERIFIED: Final = 20
 FUTURE_TOLERANCE_MS: Final = 5 * 60 * 1000  # contract: clocks of channels may be 5 minutes ahead
 
 STATES: Final = ("granted", "refused", "withdrawn", "objected", "restricted")
 METHODS: Final = ("import", "api", "direct")  # `verified` never arrives with a record
 
+_TRAIT_NAME: Final = re.compile(
+    "[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,128}"
+)  # no control characters, no lone surrogates
 _ATTRIBUTES = frozenset(STANDARD)
 _VERIFIABLE = frozenset(LOOKUP_TYPES)
 
@@ -102,10 +109,15 @@ def validate(record: IncomingRecord, now: int) -> None:
     check_value("source_id", record.source_id)
     if record.observed_at is not None and record.observed_at > now + FUTURE_TOLERANCE_MS:
         raise RecordRejectedError("observed_at", "is more than 5 minutes in the future")
-    for name in record.attributes:
+    for name, values in record.attributes.items():
         if name not in _ATTRIBUTES:
             raise RecordRejectedError(name, "is no standard attribute")
+        if len(values) > MAX_VALUES:
+            raise RecordRejectedError(name, f"has over {MAX_VALUES} values")
+    _check_traits(record.traits)
     _check_values(record)
+    if len(record.verified) > MAX_VERIFIED:
+        raise RecordRejectedError("verified", f"names over {MAX_VERIFIED} identifiers")
     for name in record.verified:
         if name not in _VERIFIABLE:
             raise RecordRejectedError("verified", "names something that is no identifier")
@@ -114,8 +126,6 @@ def validate(record: IncomingRecord, now: int) -> None:
 
 def _check_values(record: IncomingRecord) -> None:
     # Most records are short: all values together pass the test that each of them must pass.
-    for name in record.traits:
-        _check_trait_name(name)
     together = "\n".join(chain(*record.attributes.values(), record.traits.values()))
     if together.isascii() and len(together) <= MAX_VALUE_BYTES and "\0" not in together:
         return
@@ -142,13 +152,11 @@ def check_value(column: str, value: str) -> None:
         raise RecordRejectedError(column, "holds bytes that are no text")
 
 
-def _check_trait_name(name: str) -> None:
-    try:
-        size = len(name.encode())
-    except UnicodeEncodeError:
-        raise RecordRejectedError("traits", "a name holds bytes that are no text") from None
-    if not 0 < size <= MAX_TRAIT_NAME_BYTES or "\0" in name:
-        raise RecordRejectedError("traits", f"a name is empty or over {MAX_TRAIT_NAME_BYTES} bytes")
+def _check_traits(names: Collection[str]) -> None:
+    if len(names) > MAX_TRAITS:
+        raise RecordRejectedError("traits", f"are over {MAX_TRAITS}")
+    if not all(map(_TRAIT_NAME.fullmatch, names)):
+        raise RecordRejectedError("traits", "a name is not 1 to 128 characters without control characters")
 
 
 def _check_consents(consents: tuple[IncomingConsent, ...]) -> None:
@@ -161,5 +169,5 @@ def _check_consents(consents: tuple[IncomingConsent, ...]) -> None:
             )
         if consent.method not in METHODS:
             raise RecordRejectedError("consents", "states a method that is none of " + ", ".join(METHODS))
-        if consent.notice is not None:
-            check_value("consents", consent.notice)
+        if consent.notice is not None and not NOTICE.fullmatch(consent.notice):
+            raise RecordRejectedError("consents", f"states a notice that {NOT_A_NOTICE}")

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from consent.decisions import CLOCK_SKEW_MS, Reason
 from consent.errors import RecordRejectedError, UnknownSubjectError
-from consent.events import DENIALS, METHODS, RECORD, STATES, ConsentEvent, Subject
+from consent.events import DENIALS, METHODS, NOT_A_NOTICE, NOTICE, RECORD, STATES, ConsentEvent, Subject
 from consent.key_store import KeyStore
 from consent.linking_permission import EventSource, LinkingPermission
 from consent.permission import Evidence, Member, permission
@@ -178,6 +178,8 @@ def _validate(saying: Saying, now: int) -> None:
         raise RecordRejectedError("state", "is none of " + ", ".join(STATES))
     if saying.method not in METHODS:
         raise RecordRejectedError("method", "is none of " + ", ".join(METHODS))
+    if saying.notice is not None and not NOTICE.fullmatch(saying.notice):
+        raise RecordRejectedError("notice", NOT_A_NOTICE)
     if saying.event_time is not None and saying.event_time > now + CLOCK_SKEW_MS:
         raise RecordRejectedError("event_time", "is more than 5 minutes in the future")
 

@@ -32,10 +32,14 @@ from zoneinfo import ZoneInfo
 
 from api.ingest.errors import InputFileError, MappingError
 from api.ingest.times import holds_a_date
+from consent.events import NOT_A_NOTICE, NOTICE
 from consent.incoming import STATES
-from identity.attributes import LOOKUP_TYPES, is_standard
+from identity.attributes import LOOKUP_TYPES, STANDARD, is_standard
 from identity.records import CHANNEL
 
+COLUMNS: Final = frozenset(
+    {*STANDARD, "channel", "source_id", "observed_at", "verified", "consents", "traits"}
+)
 METADATA: Final = ("channel", "source_id", "observed_at")
 _KEYS: Final = (*METADATA, "timezone", "verified", "attributes", "traits", "consent")
 
@@ -116,6 +120,8 @@ def parse_mapping(content: Mapping[str, Any], *, purposes: Collection[str]) -> F
     notice = consent.pop("notice", None)
     if notice is not None:
         notice = _text(notice, "consent.notice", "the version of the notice that was shown")
+        if not NOTICE.fullmatch(notice):
+            raise MappingError(f"consent.notice: {NOT_A_NOTICE}")
     mapping = FileMapping(
         channel=channel,
         channel_column=channel_column,

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from api.ingest.mapping import METADATA, AttributeRule, ConsentRule, FileMapping
+from api.ingest.mapping import COLUMNS, METADATA, AttributeRule, ConsentRule, FileMapping
 from api.ingest.times import epoch_ms, reformatted_date
 from consent.errors import RecordRejectedError
 from consent.incoming import IncomingConsent, IncomingRecord, check_value, validate
@@ -22,6 +22,7 @@ class RowMapper:
     def __init__(self, mapping: FileMapping, grants: tuple[str, ...] = ()) -> None:
         self._mapping = mapping
         self._used = mapping.used | frozenset(METADATA)
+        self._shown = COLUMNS | self._used
         self._channel_name = mapping.channel_column or "channel"
         stated = {rule.purpose: rule for rule in mapping.consents if rule.state is not None}
         self._consents = {
@@ -113,7 +114,9 @@ class RowMapper:
             return metadata[name]
         columns = [column for rule in mapping.attributes if rule.name == name for column in rule.columns]
         columns += [column for trait, column in mapping.traits if trait == name]
-        return next((column for column in columns if _is_at_fault(row.get(column))), name)
+        at_fault = next((column for column in columns if _is_at_fault(row.get(column))), name)
+        # The name of any other column was the sender's choice, a JSON key of one row even.
+        return at_fault if at_fault in self._shown else "traits"
 
 
 def _is_at_fault(value: object) -> bool:

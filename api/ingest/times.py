@@ -4,6 +4,8 @@ from datetime import UTC, date, datetime, tzinfo
 from functools import lru_cache
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST = datetime.min.replace(tzinfo=UTC) - EPOCH
+_LAST = datetime.max.replace(tzinfo=UTC) - EPOCH
 
 
 def epoch_ms(text: str, zone: tzinfo = UTC) -> int:
@@ -18,6 +20,8 @@ def epoch_ms(text: str, zone: tzinfo = UTC) -> int:
         elapsed = moment - EPOCH
     except OverflowError:
         raise ValueError("the time is out of range") from None
+    if not _FIRST <= elapsed <= _LAST:  # an offset may lead out of the years that UTC can write
+        raise ValueError("the time is out of range")
     # Integer arithmetic: float seconds would lose milliseconds far from the epoch.
     return elapsed.days * 86_400_000 + elapsed.seconds * 1000 + elapsed.microseconds // 1000
 

@@ -71,6 +71,8 @@ WRONG: dict[str, dict[str, Any]] = {
     "a time in the future": {"event_time": "2030-01-01T00:00:00Z"},
     "an unreadable address": {"subject": {"contact": {"type": "email", "value": "no address"}}},
     "an unknown member": {"extra": 1},
+    "a notice that is a letter": {"notice": "Ana Gómez, ana@example.com"},
+    "a time that UTC cannot write": {"event_time": "0001-01-01T00:00:00+14:00"},
 }
 
 
@@ -80,6 +82,30 @@ def test_a_wrong_statement_is_refused(world: World, ana: str, change: dict[str, 
     answer = world.client("officer").post("/v1/consents", json=body)
     assert answer.status_code == 422, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+NO_TEXT = {
+    "a record": rb'{"record": {"channel": "crm", "source_id": "\ud800"}}',
+    "a golden ID": rb'{"golden_id": "g_\ud800"}',
+    "a contact": rb'{"contact": {"type": "email", "value": "\ud800@example.com"}}',
+}
+
+
+@pytest.mark.parametrize("subject", NO_TEXT.values(), ids=NO_TEXT.keys())
+def test_half_a_surrogate_pair_names_nobody(world: World, subject: bytes) -> None:
+    http = world.client("officer")
+    for path, more in (("/v1/consents", b', "state": "withdrawn"'), ("/v1/consents/query", b"")):
+        body = b'{"subject": ' + subject + b', "purpose": "personalization"' + more + b"}"
+        answer = http.post(path, content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code == 422, answer.text
+
+
+@pytest.mark.parametrize("as_of", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00", "tomorrow"])
+def test_a_time_that_cannot_be_is_as_unreadable_as_any(world: World, ana: str, as_of: str) -> None:
+    body = {"subject": {"golden_id": ana}, "purpose": "personalization", "as_of": as_of}
+    answer = world.client("officer").post("/v1/consents/query", json=body)
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == "as_of: is no RFC 3339 time"
 
 
 def test_a_statement_about_nobody_is_not_found(world: World) -> None:

@@ -63,6 +63,32 @@ def test_a_bad_record_is_rejected_alone_by_column_and_reason(world: World) -> No
     assert canary not in str(results)
 
 
+def test_a_poisoned_record_is_rejected_alone(world: World) -> None:
+    canary = "canary-4711"
+    poisoned = [record("crm", str(number), "Ana") for number in range(5)]
+    poisoned[0]["attributes"]["email"] = [f"ana{each}@example.com" for each in range(255)]
+    poisoned[1]["traits"] = {f"{canary}{each}": "x" for each in range(70_000)}
+    poisoned[2]["traits"] = {f"{canary}\n": "x"}
+    poisoned[3]["consents"][0]["notice"] = f"{canary}@example.com"
+    poisoned[4]["traits"] = {canary * 20: "x"}
+    results = world.send(record("crm", "a", "Ana"), *poisoned, record("crm", "b", "Bea"))
+    assert [each["status"] for each in results] == ["created", *["rejected"] * 5, "created"]
+    columns = [each["error"]["column"] for each in results[1:-1]]
+    assert columns == ["email", "traits", "traits", "consents", "traits"]
+    assert canary not in str(results)
+
+
+def test_half_a_surrogate_pair_is_no_record_to_delete(world: World) -> None:
+    http = world.client("ingest")
+    for body in (rb'{"channel": "crm", "source_id": "\ud800"}', rb'{"channel": "\udfff", "source_id": "1"}'):
+        answer = http.post(
+            "/v1/records/delete",
+            content=b'{"records": [' + body + b"]}",
+            headers={"Content-Type": "application/json"},
+        )
+        assert answer.status_code == 422, answer.text
+
+
 def test_an_older_observation_changes_nothing(world: World) -> None:
     newer = record("crm", "1", "Ana", observed_at="2026-05-02T00:00:00+02:00")
     older = record("crm", "1", "Anabel", observed_at="2026-05-01T00:00:00Z")

@@ -206,6 +206,10 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         {"attributes": {"first_name": {"column": "d", "format": "%d/%m/%Y"}}},
         "only birth_date has a format",
     ),
+    "a notice that is a sentence": (
+        {"consent": {"notice": "shown to Ana Gómez"}},
+        "consent.notice: is not 1 to 64 letters",
+    ),
     "an unknown time zone": ({"timezone": "Europe/Toledo"}, "timezone: is no zone"),
     "a time zone that is a path": ({"timezone": "../etc"}, "timezone: is no zone"),
     "a bad channel": ({"channel": "two words"}, "channel: use 1 to 64"),

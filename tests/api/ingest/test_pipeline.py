@@ -17,6 +17,7 @@ from consent.errors import UnknownPurposeError
 from consent.linkable import LinkableRecords
 from identity.records import RecordKey
 from tests.api.ingest.room import NOW, Room, write_csv
+from tests.world import World, row
 
 
 @pytest.fixture
@@ -107,6 +108,38 @@ def test_bad_rows_are_listed_without_values_and_good_ones_land(room: Room, tmp_p
     listed = RejectedRows(path).path
     assert stat.S_IMODE(listed.stat().st_mode) == 0o600
     assert set(room.landed()) == {("web", "1"), ("web", "9")}
+
+
+def test_a_poisoned_row_is_rejected_alone_and_a_key_that_its_sender_chose_is_not_repeated(
+    room: Room, tmp_path: Path
+) -> None:
+    canary = "canary-4711"
+    rows = customers(8)
+    rows[1]["email"] = [f"ana{each}@example.com" for each in range(255)]
+    rows[2] |= {f"{canary} {each}": "x" for each in range(300)}
+    rows[3][canary + "\n"] = "x"
+    rows[4][canary * 20] = "x"
+    rows[5][canary] = "x" * 5000
+    rows[6]["first_name"] = "x" * 5000
+    path = tmp_path / "in.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    report = room.ingest(path)
+    assert (report.created, report.rejected) == (2, 6)
+    assert [row["column"] for row in rejected(path)] == ["email", *["traits"] * 4, "first_name"]
+    assert canary not in RejectedRows(path).path.read_text()
+    assert set(room.landed()) == {("web", "c0"), ("web", "c7")}
+
+
+def test_a_poisoned_file_ends_with_status_3_and_its_good_rows_land(world: World) -> None:
+    rows = [
+        row("crm", "1", "Ana"),
+        row("crm", "2", "Bea", email=["b@example.com"] * 255),
+        row("crm", "3", "Eva"),
+    ]
+    done = world.command("ingest", str(world.write_lines("in.jsonl", rows)), "--json")
+    assert done.returncode == 3
+    counts = json.loads(done.stdout)
+    assert (counts["created"], counts["rejected"]) == (2, 1)
 
 
 def test_the_list_of_rejected_rows_is_always_that_of_the_last_run(room: Room, tmp_path: Path) -> None:
