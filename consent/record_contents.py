@@ -12,13 +12,13 @@ from consent.blind_indexes import RECORD, BlindIndex
 from consent.incoming import IncomingRecord
 from consent.key_store import KeyRow
 from consent.packed_tokens import kind_code, pack_tokens
-from consent.vault import COMPARABLE, SOURCE_ID, Vault
+from consent.vault import COMPARABLE, SOURCE_ID, TRAITS, Vault
 from identity.blocking_keys import blocking_keys
 from identity.normalise import normalise
 from identity.records import RecordKey
 
 TRAIT: Final = "trait:"
-"""Prefix of a trait's field name: a trait and an attribute of one name never meet."""
+"""Prefix by which a trait is asked for: a trait and an attribute of one name never meet."""
 
 CONTACT_KINDS: Final = ("email", "phone")
 
@@ -85,7 +85,7 @@ def field_values(plaintext: bytes) -> list[str]:
 
 
 def field_names(attributes: Iterable[str], traits: Iterable[str]) -> tuple[str, ...]:
-    """Return the names under which attributes and traits are sealed."""
+    """Return the names by which attributes and traits are asked for (`sealed_records`)."""
     return (*attributes, *(TRAIT + trait for trait in traits))
 
 
@@ -93,6 +93,6 @@ def _fields(record: IncomingRecord) -> dict[str, bytes]:
     fields = {SOURCE_ID: orjson.dumps(record.source_id)}
     for name, values in record.attributes.items():
         fields[name] = orjson.dumps(values[0] if len(values) == 1 else values)
-    for name, value in record.traits.items():
-        fields[TRAIT + name] = orjson.dumps(value)
+    if record.traits:
+        fields[TRAITS] = orjson.dumps(record.traits)
     return fields

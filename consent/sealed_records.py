@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
+import orjson
 from sqlalchemy import Connection, Row, bindparam, text
 
 from consent.errors import KeyUnavailableError
 from consent.key_store import KeyRow, KeyStore
 from consent.record_contents import TRAIT, field_values
-from consent.vault import SOURCE_ID, Vault
+from consent.vault import SOURCE_ID, TRAITS, Vault
 from identity.database import Database
 
 _BATCH: Final = 500  # key rows read in one go: a few ms, so that a destruction is never kept waiting
@@ -53,7 +54,8 @@ class SealedRecords:
     def open_fields(self, record_nos: Iterable[int], names: Sequence[str]) -> dict[int, OpenedRecord]:
         """Open the fields `names` of live records, by record number.
 
-        Names are those of `record_contents.field_names`, and SOURCE_ID. Nothing but these is decrypted.
+        Names are those of `record_contents.field_names`, and SOURCE_ID. Nothing but these is decrypted;
+        traits are one sealed field, of which only those asked for are returned.
         Raises VaultError where a stored value was altered.
         """
         opened: dict[int, OpenedRecord] = {}
@@ -88,15 +90,18 @@ class SealedRecords:
             )
         except KeyUnavailableError:
             return None  # its epoch was destroyed
-        fields = key.open_fields(row.sealed, names)
-        source_id = fields.pop(SOURCE_ID, None)
+        asked = [name[len(TRAIT) :] for name in names if name.startswith(TRAIT)]
+        sealed_under = [*names, TRAITS] if asked else names  # no field's name begins with TRAIT
+        fields = key.open_fields(row.sealed, sealed_under)
+        source_id, sealed_traits = fields.pop(SOURCE_ID, None), fields.pop(TRAITS, None)
+        traits = {} if sealed_traits is None else orjson.loads(sealed_traits)
         return OpenedRecord(
             record_no=row.record_no,
             channel=row.channel,
             observed_at=row.observed_at,
             verified=tuple(name for name in row.verified.split(",") if name),
-            attributes={n: field_values(v) for n, v in fields.items() if not n.startswith(TRAIT)},
-            traits={n[len(TRAIT) :]: field_values(v)[0] for n, v in fields.items() if n.startswith(TRAIT)},
+            attributes={name: field_values(value) for name, value in fields.items()},
+            traits={name: traits[name] for name in asked if name in traits},
             source_id=None if source_id is None else field_values(source_id)[0],
         )
 

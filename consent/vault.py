@@ -30,6 +30,8 @@ COMPARABLE: Final = "#comparable"
 """Reserved field: the comparable form that linkage reads. No attribute's name begins with `#`."""
 SOURCE_ID: Final = "#source_id"
 """Reserved field: the channel's own identifier of the record."""
+TRAITS: Final = "#traits"
+"""Reserved field: all traits of the record, names and values; names in clear could be a sender's words."""
 
 VERSION: Final = 1
 _VERSION_BYTE: Final = bytes([VERSION])

@@ -67,6 +67,20 @@ class TestWhatIsStored:
         assert (opened.source_id, opened.channel, opened.observed_at) == ("ana-1", "web", NOW - MINUTE)
         assert opened.verified == ("email",)
 
+    def test_of_the_traits_only_those_asked_for_come_out(self, home: Home) -> None:
+        (result,) = write(home, replace(ANA, traits={"shoe_size": "38", "email": "a trait", "pet": "dog"}))
+        assert result.record_no is not None
+        opened = home.opener.open_fields([result.record_no], ["trait:email", "trait:none"])[result.record_no]
+        assert (opened.traits, opened.attributes) == ({"email": "a trait"}, {})
+        assert home.opener.open_fields([result.record_no], ["email"])[result.record_no].traits == {}
+
+    def test_the_names_of_traits_do_not_lie_in_the_clear_either(self, home: Home, tmp_path: Path) -> None:
+        write(home, replace(ANA, traits={"canary of ana's words": "x"}))
+        home.close()
+        stored = b"".join(path.read_bytes() for path in tmp_path.rglob("*.db*"))
+        assert b"first_name" in stored or b"email" in stored
+        assert b"canary" not in stored
+
     def test_no_value_lies_in_the_clear(self, home: Home, tmp_path: Path) -> None:
         write(home, ANA)
         home.close()
