@@ -11,8 +11,8 @@ _KEYS_LOCK = 2
 
 
 def open_operational(settings: Settings) -> Database:
-    """Open the operational store: sealed records, ledger, golden IDs."""
-    return open_database(settings.database_url, lock_id=_OPERATIONAL_LOCK)
+    """Open the operational store: sealed records, ledger, golden IDs; deleted content is overwritten too."""
+    return open_database(settings.database_url, lock_id=_OPERATIONAL_LOCK, secure_delete=True)
 
 
 def open_keys(settings: Settings) -> Database:

@@ -6,6 +6,8 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 
 from api.migrations import KEYS, OPERATIONAL, History, is_current, upgrade
+from api.settings import Settings
+from api.stores import create_home, open_keys, open_operational
 from identity.database import Database, open_database
 
 
@@ -21,6 +23,15 @@ def test_an_upgraded_store_has_the_schema_the_code_works_with(database: Database
         options = {"version_table": history.version_table, "compare_type": True}
         context = MigrationContext.configure(conn, opts=options)
         assert compare_metadata(context, history.metadata) == []
+
+
+def test_both_stores_overwrite_what_is_deleted(tmp_path: Path) -> None:
+    settings = Settings.from_environment({"AUREA_HOME": str(tmp_path / "home")})
+    create_home(settings)
+    for store in (open_operational(settings), open_keys(settings)):
+        with store.read() as conn:
+            assert conn.execute(text("PRAGMA secure_delete")).scalar_one() == 1
+        store.close()
 
 
 @pytest.mark.parametrize("history", [OPERATIONAL, KEYS], ids=lambda history: history.name)
