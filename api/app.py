@@ -57,7 +57,7 @@ def create_app(services: Services) -> FastAPI:
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]  # the documented way to replace it
     for routes in (tokens, records, profiles, golden_ids, consents, changes, ledger, status, health, console):
         app.include_router(routes.router)
-    app.add_middleware(LimitBody)
+    app.add_middleware(LimitBody, tokens=services.tokens)
     app.add_middleware(Observe)
     app.add_exception_handler(problems.ProblemError, problems.answer_problem)
     app.add_exception_handler(RequestValidationError, problems.answer_invalid)

@@ -160,6 +160,11 @@ class Tokens:
         token = jwt.encode(claims, self._secret.reveal(), algorithm=_ALGORITHM)
         return AccessToken(token, self._seconds, purposes)
 
+    def of_header(self, header: str | None) -> Caller:
+        """Return who sends this `Authorization` header. Raises InvalidTokenError."""
+        kind, _, token = (header or "").partition(" ")
+        return self.read(token.strip() if kind.lower() == "bearer" else "")
+
     def read(self, token: str) -> Caller:
         """Return who carries `token`. Raises InvalidTokenError."""
         try:

@@ -37,9 +37,8 @@ async def caller_of(
     request: Request, services: ServicesOf, header: Annotated[str | None, Security(OAUTH)]
 ) -> Caller:
     """Return who is calling. Raises a 401 problem without a valid token."""
-    kind, _, token = (header or "").partition(" ")
     try:
-        caller = services.tokens.read(token.strip() if kind.lower() == "bearer" else "")
+        caller = services.tokens.of_header(header)
     except InvalidTokenError:
         challenge = "Bearer" if header is None else 'Bearer error="invalid_token"'
         raise ProblemError(UNAUTHENTICATED, headers={"WWW-Authenticate": challenge}) from None

@@ -187,6 +187,7 @@ async def answer_invalid(_request: Request, error: Exception) -> Response:
 
 _FRAMEWORK: Final = {
     400: ("bad-request", "The request cannot be read"),
+    401: ("unauthenticated", "Not authenticated"),
     404: ("no-such-route", "No such route"),
     405: ("method-not-allowed", "Method not allowed"),
     413: ("too-large", "The request body is too large"),
