@@ -42,7 +42,7 @@ class ChangeFeed:
         Raises CursorError for a cursor that this feed never gave.
         """
         found: list[Change] = []
-        position = cursor or None
+        position = self._names.meant_cursor(caller, cursor) if cursor else None
         for _ in range(_SCANNED // _BATCH):
             batch = self._memberships.changes_after(conn, position, min(_BATCH, limit - len(found)))
             if not batch:
@@ -51,7 +51,7 @@ class ChangeFeed:
             found.extend(self._visible(conn, caller, batch))
             if len(found) >= limit or caller.role != "consumer":
                 break
-        return found, position or START
+        return found, self._names.shown_cursor(caller, position or START)
 
     def _visible(self, conn: Connection, caller: Caller, batch: list[StoredChange]) -> Iterable[Change]:
         involved = {change.golden_no for change in batch}
@@ -78,7 +78,8 @@ class ChangeFeed:
         if caller.role != "consumer":
             more |= _records(change.details)
         golden_id = self._names.shown(caller, change.golden_id)
-        return Change(cursor=change.cursor, type=kind, golden_id=golden_id, **more)
+        cursor = self._names.shown_cursor(caller, change.cursor)
+        return Change(cursor=cursor, type=kind, golden_id=golden_id, **more)
 
 
 def _others(details: Mapping[str, Any]) -> Sequence[int]:

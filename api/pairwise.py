@@ -1,8 +1,9 @@
-"""Golden IDs as each client sees them: as they are, or in a form that is the client's own.
+"""Golden IDs and feed cursors as each client sees them: as they are, or in a form that is the client's own.
 
 Two clients with pairwise IDs cannot join their data by golden ID. The form is AES-SIV (RFC 5297) of the
 ID under a key of that client, derived from the keyring, so it is stable and stored nowhere. SIV is
-deterministic on purpose and authenticates: an ID that this client was not given does not decode.
+deterministic on purpose and authenticates: an ID that this client was not given does not decode. A cursor
+of the change feed would join them as well, so it has such a form too.
 """
 
 import base64
@@ -17,10 +18,14 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from api.auth import Caller
 from consent.key_providers import SecretBytes
+from identity.errors import CursorError
 
 _PREFIX: Final = "p_"
 _KEY_BYTES: Final = 64  # AES-256 for the MAC and AES-256 for the encryption
 _CONTEXT: Final = [b"aurea pairwise golden id 1"]
+_CURSOR_PREFIX: Final = "pc_"
+_CURSOR_CONTEXT: Final = [b"aurea pairwise change cursor 1"]
+_CURSOR_BYTES: Final = 40  # two numbers of 64 bits and a full stop; one length for all tells nothing
 
 
 class GoldenNames:
@@ -33,19 +38,41 @@ class GoldenNames:
         """Return `golden_id` in the form that `caller` knows it by."""
         if not caller.pairwise:
             return golden_id
-        sealed = self._cipher(caller.client_id).encrypt(golden_id.encode(), _CONTEXT)
-        return _PREFIX + base64.b32encode(sealed).decode().rstrip("=").lower()
+        return self._sealed(caller, _PREFIX, golden_id.encode(), _CONTEXT)
 
     def meant(self, caller: Caller, name: str) -> str:
         """Return the golden ID that `caller` means by `name`; an empty one, which nobody has, if none."""
         if not caller.pairwise:
             return name
-        if not name.startswith(_PREFIX) or not name.isascii():
+        return self._opened(caller, _PREFIX, name, _CONTEXT)
+
+    def shown_cursor(self, caller: Caller, cursor: str) -> str:
+        """Return a cursor of the change feed in the form that `caller` knows it by."""
+        if not caller.pairwise:
+            return cursor
+        return self._sealed(caller, _CURSOR_PREFIX, cursor.encode().ljust(_CURSOR_BYTES), _CURSOR_CONTEXT)
+
+    def meant_cursor(self, caller: Caller, shown: str) -> str:
+        """Return the cursor that `caller` was shown so. Raises CursorError for one that it was not."""
+        if not caller.pairwise:
+            return shown
+        cursor = self._opened(caller, _CURSOR_PREFIX, shown, _CURSOR_CONTEXT).rstrip()
+        if not cursor:
+            raise CursorError
+        return cursor
+
+    def _sealed(self, caller: Caller, prefix: str, plain: bytes, context: list[bytes]) -> str:
+        sealed = self._cipher(caller.client_id).encrypt(plain, context)
+        return prefix + base64.b32encode(sealed).decode().rstrip("=").lower()
+
+    def _opened(self, caller: Caller, prefix: str, shown: str, context: list[bytes]) -> str:
+        """Return what `_sealed` was given, or nothing."""
+        if not shown.startswith(prefix) or not shown.isascii():
             return ""
-        text = name[len(_PREFIX) :].upper()
+        text = shown[len(prefix) :].upper()
         try:
             sealed = base64.b32decode(text + "=" * (-len(text) % 8))
-            return self._cipher(caller.client_id).decrypt(sealed, _CONTEXT).decode()
+            return self._cipher(caller.client_id).decrypt(sealed, context).decode()
         except (binascii.Error, InvalidTag, ValueError):
             return ""
 

@@ -20,7 +20,7 @@ Reader = Annotated[Caller, Depends(permit("read changes"))]
 def changes(
     caller: Reader,
     services: ServicesOf,
-    after: Annotated[str | None, Query(max_length=40, description="`next` of the last answer")] = None,
+    after: Annotated[str | None, Query(max_length=120, description="`next` of the last answer")] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_CHANGES)] = 100,
 ) -> ChangesOut:
     """List changes after a cursor. A consumer sees only golden IDs it was told before."""

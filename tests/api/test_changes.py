@@ -86,3 +86,45 @@ def test_a_cursor_that_was_never_given_is_refused(world: World) -> None:
     http = world.client("auditor")
     for cursor in ("x", "1", "-1.0", "1.2.3", "9" * 30 + ".1"):
         assert http.get("/v1/changes", params={"after": cursor}).status_code == 422
+
+
+def test_two_pairwise_clients_share_no_cursor_and_no_id(world: World) -> None:
+    """What is common to both would join their people: each value of one feed is unknown to the other."""
+    readers = [world.client("consumer", PURPOSE, pairwise=True) for _ in range(2)]
+    merge(world, readers[0], told=("crm:1", "web:1"))
+    asked = {"purpose": PURPOSE, "identifiers": [{"type": "record", "value": "web:1"}]}
+    assert readers[1].post("/v1/profiles/lookup", json=asked).status_code == 200
+    first, second = (feed(reader) for reader in readers)
+    assert {each["golden_id"] for each in first["changes"]}
+    assert {each["golden_id"] for each in second["changes"]}
+    assert not values_of(first) & values_of(second)
+    nothing = [feed(world.client("consumer", PURPOSE, pairwise=True), limit=1)["next"] for _ in range(2)]
+    assert nothing[0] != nothing[1]
+    for reader, foreign in zip(readers, (second, first), strict=True):
+        assert reader.get("/v1/changes", params={"after": foreign["next"]}).status_code == 422
+        assert reader.get("/v1/changes", params={"after": "0.0"}).status_code == 422
+
+
+def values_of(page: dict[str, Any]) -> set[str]:
+    """Every cursor and ID in a page."""
+    found = {page["next"]}
+    for change in page["changes"]:
+        for name, value in change.items():
+            if name != "type":
+                found |= set(value) if isinstance(value, list) else {value}
+    return found
+
+
+def test_a_pairwise_client_pages_by_its_own_cursors(world: World) -> None:
+    reader = world.client("consumer", PURPOSE, pairwise=True)
+    merge(world, reader, told=("crm:1", "web:1"))
+    everything = feed(reader)["changes"]
+    pages: list[Any] = []
+    cursor, page = None, feed(reader, limit=1)
+    while page["next"] != cursor:
+        pages += page["changes"]
+        cursor = page["next"]
+        page = feed(reader, cursor, limit=1)
+    assert len(everything) == 2
+    assert pages == everything
+    assert feed(reader, everything[0]["cursor"])["changes"] == everything[1:]
