@@ -16,7 +16,7 @@ _PLAIN_EMAIL = re.compile(
     r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*@(?:[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?\.){1,4}[a-z]{2,12}"
 )
 _SUSPECT_DOMAIN = re.compile(r"@xn--|\.xn--|@..--|\...--")  # internationalised labels go to the library
-_SUBADDRESS = re.compile(r"\+[^@]*(?=@)")
+_LONGEST_EMAIL: Final = 320  # 64 of the local part, the at-sign, 255 of the domain (RFC 5321, 4.5.3.1)
 
 _NANP = re.compile(r"(\+?1)?[ .-]?\(?([2-9]\d{2})\)?[ .-]?([2-9]\d{2})[ .-]?(\d{4})")
 _NANP_REGIONS: Final = frozenset({"US", "CA"})
@@ -27,12 +27,16 @@ def email(raw: str) -> str | None:
     """Return the address in lower case, or None where it is no address.
 
     Left out: a display name (`Ann <a@b.org>`) and the subaddress (`+tag`), which reach the same mailbox.
+    More than 320 characters are no address, whatever they say.
     """
+    if len(raw) > _LONGEST_EMAIL:
+        return None
     text = visible(raw).casefold()
     if text.endswith(">"):
         text = text[text.rfind("<") + 1 : -1]
-    if "+" in text:
-        text = _SUBADDRESS.sub("", text)
+    local, at, domain = text.partition("@")
+    if "+" in local:
+        text = local.partition("+")[0] + at + domain
     if _PLAIN_EMAIL.fullmatch(text) and text.index("@") <= 64 and not _SUSPECT_DOMAIN.search(text):
         return text
     return _checked_email(text)
