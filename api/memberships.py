@@ -7,8 +7,9 @@ to 6 decimals, and neither format carries a time.
 import csv
 import os
 from collections.abc import Iterator, Mapping
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
 from consent.vault import SOURCE_ID
 from identity.records import RecordKey
@@ -56,30 +57,33 @@ def write(found: list[Row], path: Path) -> None:
         raise MembershipsError("the file's name must end in .parquet or .csv")
     partial = path.with_name(f".{path.name}.partial")
     try:
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # holds record keys
-        os.close(descriptor)
-        writer(found, partial)
+        partial.unlink(missing_ok=True)
+        # It holds record keys: owner only from the first byte on, and never through a link someone placed.
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            writer(found, file)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _write_csv(found: list[Row], path: Path) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(
-            (row.channel, row.source_id, row.golden_id, f"{row.confidence:.{_DECIMALS}f}") for row in found
-        )
+def _write_csv(found: list[Row], file: BinaryIO) -> None:
+    text = TextIOWrapper(file, newline="", encoding="utf-8")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(
+        (row.channel, row.source_id, row.golden_id, f"{row.confidence:.{_DECIMALS}f}") for row in found
+    )
+    text.detach()  # writes out what it holds; the file stays open for whoever opened it
 
 
-def _write_parquet(found: list[Row], path: Path) -> None:
+def _write_parquet(found: list[Row], file: BinaryIO) -> None:
     import pyarrow as pa  # noqa: PLC0415 - slow to load, and most commands do without
     import pyarrow.parquet as pq  # noqa: PLC0415 - the same
 
     kinds = (pa.string(), pa.string(), pa.string(), pa.float64())
     columns = [pa.array([row[place] for row in found], kind) for place, kind in enumerate(kinds)]
-    pq.write_table(pa.table(dict(zip(COLUMNS, columns, strict=True))), path)
+    pq.write_table(pa.table(dict(zip(COLUMNS, columns, strict=True))), file)
 
 
 def by_key(services: "Services") -> dict[RecordKey, str]:
@@ -108,4 +112,8 @@ def read_truth(path: Path) -> Mapping[RecordKey, str]:
             raise MembershipsError(
                 f"{path.name} cannot be read as columns channel, source_id and person"
             ) from None
-    return {RecordKey(channel, source_id): person for channel, source_id, person in found}
+    known: dict[RecordKey, str] = {}
+    for channel, source_id, person in found:
+        if known.setdefault(RecordKey(channel, source_id), person) != person:
+            raise MembershipsError(f"{path.name} names two persons for one record key; correct the truth")
+    return known
