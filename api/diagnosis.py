@@ -1,6 +1,7 @@
 """`aurea doctor`: can this home work? Each check says what it found and, on failure, the remedy."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -40,8 +41,12 @@ def _run(what: str, check: Callable[[Settings], str], settings: Settings) -> Fin
 def _home(settings: Settings) -> str:
     if not settings.home.is_dir():
         raise SettingsError(f"there is none at {settings.home}: run `aurea init`, or set AUREA_HOME")
-    if settings.home.stat().st_mode & 0o022:
-        raise SettingsError(f"others may write to {settings.home}: run chmod go-w on it")
+    if settings.home.stat().st_mode & 0o077:
+        raise SettingsError(f"others may enter {settings.home}: run chmod 700 on it")
+    for path in settings.home.rglob("*"):
+        with suppress(FileNotFoundError):  # a store's log comes and goes
+            if path.stat().st_mode & 0o077 and path != settings.purposes_path:
+                raise SettingsError(f"others may use {path}: run chmod go= on it")
     return str(settings.home)
 
 

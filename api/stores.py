@@ -1,5 +1,11 @@
 """The stores and the keyring of a home: where they are, how they are made, how they are opened."""
 
+import os
+import stat
+from pathlib import Path
+
+from sqlalchemy import make_url
+
 from api.migrations import KEYS, OPERATIONAL, is_current, upgrade
 from api.settings import Settings, SettingsError
 from consent.key_providers import FileKeyring
@@ -33,9 +39,36 @@ def load_keyring(settings: Settings) -> FileKeyring:
 
 
 def check_home(settings: Settings) -> None:
-    """Raise SettingsError, with the remedy, if there is no home at the place that was named."""
+    """Raise SettingsError, with the remedy, if there is no home there or it cannot be kept from others.
+
+    A home of ours that group or others may enter, and stores they may read, are closed to them.
+    """
     if not settings.home.is_dir():
         raise SettingsError(f"there is no home at {settings.home}: run `aurea init`, or set AUREA_HOME")
+    _close_to_others(settings.home)
+    for name in ("aurea.db", "keys.db"):
+        for ending in ("", "-wal", "-shm"):
+            _close_to_others(settings.home / (name + ending))
+
+
+def _close_to_others(path: Path) -> None:
+    """Take what group and others may do away. Raises SettingsError where the path is not ours to change."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return
+    if not found.st_mode & 0o077:
+        return
+    if found.st_uid != os.geteuid() or found.st_mode & stat.S_ISVTX:  # sticky: a folder meant for many
+        raise SettingsError(f"others than its owner may read {path}: let its owner run chmod go= on it")
+    path.chmod(stat.S_IMODE(found.st_mode) & 0o700)
+
+
+def _make_private(url: str) -> None:
+    """Make an embedded store's empty file for its owner only; SQLite gives its log the same mode."""
+    parts = make_url(url)
+    if parts.get_backend_name() == "sqlite" and parts.database and parts.database != ":memory:":
+        os.close(os.open(parts.database, os.O_WRONLY | os.O_CREAT, 0o600))
 
 
 def create_home(settings: Settings) -> bool:
@@ -45,6 +78,9 @@ def create_home(settings: Settings) -> bool:
     the key store is empty: a second one could open nothing that the first has sealed.
     """
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    check_home(settings)
+    for url in (settings.database_url, settings.keys_url):
+        _make_private(url)
     db, keys = open_operational(settings), open_keys(settings)
     try:
         new = not is_current(keys, KEYS)
