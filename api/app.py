@@ -10,6 +10,7 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 
 from api import __version__, problems
+from api.housekeeping import EVERY_SECONDS, kept
 from api.limits import LimitBody
 from api.observability import Observe
 from api.openapi import describe
@@ -35,12 +36,13 @@ _TELEMETRY_OFF: Final[TelemetryConfig] = {
 }
 
 
-def create_app(services: Services) -> FastAPI:
+def create_app(services: Services, *, housekeeping_seconds: float = EVERY_SECONDS) -> FastAPI:
     """Return the application over `services`, which are closed when it stops."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        yield
+        async with kept(services.housekeep, housekeeping_seconds):
+            yield
         services.close()
 
     app = FastAPI(

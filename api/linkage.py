@@ -1,12 +1,12 @@
 """A linkage run over this home: the parts that `identity.rerun` works with, and its report."""
 
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from api.resolution import frequency_token
+from api.spill import spill_folder
 from identity.clustering import Clusters
 from identity.report import build_report, write_report
 from identity.rerun import Rerun, RunOutcome
@@ -38,30 +38,26 @@ def run_link(
 
     Raises RunInProgressError, RunLostError.
     """
-    spill = services.settings.home / "spill"
-    scorer = EngineScorer(
-        seed=request.seed,
-        token=frequency_token(services.stores.index),
-        threads=request.threads,
-        memory_limit=request.memory_limit,
-        spill_dir=spill,
-    )
-    rerun = Rerun(
-        db=services.db,
-        reader=services.linkable,
-        facts=services.facts,
-        scorer=scorer,
-        clock=services.clock,
-        progress=progress,
-        report=lambda outcome, scores, clusters: _write(
-            services.settings.runs_dir, outcome, scores, clusters
-        ),
-    )
-    try:
-        outcome = rerun.run(dry_run=request.dry_run, retrain=request.retrain)
-    finally:
-        shutil.rmtree(spill, ignore_errors=True)  # encrypted under a key that is gone by now
-    return asdict(outcome)
+    with spill_folder(services.settings.home) as spill:
+        scorer = EngineScorer(
+            seed=request.seed,
+            token=frequency_token(services.stores.index),
+            threads=request.threads,
+            memory_limit=request.memory_limit,
+            spill_dir=spill,
+        )
+        rerun = Rerun(
+            db=services.db,
+            reader=services.linkable,
+            facts=services.facts,
+            scorer=scorer,
+            clock=services.clock,
+            progress=progress,
+            report=lambda outcome, scores, clusters: _write(
+                services.settings.runs_dir, outcome, scores, clusters
+            ),
+        )
+        return asdict(rerun.run(dry_run=request.dry_run, retrain=request.retrain))
 
 
 def _write(folder: Path, outcome: RunOutcome, scores: Scores | None, clusters: Clusters) -> None:

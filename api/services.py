@@ -11,10 +11,12 @@ from api.auth import Caller, Clients, Tokens
 from api.changes import ChangeFeed
 from api.disclosures import Disclosures
 from api.gauges import StoreGauges
+from api.housekeeping import only_one
 from api.idempotency import Idempotency
 from api.pairwise import GoldenNames
 from api.resolution import Resolver
 from api.settings import Settings, SettingsError
+from api.spill import sweep_spill
 from api.stores import check_home, is_ready, load_keyring, open_keys, open_operational
 from consent.access_log import AccessLog
 from consent.enforcement import Door
@@ -145,14 +147,23 @@ class Services:
         """Finish what a crash may have left half done. Safe at any time, in any process.
 
         Destructions that were noted are completed, records that left are detached, keys that no record
-        took up are swept. What an abandoned run has staged is invisible, and the next run removes it.
+        took up are swept, and so is what a run had spilled; the token index is merged. What an abandoned
+        run has staged is invisible, and the next run removes it.
         """
+        sweep_spill(self.settings.home)
         now = self.clock()
         with suppress(DestructionIncompleteError):  # a reader is at work: the next start tries again
             self.writer.finish_destructions(now)
             self.key_store.sweep_orphans(self.db, now)
         with suppress(IdentityError):
             self.resolver.detach_departed(now)
+        self.key_store.merge_recent(pause_ms=20)  # as long for other writers as for itself
+
+    def housekeep(self) -> None:
+        """Recover, unless another process of this machine is at it."""
+        with only_one(self.settings.home) as first:
+            if first:
+                self.recover()
 
     def close(self) -> None:
         """Release the stores and finish the access log's segment."""

@@ -6,6 +6,10 @@ Plaintext of permitted records lives here for the length of one run. What keeps 
 - no file, URL or extension can be opened once the engine is locked (`enable_external_access`, automatic
   extension installing and loading off), and no statement can undo that (`lock_configuration`).
 
+One exception: DuckDB lets a locked engine write and read plain files (`COPY`) in its own spill folder. Every
+statement that runs here is this program's, none comes from outside, and none does that; and the folder,
+which its owner alone may enter, is removed after every run and, after a crash, at the next start (api).
+
 DuckDB refuses encrypted spill without the OpenSSL cipher of its httpfs extension; the wheel of exactly
 the same version carries it, so no download happens (ADR 2).
 """
