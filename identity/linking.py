@@ -39,6 +39,7 @@ class LinkingReport:
     blocking: list[Blocking]
     compared_pairs: int
     trained: bool
+    uncompared: tuple[str, ...] = ()  # comparisons the records would fill, but the model was made without
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -67,19 +68,22 @@ def score(
     """
     seconds: dict[str, float] = {}
     profile = _timed(seconds, "load", lambda: load(engine, batches))
-    chosen = comparisons.choose(profile) if model is None else None
+    chosen = comparisons.choose(profile)
+    known = {item.name for item in (chosen if model is None else model.comparisons)}
+    uncompared = tuple(item.name for item in chosen if item.name not in known)
     rules = blocking_rules.choose(profile) if model is None else model.rules
     blocking = _timed(seconds, "block", lambda: block(engine, rules, profile.records, "pairs"))
     (compared,) = engine.execute("SELECT count(*) FROM pairs").fetchone() or (0,)
     trained = model is None
     if model is None:
-        model = _timed(seconds, "train", lambda: _train(engine, chosen or (), rules, profile, seed))
+        model = _timed(seconds, "train", lambda: _train(engine, chosen, rules, profile, seed))
     ready = model
     pairs = _timed(seconds, "predict", lambda: _predict(engine, ready, compared))
     if on_frequency is not None:
         for column, value, frequency in common_frequencies(engine, model):
             on_frequency(column, value, frequency)
-    return ScoredPairs(model, pairs, LinkingReport(profile, blocking, int(compared), trained, seconds))
+    report = LinkingReport(profile, blocking, int(compared), trained, uncompared, seconds)
+    return ScoredPairs(model, pairs, report)
 
 
 def _timed(seconds: dict[str, float], step: str, work: Callable[[], T]) -> T:

@@ -73,6 +73,7 @@ class RunOutcome:
     touched_meanwhile: int
     trained: bool
     model_version: str | None
+    uncompared: tuple[str, ...]  # what the records hold by now and the stored model does not compare
     seconds: float
     peak_rss_mb: int
     longest_lock_ms: float
@@ -269,6 +270,7 @@ def _outcome(resolved: _Resolved, run_id: str, started: float) -> RunOutcome:
         touched_meanwhile=0,
         trained=resolved.trained,
         model_version=None if resolved.scores is None else version_of(resolved.scores.scored.model),
+        uncompared=() if resolved.scores is None else resolved.scores.scored.report.uncompared,
         seconds=_since(started),
         peak_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         longest_lock_ms=0.0,

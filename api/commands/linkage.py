@@ -33,6 +33,11 @@ def link(
             "aurea: no record may be linked, so each is a person of its own. State the basis with "
             "`aurea ingest FILE --grant identity_linking`, or map a consent column to identity_linking."
         )
+    if summary["uncompared"]:
+        note(
+            f"aurea: the records hold {', '.join(summary['uncompared'])}, which the model was made without: "
+            "run `aurea link --retrain` to compare it."
+        )
     show(summary, as_json=as_json)
 
 
