@@ -32,8 +32,9 @@ def serve(
     with services() as opened:
         opened.recover()
         settings = opened.settings
-    from api.server import run
+    from api.server import check_address, run
 
+    check_address(host, port)
     if as_json:
         show({"home": str(settings.home), "url": f"http://{host}:{port}", "workers": workers}, as_json=True)
         sys.stdout.flush()

@@ -117,3 +117,20 @@ def test_serving_without_the_keyring_is_refused_with_the_remedy(world: World) ->
     assert "keyring" in done.stderr
     assert "restore" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_port_in_use_is_a_failure_with_a_remedy(world: World) -> None:
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen(1)
+        done = world.command("serve", "--port", str(busy.getsockname()[1]))
+    assert done.returncode == 1
+    (sentence,) = done.stderr.splitlines()
+    assert "is in use" in sentence
+    assert "--port" in sentence
+
+
+def test_an_address_that_is_none_is_a_failure_with_a_remedy(world: World) -> None:
+    done = world.command("serve", "--host", "no such host")
+    assert done.returncode == 1
+    assert "--host" in done.stderr
