@@ -3,12 +3,11 @@
 A value that is no text rejects its own record, by column and reason, never by value.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
+from api.ingest.values import texts_of, trait_text
 from api.schemas import RecordIn
 from api.times import milliseconds
-from consent.errors import RecordRejectedError
 from consent.incoming import IncomingConsent, IncomingRecord
 from identity.attributes import is_standard
 
@@ -20,18 +19,15 @@ def incoming(record: RecordIn) -> IncomingRecord:
     """
     attributes: dict[str, list[str]] = {}
     traits: dict[str, str] = {}
+    unknown: dict[str, Any] = {}
     for name, value in record.attributes.items():
-        values = _texts(name, value)
-        if not values:
-            continue
-        if is_standard(name):
+        if not is_standard(name):
+            unknown[name] = value
+        elif values := texts_of(value, name):
             attributes[name] = values
-        else:
-            traits[name] = _only(name, values)
-    for name, value in record.traits.items():
-        values = _texts(name, value)
-        if values:
-            traits[name] = _only(name, values)
+    for name, value in (unknown | record.traits).items():
+        if text := trait_text(value):
+            traits[name] = text
     return IncomingRecord(
         channel=record.channel,
         source_id=record.source_id,
@@ -52,23 +48,3 @@ def column_shown(name: str) -> str:
 
 
 _COLUMNS = frozenset({"channel", "source_id", "observed_at", "verified", "consents", "traits"})
-
-
-def _texts(name: str, value: Any) -> list[str]:
-    values = value if isinstance(value, list) else [value]
-    return [_text(name, each) for each in values if each is not None and each != ""]
-
-
-def _text(name: str, value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        reason = "holds an object" if isinstance(value, Mapping) else "holds a value that is no text"
-        raise RecordRejectedError(name, reason)
-    return str(value)
-
-
-def _only(name: str, values: list[str]) -> str:
-    if len(values) > 1:
-        raise RecordRejectedError(name, "is a trait with several values")
-    return values[0]

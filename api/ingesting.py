@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from api.ingest.mapping import load_mapping
+from api.ingest.mapping import FileMapping, load_mapping
 from api.ingest.pipeline import ingest_file
 from api.ingest.progress import IngestProgress
 from api.ingest.report import IngestReport, RejectedRows
@@ -37,7 +37,7 @@ def ingest_files(
     progress: Callable[[str], IngestProgress] | None = None,
 ) -> Ingested:
     """Store the records of `files`. Raises IngestInputError before anything of a file is written."""
-    rules = None if mapping is None else load_mapping(mapping, purposes=frozenset(services.purposes.by_name))
+    rules = None if mapping is None else _rules(services, mapping)
     done = Ingested()
     for path in files:
         report = ingest_file(
@@ -55,3 +55,9 @@ def ingest_files(
         if report.rejected:
             done.rejected_files.append(RejectedRows(path).path)
     return done
+
+
+def _rules(services: "Services", mapping: Path) -> FileMapping:
+    purposes = services.purposes.by_name
+    opt_out = {name for name, purpose in purposes.items() if purpose.regime == "opt_out"}
+    return load_mapping(mapping, purposes=frozenset(purposes), opt_out=opt_out)

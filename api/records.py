@@ -1,13 +1,14 @@
 """Records that arrive or leave one by one: seal and store, then resolve at once."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from api.auth import Caller
 from api.incoming import column_shown, incoming
 from api.observability import RECORDS
 from api.schemas import RecordIn, RecordResult, Rejection
 from consent.errors import RecordRejectedError
+from consent.imported_consents import would_link
 from consent.incoming import IncomingRecord
 from consent.records import WriteResult
 from identity.online import Decision
@@ -55,12 +56,12 @@ def _store(services: "Services", caller: Caller, records: Sequence[IncomingRecor
         names = services.memberships.names(conn, goldens.values())
         sizes = {no: len(services.memberships.members(conn, no)) for no in set(goldens.values())}
     results = []
-    for each in written:
+    for record, each in zip(records, written, strict=True):
         golden_no = goldens.get(each.record_no or 0)
         if each.status == "rejected":
             results.append(_rejected(each.column or "", each.reason or ""))
         elif each.status == "suppressed":
-            results.append(_like_created(services, caller))
+            results.append(_like_created(services, caller, record))
         elif golden_no is not None:  # unchanged, and resolved before
             decision: Decision = "attached" if sizes[golden_no] > 1 else "new"
             results.append(_result(services, caller, each, names[golden_no], decision))
@@ -83,10 +84,13 @@ def _result(
     )
 
 
-def _like_created(services: "Services", caller: Caller) -> RecordResult:
-    """Answer for an erased person as for anybody new; the ID resolves to nothing."""
+def _like_created(services: "Services", caller: Caller, record: IncomingRecord) -> RecordResult:
+    """Answer for an erased person as for anybody new who says the same; the ID resolves to nothing."""
     golden_id = services.names.shown(caller, new_golden_id())
-    return RecordResult(status="created", golden_id=golden_id, decision="new", linking="not_permitted")
+    linking: Literal["permitted", "not_permitted"] = (
+        "permitted" if would_link(record, services.purposes, services.clock()) else "not_permitted"
+    )
+    return RecordResult(status="created", golden_id=golden_id, decision="new", linking=linking)
 
 
 def _rejected(column: str, reason: str) -> RecordResult:

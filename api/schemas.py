@@ -4,9 +4,10 @@ Requests are checked for shape here and for meaning by the packages below, which
 fault. Attribute values are plain JSON on purpose: a bad value rejects its own record, not the batch.
 """
 
+import math
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from consent.events import NOTICE, Method, State
 
@@ -118,6 +119,20 @@ class RecordIn(_Request):
         default_factory=list, description="Identifiers that this channel has verified"
     )
     consents: list[ConsentOfRecord] = Field(default_factory=list, max_length=64)
+
+    @field_validator("attributes", "traits")
+    @classmethod
+    def _finite(cls, values: dict[str, Any]) -> dict[str, Any]:
+        waiting: list[Any] = [values]
+        while waiting:
+            value = waiting.pop()
+            if isinstance(value, dict):
+                waiting.extend(value.values())
+            elif isinstance(value, list):
+                waiting.extend(value)
+            elif isinstance(value, float) and not math.isfinite(value):
+                raise ValueError("holds NaN or Infinity, which are no JSON")
+        return values
 
 
 class RecordsIn(_Request):

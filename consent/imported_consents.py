@@ -10,11 +10,12 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from consent.decisions import may_link
-from consent.events import DENIALS, ConsentEvent, Subject
+from consent.events import DENIALS, RECORD, ConsentEvent, Subject
 from consent.incoming import IncomingConsent, IncomingRecord
 from consent.purposes import IDENTITY_LINKING, Purpose, Purposes
 
 REPEATABLE: Final = frozenset({"import", "api"})
+CONTACT_KINDS: Final = ("email", "phone")
 
 
 class Statement(NamedTuple):
@@ -105,3 +106,12 @@ class LinkingRule:
     def concerns(self, event: ConsentEvent) -> bool:
         """Whether the event may change what may be linked (a restriction of any purpose may)."""
         return event.purpose == self._purpose.name or event.state == "restricted"
+
+
+def would_link(record: IncomingRecord, purposes: Purposes, now: int) -> bool:
+    """Whether a new record that says this, of which nothing else is known, could be linked."""
+    contacts = [(kind, kind.encode()) for kind in CONTACT_KINDS if record.attributes.get(kind)]
+    said = statements(record, contacts, purposes, source=f"channel:{record.channel}")
+    nobody = Subject(RECORD, 0)
+    events = [event_of(each, nobody, purposes, now) for each in said if not each.consent.only_after_grant]
+    return LinkingRule(purposes)(events, now)[0]

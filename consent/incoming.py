@@ -58,6 +58,7 @@ class IncomingRecord:
     traits: dict[str, str] = field(default_factory=dict)
     verified: tuple[str, ...] = ()
     consents: tuple[IncomingConsent, ...] = ()
+    unread: tuple[str, ...] = ()  # attributes that miss the format their channel states: never guessed at
 
     @property
     def key(self) -> RecordKey:
@@ -70,10 +71,10 @@ class IncomingRecord:
         Holds what is stored (attributes, traits, verified identifiers) and the key, so that equal
         content of two records does not give equal MACs. Consent and time are compared apart.
         """
-        return orjson.dumps(
-            [self.channel, self.source_id, self.attributes, self.traits, sorted(self.verified)],
-            option=orjson.OPT_SORT_KEYS,
-        )
+        said = [self.channel, self.source_id, self.attributes, self.traits, sorted(self.verified)]
+        if self.unread:  # decides what is compared
+            said.append(sorted(self.unread))
+        return orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
 
     def __repr__(self) -> str:
         return f"IncomingRecord({self.channel}, {len(self.attributes)} attributes)"

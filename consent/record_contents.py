@@ -53,7 +53,10 @@ def record_token(index: BlindIndex, key: RecordKey) -> bytes:
 
 def content_of(record: IncomingRecord, index: BlindIndex, *, default_region: str | None) -> Content:
     """Normalise a record and derive every token it is found by."""
-    comparable = normalise(record.attributes, default_region=default_region)
+    attributes = record.attributes
+    if record.unread:
+        attributes = {name: values for name, values in attributes.items() if name not in record.unread}
+    comparable = normalise(attributes, default_region=default_region)
     token = record_token(index, record.key)
     found_by = [(kind, index.token(kind, value)) for kind, value in comparable.lookup_values()]
     blocks = ((kind, index.token(kind, value)) for kind, value in blocking_keys(comparable))
@@ -65,7 +68,7 @@ def content_of(record: IncomingRecord, index: BlindIndex, *, default_region: str
         contacts=tuple(pair for pair in found_by if pair[0] in CONTACT_KINDS),
         comparable=comparable.encode(),
         mac=index.content_mac(record.content()),
-        unreadable=comparable.unreadable,
+        unreadable=(*comparable.unreadable, *record.unread),
     )
 
 

@@ -57,13 +57,15 @@ class AttributeRule:
 class ConsentRule:
     """What the rows say about one purpose: always `state`, or what the value in `column` means.
 
-    A column that lists only `granted` values says, by any other value, that a grant no longer stands.
+    A column that lists only `granted` values says, by any other value, that a grant no longer stands; of a
+    purpose with opt-out it says that the person objects.
     """
 
     purpose: str
     state: str | None = None
     column: str | None = None
     meaning: Mapping[str, str] = field(default_factory=dict)  # value -> state
+    opt_out: bool = False  # the purpose is permitted until somebody objects
 
     @property
     def others_end_a_grant(self) -> bool:
@@ -98,20 +100,27 @@ class FileMapping:
         return frozenset(column for column in columns if column)
 
 
-def load_mapping(path: Path, *, purposes: Collection[str]) -> FileMapping:
+def load_mapping(path: Path, *, purposes: Collection[str], opt_out: Collection[str] = ()) -> FileMapping:
     """Read the mapping file at `path`. Raises MappingError with the key at fault and the remedy."""
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise MappingError(f"{path.name}: no such file") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise MappingError(f"{path.name}: cannot be read as TOML: {error}") from error
     try:
-        return parse_mapping(content, purposes=purposes)
+        return parse_mapping(content, purposes=purposes, opt_out=opt_out)
     except MappingError as error:
         raise MappingError(f"{path.name}: {error}") from None
 
 
-def parse_mapping(content: Mapping[str, Any], *, purposes: Collection[str]) -> FileMapping:
-    """Turn the content of a mapping file into a FileMapping. Raises MappingError."""
+def parse_mapping(
+    content: Mapping[str, Any], *, purposes: Collection[str], opt_out: Collection[str] = ()
+) -> FileMapping:
+    """Turn the content of a mapping file into a FileMapping; `opt_out` are the purposes of that regime.
+
+    Raises MappingError.
+    """
     _refuse_unknown(content, _KEYS, "")
     channel, channel_column = _channel(content.get("channel"))
     attributes = tuple(_attribute(name, value) for name, value in _table(content, "attributes").items())
@@ -128,10 +137,10 @@ def parse_mapping(content: Mapping[str, Any], *, purposes: Collection[str]) -> F
         source_id=_text(content.get("source_id", "source_id"), "source_id", "a column"),
         observed_at=_optional_text(content, "observed_at", "a column"),
         zone=_zone(content.get("timezone")),
-        verified=_verified(content.get("verified", [])),
+        verified=_verified(content.get("verified", []), {rule.name for rule in attributes}),
         attributes=attributes,
         traits=traits,
-        consents=tuple(_consent(name, value, purposes) for name, value in consent.items()),
+        consents=tuple(_consent(name, value, purposes, opt_out) for name, value in consent.items()),
         notice=notice,
     )
     return replace(mapping, named=mapping.used)
@@ -224,14 +233,14 @@ def _trait(name: str, value: object) -> tuple[str, str]:
     return name, _text(value, f"traits.{name}", "a column")
 
 
-def _consent(purpose: str, value: object, purposes: Collection[str]) -> ConsentRule:
+def _consent(purpose: str, value: object, purposes: Collection[str], opt_out: Collection[str]) -> ConsentRule:
     where = f"consent.{purpose}"
     if purpose not in purposes:
         raise MappingError(f"{where}: the policy has no such purpose; it has {', '.join(sorted(purposes))}")
     if isinstance(value, dict):
         _refuse_unknown(value, ("column", *STATES), f"{where}.")
         column = _text(value.get("column"), f"{where}.column", "a column")
-        return ConsentRule(purpose, column=column, meaning=_meaning(value, where))
+        return ConsentRule(purpose, column=column, meaning=_meaning(value, where), opt_out=purpose in opt_out)
     if value not in STATES:
         raise MappingError(f"{where}: state one of {', '.join(STATES)}, or {{column, granted = [...]}}")
     return ConsentRule(purpose, state=str(value))
@@ -252,12 +261,14 @@ def _meaning(table: Mapping[str, Any], where: str) -> dict[str, str]:
     return meaning
 
 
-def _verified(value: object) -> tuple[str, ...]:
+def _verified(value: object, mapped: AbstractSet[str]) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise MappingError("verified: list identifiers")
     for name in value:
         if name not in LOOKUP_TYPES:
             raise MappingError(f"verified: {name} is no identifier; there are {', '.join(LOOKUP_TYPES)}")
+        if name not in mapped:
+            raise MappingError(f"verified: {name} is not mapped; name its column under [attributes]")
     return tuple(dict.fromkeys(value))
 
 

@@ -82,6 +82,9 @@ def ingest_file(
         writer.stores.purposes[purpose]  # raises UnknownPurposeError
     reader = open_reader(path)
     reader.seek_columns((mapping or FileMapping()).used | {"source_id", "channel", "observed_at"})
+    if not path.stat().st_size and not reader.columns:  # JSON Lines without a line: nothing to fit
+        RejectedRows(path).finish()
+        return IngestReport()
     fitted = fit(mapping, reader.columns, channel=channel, order=reader.order)
     mapper = RowMapper(fitted, tuple(dict.fromkeys(grants)))
     rejected = RejectedRows(path)

@@ -20,6 +20,8 @@ def open_reader(path: Path) -> Reader:
         raise InputFileError(f"{path.name}: cannot be read: {error.strerror}") from error
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise InputFileError(f"{path.name}: is UTF-16; save it as UTF-8")
+    if path.suffix.lower() in _JSON and start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"["):
+        raise InputFileError(f"{path.name}: holds a JSON array; write one object per line (JSON Lines)")
     return _READERS[_format(path, start)](path)
 
 
@@ -37,6 +39,7 @@ _READERS: Final[Mapping[str, Callable[[Path], Reader]]] = {
     "json": JsonLinesFile,
     "parquet": ParquetFile,
 }
+_JSON: Final = frozenset({".json", ".jsonl", ".ndjson"})
 _ENDINGS: Final = {
     ".csv": "csv",
     ".tsv": "csv",

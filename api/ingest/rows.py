@@ -1,15 +1,11 @@
 """One row of a file -> one `IncomingRecord`, by a mapping."""
 
-import math
-from collections.abc import Callable, Iterator, Mapping
-from datetime import date, datetime, time
-from decimal import Decimal
-from typing import Any, Final, NamedTuple
-
-import orjson
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 from api.ingest.mapping import COLUMNS, METADATA, AttributeRule, ConsentRule, FileMapping
-from api.ingest.times import epoch_ms, reformatted_date
+from api.ingest.times import epoch_ms, iso_date
+from api.ingest.values import texts, texts_of, trait_text
 from consent.errors import RecordRejectedError
 from consent.incoming import IncomingConsent, IncomingRecord, check_value, validate
 
@@ -53,18 +49,7 @@ class RowMapper:
             channel = _single(row.get(self._channel_name), "channel") or ""
             if not channel:
                 raise RecordRejectedError("channel", "is missing")
-        attributes: dict[str, list[str]] = {}
-        for name, column in self._plain:
-            value = row.get(column)
-            if value is None or value == "":
-                continue
-            if type(value) is str and not value.isspace():
-                attributes[name] = [value]
-            elif values := _texts_of(value, name):
-                attributes[name] = values
-        for rule in self._others:
-            if values := _values(row, rule):
-                attributes[rule.name] = values
+        attributes, unread = self._attributes(row)
         return IncomingRecord(
             channel=channel,
             source_id=_single(row.get(mapping.source_id), "source_id") or "",
@@ -73,7 +58,30 @@ class RowMapper:
             traits=dict(self._traits(row)),
             verified=tuple(name for name in mapping.verified if name in attributes),
             consents=self._said(row),
+            unread=unread,
         )
+
+    def _attributes(self, row: Row) -> tuple[dict[str, list[str]], tuple[str, ...]]:
+        """Return the values of the row, and which attributes miss the format that is stated for them."""
+        attributes: dict[str, list[str]] = {}
+        unread: list[str] = []
+        for name, column in self._plain:
+            value = row.get(column)
+            if value is None or value == "":
+                continue
+            if type(value) is str and not value.isspace():
+                attributes[name] = [value]
+            elif values := texts_of(value, name):
+                attributes[name] = values
+        for rule in self._others:
+            if values := _values(row, rule):
+                if rule.format is not None:
+                    read = [iso_date(value, rule.format) for value in values]
+                    if None in read:
+                        unread.append(rule.name)
+                    values = [date or value for date, value in zip(read, values, strict=True)]
+                attributes[rule.name] = values
+        return attributes, tuple(unread)
 
     def _observed_at(self, row: Row) -> int | None:
         column = self._mapping.observed_at
@@ -87,11 +95,11 @@ class RowMapper:
 
     def _traits(self, row: Row) -> Iterator[tuple[str, str]]:
         for trait, column in self._mapping.traits:
-            if text := _trait_text(row.get(column)):
+            if text := trait_text(row.get(column)):
                 yield trait, text
         if self._mapping.rest_as_traits:
             for column, value in row.items():
-                if column not in self._used and (text := _trait_text(value)):
+                if column not in self._used and (text := trait_text(value)):
                     yield column, text
 
     def _said(self, row: Row) -> tuple[IncomingConsent, ...]:
@@ -121,7 +129,7 @@ class RowMapper:
 
 def _is_at_fault(value: object) -> bool:
     try:
-        for text in _texts(value):
+        for text in texts(value):
             check_value("", text)
     except (RecordRejectedError, TypeError):
         return True
@@ -130,13 +138,9 @@ def _is_at_fault(value: object) -> bool:
 
 def _values(row: Row, rule: AttributeRule) -> list[str]:
     if len(rule.columns) == 1:
-        found = _texts_of(row.get(rule.columns[0]), rule.name)
-    else:
-        several = (text for column in rule.columns for text in _texts_of(row.get(column), rule.name))
-        found = list(dict.fromkeys(several))
-    if rule.format is not None:
-        return [reformatted_date(text, rule.format) for text in found]
-    return found
+        return texts_of(row.get(rule.columns[0]), rule.name)
+    several = (text for column in rule.columns for text in texts_of(row.get(column), rule.name))
+    return list(dict.fromkeys(several))
 
 
 class _Meaning(NamedTuple):
@@ -151,7 +155,10 @@ class _Meaning(NamedTuple):
         by_value = {
             value: IncomingConsent(rule.purpose, state, notice) for value, state in rule.meaning.items()
         }
-        ended = IncomingConsent(rule.purpose, "withdrawn", notice, only_after_grant=True)
+        if rule.opt_out:  # silence permits, so the value must be on record as the objection it is
+            ended = IncomingConsent(rule.purpose, "objected", notice)
+        else:
+            ended = IncomingConsent(rule.purpose, "withdrawn", notice, only_after_grant=True)
         return cls(rule.column or "", by_value, ended if rule.others_end_a_grant else None)
 
     def of_cell(self, text: str | None) -> IncomingConsent | None:
@@ -160,77 +167,8 @@ class _Meaning(NamedTuple):
         return self.by_value.get(text) or self.by_value.get(text.strip(), self.otherwise)
 
 
-def _texts_of(value: object, name: str) -> list[str]:
-    if value is None or value == "":
-        return []
-    if isinstance(value, str):
-        return [] if value.isspace() else [value]
-    try:
-        return list(_texts(value))
-    except TypeError:
-        raise RecordRejectedError(name, "is neither a text nor a list of texts") from None
-
-
 def _single(value: object, name: str) -> str | None:
-    texts = _texts_of(value, name)
+    texts = texts_of(value, name)
     if len(texts) > 1:
         raise RecordRejectedError(name, "holds several values")
     return texts[0] if texts else None
-
-
-def _texts(value: object) -> Iterator[str]:
-    if isinstance(value, (list, tuple)):
-        for each in value:
-            if isinstance(each, (list, tuple)):
-                raise TypeError
-            yield from _texts(each)
-        return
-    text = _scalar_text(value)
-    if text and not text.isspace():
-        yield text
-
-
-def _trait_text(value: object) -> str | None:
-    """Return a trait as text; nested JSON stays JSON."""
-    if isinstance(value, str):
-        return value if value and not value.isspace() else None
-    if isinstance(value, (dict, list, tuple)):
-        if not value:
-            return None
-        try:
-            return orjson.dumps(value, default=_scalar_text, option=orjson.OPT_SORT_KEYS).decode()
-        except (TypeError, ValueError):
-            raise RecordRejectedError("traits", "holds a value that has no JSON form") from None
-    return _scalar_text(value) or None
-
-
-def _scalar_text(value: object) -> str:
-    """Return how a number, truth value, date or bytes of JSON or Parquet reads. Raises TypeError."""
-    try:
-        return _AS_TEXT[type(value)](value)
-    except KeyError:
-        raise TypeError from None
-
-
-def _number_text(value: float) -> str:
-    """Return whole numbers without a fraction: tools write a house number with gaps as 12.0; NaN is a gap."""
-    if math.isnan(value):
-        return ""
-    if value.is_integer() and abs(value) < 2**53:
-        return str(int(value))
-    return repr(value)
-
-
-_AS_TEXT: Final[Mapping[type, Callable[[Any], str]]] = {
-    type(None): lambda _: "",
-    str: str,
-    bool: lambda value: "true" if value else "false",
-    int: str,
-    float: _number_text,
-    Decimal: lambda value: format(value, "f"),
-    # Kept as surrogates where it is no UTF-8, so that validation rejects it with its column.
-    bytes: lambda value: value.decode(errors="surrogateescape"),
-    datetime: datetime.isoformat,
-    date: date.isoformat,
-    time: time.isoformat,
-}

@@ -1,5 +1,6 @@
 """Times and dates as files write them (pure)."""
 
+import re
 from datetime import UTC, date, datetime, tzinfo
 from functools import lru_cache
 
@@ -27,12 +28,20 @@ def epoch_ms(text: str, zone: tzinfo = UTC) -> int:
 
 
 @lru_cache(maxsize=65_536)  # strptime takes about 8 us and dates repeat
-def reformatted_date(text: str, pattern: str) -> str:
-    """`text` as an ISO date if it reads by `pattern` (strptime), else as it came."""
+def iso_date(text: str, pattern: str) -> str | None:
+    """`text` as an ISO date: it reads by `pattern` (strptime), or is one already; None if neither."""
+    text = text.strip()
     try:
-        return datetime.strptime(text.strip(), pattern).date().isoformat()  # noqa: DTZ007  a date has no zone
+        return datetime.strptime(text, pattern).date().isoformat()  # noqa: DTZ007 - a date has no zone
     except ValueError:
-        return text
+        pass
+    try:
+        return date.fromisoformat(text).isoformat() if _ISO_DATE.fullmatch(text) else None
+    except ValueError:
+        return None
+
+
+_ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def holds_a_date(pattern: str) -> bool:

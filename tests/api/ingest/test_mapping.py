@@ -76,6 +76,34 @@ def test_a_date_that_does_not_read_by_its_format_is_kept_as_it_came(tmp_path: Pa
     assert record.attributes["birth_date"] == ["31/02/1990"]
 
 
+@pytest.mark.parametrize(
+    ("cell", "value", "unread"),
+    [
+        ("21/02/1990", "1990-02-21", ()),
+        ("1990-02-21", "1990-02-21", ()),
+        ("1990-02-31", "1990-02-31", ("birth_date",)),
+        ("02/21/1990", "02/21/1990", ("birth_date",)),
+        ("21 Feb 1990", "21 Feb 1990", ("birth_date",)),
+    ],
+)
+def test_a_stated_format_is_binding(tmp_path: Path, cell: str, value: str, unread: tuple[str, ...]) -> None:
+    record = read(contract_mapping(tmp_path), ROW | {"dob": cell})
+    assert (record.attributes["birth_date"], record.unread) == ([value], unread)
+
+
+def test_where_silence_permits_another_value_is_an_objection() -> None:
+    mapping = parse_mapping(
+        {"channel": "web", "consent": {"personalization": {"column": "c", "granted": ["Y"]}}},
+        purposes=PURPOSES,
+        opt_out={"personalization"},
+    )
+    fitted = fit(mapping, {"source_id", "c"}, channel=None)
+    assert read(fitted, {"source_id": "1", "c": "N"}).consents == (
+        IncomingConsent("personalization", "objected"),
+    )
+    assert read(fitted, {"source_id": "1", "c": ""}).consents == ()
+
+
 def test_an_identifier_the_row_lacks_is_not_verified(tmp_path: Path) -> None:
     assert read(contract_mapping(tmp_path), ROW | {"login": ""}).verified == ()
 
@@ -213,6 +241,10 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown time zone": ({"timezone": "Europe/Toledo"}, "timezone: is no zone"),
     "a time zone that is a path": ({"timezone": "../etc"}, "timezone: is no zone"),
     "a bad channel": ({"channel": "two words"}, "channel: use 1 to 64"),
+    "a verified identifier without a column": (
+        {"verified": ["user_id"], "attributes": {"email": "mail"}},
+        "user_id is not mapped",
+    ),
     "a verified name": ({"verified": ["first_name"]}, "first_name is no identifier"),
     "a value for two states": (
         {"consent": {"personalization": {"column": "c", "granted": ["1"], "refused": ["1"]}}},
@@ -258,5 +290,5 @@ def test_an_unreadable_mapping_file_is_an_error_with_its_name(tmp_path: Path) ->
     path.write_text("channel = ", encoding="utf-8")
     with pytest.raises(MappingError, match=r"map\.toml: cannot be read as TOML"):
         load_mapping(path, purposes=PURPOSES)
-    with pytest.raises(MappingError, match="cannot be read"):
+    with pytest.raises(MappingError, match="no such file"):
         load_mapping(tmp_path / "none.toml", purposes=PURPOSES)

@@ -46,6 +46,18 @@ def rejected(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in RejectedRows(path).path.read_text().splitlines()]
 
 
+def test_a_date_that_misses_its_stated_format_is_counted_and_not_compared(room: Room, tmp_path: Path) -> None:
+    mapping = room.mapping(channel="crm", attributes={"birth_date": {"column": "dob", "format": "%d/%m/%Y"}})
+    rows: list[dict[str, object]] = [
+        {"source_id": "1", "dob": "12/25/1990"},
+        {"source_id": "2", "dob": "25/12/1990"},
+    ]
+    report = room.ingest(write_csv(tmp_path / "in.csv", rows), mapping=mapping)
+    assert (report.as_json()["created"], report.as_json()["unreadable"]) == (2, {"birth_date": 1})
+    kept = {key: attributes for key, (_, attributes, *_) in room.landed().items()}
+    assert kept["crm", "1"]["birth_date"] == ["12/25/1990"]
+
+
 def test_a_report_has_the_words_of_the_contract(room: Room, tmp_path: Path) -> None:
     rows = [*customers(3), *customers(1, start=9, phone="no phone"), *customers(1, start=8, source_id="")]
     report = room.ingest(write_csv(tmp_path / "in.csv", rows))
