@@ -181,7 +181,7 @@ async def answer_http_error(_request: Request, error: Exception) -> Response:
 async def answer_invalid(_request: Request, error: Exception) -> Response:
     """Handle a request that does not fit its schema: which field, which rule, never what was sent."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 - narrows the registered type
-    errors = [{"field": _field(one["loc"]), "rule": _rule(one)} for one in error.errors()]
+    errors = [{"field": _field(one["loc"]), "rule": rule(one)} for one in error.errors()]
     return respond(INVALID, extra={"errors": errors[:20]})
 
 
@@ -213,5 +213,6 @@ def _field(path: Sequence[int | str]) -> str:
     return ".".join(str(part) if isinstance(part, int) or part in _FIELDS else "*" for part in path)
 
 
-def _rule(error: Mapping[str, Any]) -> str:
+def rule(error: Mapping[str, Any]) -> str:
+    """Return the rule that a value breaks, in words that hold nothing of the value."""
     return str(error["msg"]) if error["type"] in _PLAIN_RULES else "This value is not acceptable"

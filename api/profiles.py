@@ -1,11 +1,11 @@
 """A person's profile for a caller: the door's answer in the caller's names, and what it was told noted."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from api.auth import Caller
 from api.observability import DECISIONS
-from api.problems import NOT_FOUND, Problem, ProblemError
+from api.problems import FORBIDDEN_ROLE, NOT_FOUND, Problem, ProblemError
 from api.schemas import Profile
 from api.times import rfc3339
 from consent.enforcement import Profile as Revealed
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 SPLIT: Final = Problem(
     409, "split", "This golden ID was split", "Its records went to the golden IDs in `successors`."
+)
+SHARED: Final = Problem(
+    409, "shared-identifier", "Several people share this", "Add an identifier that tells them apart."
 )
 _CONFIDENCE_DECIMALS: Final = 6
 
@@ -33,6 +36,17 @@ def find_profile(
     """Return the profile of the one person whom all `identifiers` fit. Raises a 404 problem."""
     request = RevealRequest(purpose, caller.client_id, identifiers=tuple(identifiers))
     return _answer(services, caller, request)
+
+
+def refuse_steward(
+    services: "Services", caller: Caller, identifiers: Sequence[Identifier], purpose: str
+) -> NoReturn:
+    """Tell a steward that several people share the identifiers (409 problem), and nothing else (403)."""
+    request = RevealRequest(purpose, caller.client_id, identifiers=tuple(identifiers))
+    people = services.door.sharing(request, services.clock())
+    if people > 1:
+        raise ProblemError(SHARED, extra={"people": people})
+    raise ProblemError(FORBIDDEN_ROLE)
 
 
 def _answer(services: "Services", caller: Caller, request: RevealRequest) -> Profile:

@@ -9,7 +9,9 @@ PERMITTED: Final[dict[str, frozenset[Role]]] = {
     "write records": frozenset({"ingest"}),
     "delete records": frozenset({"ingest"}),
     "read profiles": frozenset({"consumer"}),
+    "look up": frozenset({"consumer", "steward"}),  # a steward: only whether an identifier is shared
     "inspect golden ids": frozenset({"steward", "officer", "auditor"}),
+    "explain links": frozenset({"steward"}),  # by `aurea explain --as`: weights and levels
     "record consents": frozenset({"ingest", "officer"}),
     "record verified consents": frozenset({"officer"}),  # beside the above, where the method is `verified`
     "query consents": frozenset({"ingest", "steward", "officer", "auditor"}),

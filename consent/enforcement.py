@@ -134,6 +134,17 @@ class Door:
         merged = requested is not None and found is None and requested.golden_no != case.view.golden_no
         return self._profile(case, case.view, request.golden_id if merged else None, purpose, now)
 
+    def sharing(self, request: RevealRequest, now: int) -> int:
+        """Return how many people fit the identifiers of `request`: for stewards, and nothing is opened.
+
+        Raises UnknownPurposeError, and AccessLogError if the log cannot be written.
+        """
+        purpose = self._purposes[request.purpose]
+        found = self._lookup.find(request.identifiers)
+        why = "shared" if found.shared else "unknown"
+        self._access_log.append(AccessEntry(now, request.client, purpose.name, why, (), None, ()))
+        return found.people
+
     def _view(self, request: RevealRequest, found: Found | None) -> GoldenView | None:
         with self._db.read() as conn:
             if found is None:

@@ -51,6 +51,7 @@ class Found:
     golden_no: int | None
     shared: bool  # several people fit: an identifier is shared and no other decides
     matches: tuple[Match, ...]
+    people: int  # how many fit all identifiers
 
 
 class Lookup:
@@ -83,7 +84,8 @@ class Lookup:
         )
         people = [{goldens[no] for no in match.record_nos if no in goldens} for match in matches]
         fitting = set.intersection(*people) if people else set()
-        return Found(fitting.pop() if len(fitting) == 1 else None, len(fitting) > 1, matches)
+        count = len(fitting)
+        return Found(fitting.pop() if count == 1 else None, count > 1, matches, count)
 
     def record(self, key: RecordKey) -> int | None:
         """Return the number of a live record by its key."""

@@ -5,7 +5,6 @@
 3. Splink compares the blocked pairs; three classes are fitted to the counts of their comparison vectors.
 """
 
-import contextlib
 from collections.abc import Sequence
 from itertools import islice
 from typing import Final
@@ -107,12 +106,15 @@ def _first_m(
 ) -> list[Floats]:
     """Return Splink's m, floored; the prior where no session could train it."""
     sessions = (columns for columns in SESSIONS if profile.has(*columns) and _fills(engine, columns))
-    with contextlib.suppress(EMTrainingException, SplinkException, ValueError, ZeroDivisionError):
+    try:
         # a session that fails leaves the linker unfit for the next one; the classes are fitted anyway
         for columns in islice(sessions, MOST_SESSIONS):
             trainer.training.estimate_parameters_using_expectation_maximisation(
                 block_on(*columns), estimate_without_term_frequencies=True, max_pairs=SESSION_PAIRS
             )
+    except (EMTrainingException, SplinkException, ValueError, ZeroDivisionError) as error:
+        if _interrupted(error):
+            raise
     trained = estimated(trainer, "m")
     found = []
     for item in comparisons:
@@ -121,6 +123,14 @@ def _first_m(
         share = np.maximum(np.where(np.isnan(m), prior, m), FLOOR)
         found.append(share / share.sum())
     return found
+
+
+def _interrupted(error: BaseException) -> bool:
+    """Whether the user stopped the session: the engine wraps the interrupt, and Splink wraps that."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, KeyboardInterrupt):
+        cause = cause.__cause__ or cause.__context__
+    return cause is not None
 
 
 def _fills(engine: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> bool:

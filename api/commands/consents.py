@@ -8,7 +8,9 @@ from api.commands.frame import (
     AsClient,
     CommandError,
     Json,
+    acting,
     caller,
+    checked,
     from_argument,
     record_key,
     services,
@@ -45,14 +47,15 @@ def record(
     from api.consents import record_consent
     from api.schemas import ConsentIn
 
-    said = ConsentIn.model_validate(
+    said = checked(
+        ConsentIn,
         {
             "subject": _subject(golden_id, record, contact),
             "purpose": purpose,
             "state": state,
             "method": method,
             "notice": notice,
-        }
+        },
     )
     with services() as opened:
         who = opened.operator
@@ -70,10 +73,11 @@ def show_state(
     record: Record = None,
     contact: Contact = None,
     as_of: Annotated[str | None, typer.Option("--as-of", metavar="TIME", help="RFC 3339")] = None,
+    as_client: AsClient = None,
     as_json: Json = False,
 ) -> None:
     """Show whether a purpose is permitted."""
-    answer = _query(purpose, _subject(golden_id, record, contact), as_of)
+    answer = _query(purpose, _subject(golden_id, record, contact), as_of, as_client)
     brief = {"state": answer["state"], "allowed": answer["allowed"]}
     show(brief, as_json=as_json)
 
@@ -85,10 +89,11 @@ def explain_state(
     record: Record = None,
     contact: Contact = None,
     as_of: Annotated[str | None, typer.Option("--as-of", metavar="TIME", help="RFC 3339")] = None,
+    as_client: AsClient = None,
     as_json: Json = False,
 ) -> None:
     """Show whether a purpose is permitted, the reasons, and every event they rest on."""
-    answer = _query(purpose, _subject(golden_id, record, contact), as_of)
+    answer = _query(purpose, _subject(golden_id, record, contact), as_of, as_client)
     lines = [f"{'permitted' if answer['allowed'] else 'not permitted'} ({answer['state']})"]
     lines += [f"  because {reason['text']}" for reason in answer["reasons"]]
     lines += [
@@ -99,13 +104,16 @@ def explain_state(
     show(answer, as_json=as_json, text="\n".join(lines))
 
 
-def _query(purpose: str, subject: dict[str, Any], as_of: str | None) -> dict[str, Any]:
+def _query(purpose: str, subject: dict[str, Any], as_of: str | None, as_client: str | None) -> dict[str, Any]:
     from api.consents import query_consent
     from api.schemas import ConsentQuery
 
-    asked = ConsentQuery.model_validate({"subject": subject, "purpose": purpose, "as_of": as_of})
+    asked = checked(ConsentQuery, {"subject": subject, "purpose": purpose, "as_of": as_of})
     with services() as opened:
-        return query_consent(opened, opened.operator, asked).model_dump()
+        who = acting(opened, as_client, "query consents", purpose)
+        if who.role == "ingest" and asked.subject.golden_id is not None:
+            raise CommandError("the role ingest names a record or a contact, not a golden ID")
+        return query_consent(opened, who, asked).model_dump()
 
 
 def _subject(golden_id: str | None, record: str | None, contact: str | None) -> dict[str, Any]:

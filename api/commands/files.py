@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-from api.commands.frame import WITH_REJECTED_ROWS, CommandError, Json, note, record_key, services, show
+from api.commands.frame import (
+    WITH_REJECTED_ROWS,
+    AsClient,
+    CommandError,
+    Json,
+    acting,
+    interruptible,
+    note,
+    record_key,
+    services,
+    show,
+)
 
 
 def ingest(
@@ -29,7 +40,7 @@ def ingest(
     for file in files:
         if not file.is_file():
             raise CommandError(f"there is no file {file}")
-    with services() as opened:
+    with interruptible("interrupted; run the same command again to finish"), services() as opened:
         opened.recover()
         summary = ingest_files(
             opened,
@@ -51,6 +62,7 @@ def delete(
     record: Annotated[
         str, typer.Argument(metavar="CHANNEL:SOURCE_ID", help="`-` reads it from standard input.")
     ],
+    as_client: AsClient = None,
     as_json: Json = False,
 ) -> None:
     """Delete a record: its keys are destroyed. The same record may come again."""
@@ -58,6 +70,7 @@ def delete(
 
     key = record_key(record)
     with services() as opened:
+        acting(opened, as_client, "delete records")
         deleted = delete_records(opened, [key])[0]
     if not deleted:
         raise CommandError("there is no such record")

@@ -8,17 +8,22 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
 
 from api.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from api.auth import Caller
     from api.services import Services
     from identity.records import RecordKey
 
+    Model = TypeVar("Model", bound=BaseModel)
+
+INTERRUPTED: Final = 130
 FAILED: Final = 1
 WRONG_USAGE: Final = 2
 WITH_REJECTED_ROWS: Final = 3
@@ -71,6 +76,15 @@ def note(message: str) -> None:
     sys.stderr.write(message + "\n")
 
 
+def hint_before_first_link(opened: "Services") -> None:
+    """Tell people that no run has linked this home yet, where that explains what they do not find."""
+    from identity import model_store
+
+    with opened.db.read() as conn:
+        if model_store.current_version(conn) is None:
+            note("aurea: there is no linkage model yet, so few records are linked: run `aurea link`")
+
+
 @contextmanager
 def steps(title: str) -> Iterator[Callable[[str], None]]:
     """Yield what to tell the steps of long work: a spinner on a terminal, a line each elsewhere."""
@@ -85,7 +99,12 @@ def steps(title: str) -> Iterator[Callable[[str], None]]:
 
 def from_argument(value: str) -> str:
     """Return `value`, or for `-` the first line of standard input: arguments show in process lists."""
-    return sys.stdin.readline().rstrip("\r\n") if value == "-" else value
+    if value != "-":
+        return value
+    read = sys.stdin.readline().rstrip("\r\n")
+    if not read:
+        raise typer.BadParameter("`-` reads standard input, and nothing came")
+    return read
 
 
 def record_key(argument: str) -> "RecordKey":
@@ -124,6 +143,54 @@ def caller(opened: "Services", as_client: str | None, operation: str, purpose: s
     if purpose is not None and not who.may_name(purpose):
         raise CommandError("this client does not have that purpose")
     return who
+
+
+def acting(opened: "Services", as_client: str | None, operation: str, purpose: str | None = None) -> "Caller":
+    """Return who acts where naming a client is free: the operator unless `--as` names one."""
+    return opened.operator if as_client is None else caller(opened, as_client, operation, purpose)
+
+
+def checked(model: "type[Model]", data: Mapping[str, Any]) -> "Model":
+    """Return `data` as the API would take it. Ends with 2, by option and rule, if it would not."""
+    from pydantic import ValidationError
+
+    from api.problems import rule
+
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        names = [str(part) for part in first["loc"]]
+        if names[:1] == ["subject"]:
+            names = names[1:2]
+        option = "--" + names[0].replace("_", "-") if names else "the options"
+        raise typer.BadParameter(f"{option}: {rule(first)}") from None
+
+
+@contextmanager
+def interruptible(said: str) -> Iterator[None]:
+    """End with 130 and the sentence `said` where the user interrupts, however a library reports it."""
+    try:
+        yield
+    except (Exception, KeyboardInterrupt) as error:
+        if not was_interrupted(error):
+            raise
+        note(f"aurea: {said}")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def was_interrupted(error: BaseException) -> bool:
+    """Whether a KeyboardInterrupt is behind `error`: engines wrap it in errors of their own."""
+    seen: list[BaseException] = []
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, KeyboardInterrupt):
+            return True
+        if one is not None and one not in seen:
+            seen.append(one)
+            waiting += [one.__cause__, one.__context__]
+    return False
 
 
 def explain_failure(error: Exception) -> str | None:

@@ -5,7 +5,19 @@ from typing import Annotated, Literal
 
 import typer
 
-from api.commands.frame import CommandError, Json, note, record_key, services, show, steps
+from api.commands.frame import (
+    AsClient,
+    CommandError,
+    Json,
+    acting,
+    hint_before_first_link,
+    interruptible,
+    note,
+    record_key,
+    services,
+    show,
+    steps,
+)
 
 
 def link(
@@ -23,7 +35,7 @@ def link(
 
     if engine == "spark":
         raise CommandError("the Spark engine is not part of this version; use --engine duckdb")
-    with services() as opened:
+    with interruptible("interrupted; nothing changed"), services() as opened:
         opened.recover()
         request = LinkRequest(dry_run=dry_run, retrain=retrain, seed=seed, threads=threads)
         with steps("aurea link") as progress:
@@ -50,6 +62,7 @@ def memberships(
 
     with services() as opened:
         found = rows(opened)
+        hint_before_first_link(opened)
     try:
         write(found, out)
     except MembershipsError as error:
@@ -71,17 +84,23 @@ def evaluate(
         raise CommandError(str(error)) from None
     with services() as opened:
         found = by_key(opened)
+    if found.keys().isdisjoint(known):
+        raise CommandError(
+            "no record of the truth has a golden ID here: compare channel and source_id, and run `aurea link`"
+        )
     show(compare(found, known).as_dict(), as_json=as_json)
 
 
 def explain(
     first: Annotated[str, typer.Argument(metavar="CHANNEL:SOURCE_ID")],
     second: Annotated[str, typer.Argument(metavar="CHANNEL:SOURCE_ID")],
+    as_client: AsClient = None,
     as_json: Json = False,
 ) -> None:
     """Tell why two records are, or are not, one person: the scored links between them."""
     from api.explanation import explain_pair
 
     with services() as opened:
+        acting(opened, as_client, "explain links")
         answer = explain_pair(opened, record_key(first), record_key(second))
     show(answer, as_json=as_json)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from api.commands.frame import AsClient, Json, caller, from_argument, services, show
+from api.commands.frame import AsClient, Json, caller, from_argument, hint_before_first_link, services, show
 
 Purpose = Annotated[str, typer.Option("--purpose", metavar="P", help="What it will be used for.")]
 
@@ -39,6 +39,7 @@ def lookup(
         raise typer.BadParameter(f"--type is one of {', '.join(IDENTIFIER_TYPES)}")
     identifier = Identifier(kind, from_argument(value))
     with services() as opened:
+        hint_before_first_link(opened)
         who = caller(opened, as_client, "read profiles", purpose)
         answer = find_profile(opened, who, [identifier], purpose)
     show(answer.model_dump(exclude_none=True), as_json=as_json)

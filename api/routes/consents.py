@@ -20,7 +20,7 @@ Inquirer = Annotated[Caller, Depends(permit("query consents"))]
     "/v1/consents",
     status_code=201,
     response_model=ConsentOut,
-    responses=problems(401, 403, 404, 409, 422, 503),
+    responses=problems(401, 403, 404, 409, 413, 422, 503),
 )
 def record(body: ConsentIn, caller: Recorder, services: ServicesOf, key: IdempotencyKey) -> Response:
     """Record what a person says about a purpose: effective on the next read of every worker."""
@@ -29,7 +29,7 @@ def record(body: ConsentIn, caller: Recorder, services: ServicesOf, key: Idempot
     return run_once(services, caller, key, lambda: record_consent(services, caller, body), status=201)
 
 
-@router.post("/v1/consents/query", responses=problems(401, 403, 404, 422))
+@router.post("/v1/consents/query", responses=problems(401, 403, 404, 413, 422, 503))
 def query(body: ConsentQuery, caller: Inquirer, services: ServicesOf) -> ConsentAnswer:
     """Tell what is permitted, or was by what had been recorded at `as_of`, and why."""
     check_purpose(caller, body.purpose)

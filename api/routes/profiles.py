@@ -7,20 +7,30 @@ from fastapi import APIRouter, Depends, Query, Request
 from api.auth import Caller
 from api.dependencies import ServicesOf, check_purpose, permit
 from api.problems import INVALID, ProblemError
-from api.profiles import find_profile, read_profile
+from api.profiles import find_profile, read_profile, refuse_steward
 from api.schemas import LookupIn, Profile, problems
 from consent.lookup import Identifier
 
 router = APIRouter(tags=["profiles"])
 Reader = Annotated[Caller, Depends(permit("read profiles"))]
+Seeker = Annotated[Caller, Depends(permit("look up"))]
 _ANSWERS = problems(401, 403, 404, 409, 422, 503)
 
 
-@router.post("/v1/profiles/lookup", responses=_ANSWERS, response_model_exclude_none=True)
-def lookup(body: LookupIn, caller: Reader, services: ServicesOf) -> Profile:
-    """Find the one person whom all identifiers fit. One that several people share finds nobody."""
+@router.post(
+    "/v1/profiles/lookup",
+    responses=_ANSWERS | problems(413),
+    response_model_exclude_none=True,
+)
+def lookup(body: LookupIn, caller: Seeker, services: ServicesOf) -> Profile:
+    """Find the one person whom all identifiers fit. One that several people share finds nobody.
+
+    A steward is told of it, 409 with how many people share it, and reads no profile (403).
+    """
     check_purpose(caller, body.purpose)
     identifiers = [Identifier(each.type, each.value) for each in body.identifiers]
+    if not caller.may("read profiles"):
+        refuse_steward(services, caller, identifiers, body.purpose)
     return find_profile(services, caller, identifiers, body.purpose)
 
 

@@ -24,7 +24,7 @@ def write(body: RecordsIn, caller: Writer, services: ServicesOf, key: Idempotenc
     )
 
 
-@router.post("/v1/records/delete", responses=problems(401, 403, 422, 503))
+@router.post("/v1/records/delete", responses=problems(401, 403, 413, 422, 503))
 def delete(body: DeleteIn, _caller: Deleter, services: ServicesOf) -> DeleteOut:
     """Delete records: their keys are destroyed when this returns. The same record may come again."""
     keys = [RecordKey(each.channel, each.source_id) for each in body.records]

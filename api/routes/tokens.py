@@ -5,7 +5,7 @@ import binascii
 from typing import Annotated, Final, Literal
 from urllib.parse import unquote_plus
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Depends, Form, Request
 
 from api.auth import InvalidClientError, InvalidScopeError
 from api.dependencies import ServicesOf
@@ -20,18 +20,25 @@ _BAD_SCOPE: Final = Problem(400, "invalid-scope", "The scope names a purpose thi
 _BAD_CLIENT: Final = Problem(401, "invalid-client", "Unknown client or wrong secret")
 
 
-@router.post("/v1/token", responses=problems(400, 401))
+async def _repeats(request: Request) -> bool:
+    """Whether a parameter comes twice, which RFC 6749 section 3.2 forbids. The form was read already."""
+    names = [name for name, _ in (await request.form()).multi_items()]
+    return len(names) != len(set(names))
+
+
+@router.post("/v1/token", responses=problems(400, 401, 413, 503))
 def issue_token(
     request: Request,
     *,
     services: ServicesOf,
+    repeated: Annotated[bool, Depends(_repeats)],
     grant_type: Annotated[str | None, Form(description="`client_credentials`")] = None,
     scope: Annotated[str | None, Form(description="Purposes, separated by spaces; default: all")] = None,
     client_id: Annotated[str | None, Form(description="Without HTTP Basic authentication")] = None,
     client_secret: Annotated[str | None, Form(description="Without HTTP Basic authentication")] = None,
 ) -> Token:
     """Trade client credentials, by HTTP Basic or in the body, for an access token."""
-    if grant_type is None:
+    if grant_type is None or repeated:
         raise _refusal(_BAD_REQUEST, "invalid_request")
     if grant_type != "client_credentials":
         raise _refusal(_BAD_GRANT, "unsupported_grant_type")
@@ -57,7 +64,9 @@ def _credentials(header: str | None, client_id: str | None, client_secret: str |
     if header is None:
         if client_id and client_secret:
             return client_id, client_secret
-        raise _refusal(_BAD_CLIENT if not in_body else _BAD_REQUEST, "invalid_client")
+        if in_body:
+            raise _refusal(_BAD_REQUEST, "invalid_request")
+        raise _refusal(_BAD_CLIENT, "invalid_client")
     if in_body and client_secret is not None:
         raise _refusal(_BAD_REQUEST, "invalid_request")
     kind, _, encoded = header.partition(" ")

@@ -72,4 +72,4 @@ def test_with_a_token_records_may_come_in_up_to_eight_mebibytes(world: World) ->
     many = [record("crm", str(n), f"Person{n}", traits={"note": "x" * 4000}) for n in range(100)]
     assert len(world.send(*many, by=ingest)) == 100
     assert " 413 " in announced(world, "/v1/records", MAX_RECORDS_BYTES + 1, bearer(ingest))
-    assert " 413 " in announced(world, "/v1/records/delete", 300_000, bearer(ingest))
+    assert " 413 " in announced(world, "/v1/consents", 300_000, bearer(ingest))

@@ -59,3 +59,10 @@ def test_health_and_readiness_are_open_and_say_nothing_else(world: World) -> Non
     http = world.anonymous()
     assert http.get("/healthz").json() == {"status": "ok"}
     assert http.get("/readyz").json() == {"status": "ready"}
+
+
+def test_every_route_that_takes_a_body_states_its_limit_and_that_it_may_be_busy(world: World) -> None:
+    document = world.anonymous().get("/openapi.json").json()
+    for path, methods in document["paths"].items():
+        if "post" in methods:
+            assert {"413", "503"} <= set(methods["post"]["responses"]), path

@@ -205,3 +205,22 @@ def test_what_is_no_pairwise_id_is_nobody(world: World, value: str) -> None:
         world.client("consumer", pairwise=True).headers["Authorization"].split()[1]
     )
     assert names.meant(caller, value) == ""
+
+
+def test_a_steward_is_told_that_an_identifier_is_shared_and_reads_nobody(world: World) -> None:
+    shared = {"phone": "+34600100200"}
+    for number, name in enumerate(("Ana", "Bea", "Carla")):
+        sent = record("crm", str(number), name)
+        sent["attributes"] |= shared
+        world.send(sent)
+    steward = world.client("steward")
+    answer = look_up(steward, ("phone", shared["phone"]))
+    assert answer.status_code == 409
+    assert (answer.json()["type"], answer.json()["people"]) == ("urn:aurea:problem:shared-identifier", 3)
+    assert "600100200" not in answer.text
+    assert "g_" not in answer.text
+    alone = look_up(steward, ("record", "crm:1"), ("phone", shared["phone"]))
+    nobody = look_up(steward, ("email", "nobody@example.com"))
+    assert (alone.status_code, alone.content) == (nobody.status_code, nobody.content)
+    assert alone.status_code == 403
+    assert look_up(world.client("consumer", PURPOSE), ("phone", shared["phone"])).status_code == 404

@@ -91,3 +91,12 @@ def test_secrets_are_stored_as_argon2_hashes_only(world: World) -> None:
     assert client.secret_hash.startswith("$argon2id$")
     stored = b"".join(path.read_bytes() for path in world.home.glob("*.db*"))
     assert secret.encode() not in stored
+
+
+def test_a_request_that_is_not_as_the_rfc_says_is_invalid(world: World) -> None:
+    client, secret = world.services.clients.create("shop", "consumer", ["analytics"])
+    form = {"grant_type": "client_credentials", "client_id": client.client_id}
+    twice: dict[str, str | list[str]] = {**form, "client_secret": secret, "scope": ["analytics", "analytics"]}
+    for data in (form, twice):
+        answer = world.anonymous().post("/v1/token", data=data)
+        assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
