@@ -50,8 +50,9 @@ _LINKING: Final = Statement("SELECT record_no, linking FROM records WHERE record
 _CURRENT: Final = Statement(
     "SELECT record_no, key_id, observed_at FROM records WHERE record_no IN :record_nos"
 )
+# No DISTINCT: SQLite would then walk the whole index by subject instead of the few last entries.
 _SAID_SINCE: Final = Statement("""
-    SELECT DISTINCT subject_kind, subject_no FROM ledger
+    SELECT subject_kind, subject_no FROM ledger
     WHERE idx >= :size AND (purpose = :linking OR state = 'restricted')
 """)
 _TO_DESTROY: Final = Statement("""
