@@ -104,9 +104,9 @@ class LinkableRecords:
             for first, last in ranges:
                 under_way.append(pool.submit(_work, first, last, self._clock()))
                 if len(under_way) > workers + _AHEAD:
-                    yield OpenedBatch(*marshal.loads(under_way.popleft().result()))  # noqa: S302 - ours
+                    yield OpenedBatch(*marshal.loads(under_way.popleft().result()))  # noqa: S302 - written by our own worker
             while under_way:
-                yield OpenedBatch(*marshal.loads(under_way.popleft().result()))  # noqa: S302 - ours
+                yield OpenedBatch(*marshal.loads(under_way.popleft().result()))  # noqa: S302 - written by our own worker
         finally:
             pool.close()
 
