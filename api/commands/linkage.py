@@ -62,11 +62,11 @@ def memberships(
 
     with services() as opened:
         found = rows(opened)
+        try:
+            write(found, out)
+        except MembershipsError as error:
+            raise CommandError(str(error)) from None
         hint_before_first_link(opened)
-    try:
-        write(found, out)
-    except MembershipsError as error:
-        raise CommandError(str(error)) from None
     show({"records": len(found), "file": str(out)}, as_json=as_json)
 
 
