@@ -3,6 +3,7 @@
 Imports no more than that takes: every worker pays for it.
 """
 
+import gc
 from typing import NamedTuple
 
 from api.ingest.chunks import Chunk, Malformed
@@ -67,6 +68,7 @@ class _Worker:
 def start_worker(access: StoreAccess, mapper: RowMapper) -> None:
     """Open the stores, in a worker process."""
     _Worker.preparing = Preparing(access.open(), mapper)
+    gc.freeze()  # what is loaded by now is never garbage, so no collection need look at it
 
 
 def work(chunk: Chunk, first_key_id: int, now: int) -> tuple[bytes, list[Rejected]]:

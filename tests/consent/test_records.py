@@ -10,6 +10,7 @@ from sqlalchemy import func, select, table, text
 from consent.errors import UnknownPurposeError
 from consent.events import RECORD, Subject
 from consent.incoming import IncomingConsent, IncomingRecord
+from consent.prepared_wire import from_bytes, to_bytes
 from consent.recording import Saying
 from consent.records import WriteResult
 from consent.subjects import ContactRef, RecordRef
@@ -268,6 +269,18 @@ class TestDeletion:
         assert home.writer.find(ANA.key) is None
         assert result.record_no is not None
         assert (count(home, "records"), count(home, "pending_destructions")) == (0, 0)
+
+
+def test_a_prepared_batch_crosses_to_another_process_whole(home: Home) -> None:
+    write(home, ANA)
+    consents = (*ANA.consents, IncomingConsent("marketing_email", "granted"))
+    arriving = [
+        replace(ANA, traits={}, consents=consents),
+        ANA,
+        replace(ANA, source_id="2", consents=consents),
+    ]
+    batch = home.writer._preparer.prepare(arriving, first_key_id=900, source=None, now=NOW)
+    assert from_bytes(to_bytes(batch)) == batch
 
 
 class TestCrashes:
