@@ -5,7 +5,7 @@ import sys
 import typer
 
 from api.commands import clients, consents, files, home, linkage, people, proofs
-from api.commands.frame import FAILED, explain_failure
+from api.commands.frame import FAILED, WRONG_USAGE, explain_failure, is_wrong_usage
 
 app = typer.Typer(
     name="aurea",
@@ -43,4 +43,4 @@ def main() -> None:
 
             sentence = f"internal failure: {type(error).__name__} at {where(error)}"
         sys.stderr.write(f"aurea: {sentence}\n")
-        sys.exit(FAILED)
+        sys.exit(WRONG_USAGE if is_wrong_usage(error) else FAILED)

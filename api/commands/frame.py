@@ -193,6 +193,13 @@ def was_interrupted(error: BaseException) -> bool:
     return False
 
 
+def is_wrong_usage(error: Exception) -> bool:
+    """Whether a mapping, a file and `--channel` were named that do not go together; nothing was written."""
+    from api.ingest.errors import MappingError
+
+    return isinstance(error, MappingError)
+
+
 def explain_failure(error: Exception) -> str | None:
     """Return the sentence for a failure that is expected, None for one that is ours."""
     from api.ingest.errors import IngestInputError

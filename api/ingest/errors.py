@@ -6,7 +6,7 @@ class IngestInputError(Exception):
 
 
 class MappingError(IngestInputError):
-    """The mapping file is unreadable, names something unknown, or does not fit the input file."""
+    """The mapping is unreadable, names something unknown, or does not fit the file or `--channel`."""
 
 
 class InputFileError(IngestInputError):

@@ -101,11 +101,14 @@ class FileMapping:
 
 
 def load_mapping(path: Path, *, purposes: Collection[str], opt_out: Collection[str] = ()) -> FileMapping:
-    """Read the mapping file at `path`. Raises MappingError with the key at fault and the remedy."""
+    """Read the mapping file at `path`.
+
+    Raises MappingError with the key at fault and the remedy, InputFileError if there is no such file.
+    """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise MappingError(f"{path.name}: no such file") from None
+        raise InputFileError(f"{path.name}: no such file") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise MappingError(f"{path.name}: cannot be read as TOML: {error}") from error
     try:
@@ -155,11 +158,11 @@ def fit(
 ) -> FileMapping:
     """Complete `mapping` (None: standard names) for a file with `columns`; `channel` is `--channel`.
 
-    Raises MappingError where the mapping names a column that the file lacks, and InputFileError where
-    the file cannot be read without a mapping or a channel. `order` is the file's own order of columns.
+    Raises MappingError where the mapping names a column that the file lacks, and where the file cannot
+    be read without a mapping or a channel. `order` is the file's own order of columns.
     """
     if channel is not None and not CHANNEL.fullmatch(channel):
-        raise InputFileError("the channel must be 1 to 64 letters, digits, '_', '.' or '-'")
+        raise MappingError("the channel must be 1 to 64 letters, digits, '_', '.' or '-'")
     if mapping is None:
         mapping = _standard(order or sorted(columns))
     missing = sorted(mapping.named - columns)
@@ -168,7 +171,7 @@ def fit(
             "the mapping names columns that the file does not have: " + ", ".join(map(repr, missing))
         )
     if mapping.source_id not in columns:
-        raise InputFileError("the file has no column source_id: name the column in a mapping file")
+        raise MappingError("the file has no column source_id: name the column in a mapping file")
     if mapping.observed_at is None and "observed_at" in columns:
         mapping = replace(mapping, observed_at="observed_at")
     return _with_channel(mapping, columns, channel)
@@ -180,10 +183,10 @@ def _with_channel(mapping: FileMapping, columns: AbstractSet[str], channel: str 
     stated = mapping.channel is not None or mapping.channel_column is not None
     if channel is not None:
         if stated:
-            raise InputFileError("the file or its mapping states the channel already: leave out --channel")
+            raise MappingError("the file or its mapping states the channel already: leave out --channel")
         return replace(mapping, channel=channel)
     if not stated:
-        raise InputFileError("the file has no column channel: state it with --channel or in a mapping file")
+        raise MappingError("the file has no column channel: state it with --channel or in a mapping file")
     return mapping
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from api.ingest.errors import IngestInputError, MappingError
+from api.ingest.errors import IngestInputError, InputFileError, MappingError
 from api.ingest.mapping import FileMapping, fit, load_mapping, parse_mapping
 from api.ingest.rows import RowMapper
 from consent.errors import RecordRejectedError
@@ -290,5 +290,5 @@ def test_an_unreadable_mapping_file_is_an_error_with_its_name(tmp_path: Path) ->
     path.write_text("channel = ", encoding="utf-8")
     with pytest.raises(MappingError, match=r"map\.toml: cannot be read as TOML"):
         load_mapping(path, purposes=PURPOSES)
-    with pytest.raises(MappingError, match="no such file"):
+    with pytest.raises(InputFileError, match="no such file"):
         load_mapping(tmp_path / "none.toml", purposes=PURPOSES)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from api.ingest.errors import InputFileError, MappingError
+from api.ingest.errors import MappingError
 from api.ingest.progress import Lines, Silent
 from api.ingest.report import RejectedRows
 from consent.errors import UnknownPurposeError
@@ -227,8 +227,8 @@ def test_lists_in_parquet_and_json_are_several_values(room: Room, tmp_path: Path
 @pytest.mark.parametrize(
     ("columns", "arguments", "error"),
     [
-        ({"source_id": "1"}, {}, InputFileError),
-        ({"id": "1"}, {"channel": "web"}, InputFileError),
+        ({"source_id": "1"}, {}, MappingError),
+        ({"id": "1"}, {"channel": "web"}, MappingError),
         ({"source_id": "1"}, {"channel": "web", "grants": ["profiling"]}, UnknownPurposeError),
     ],
     ids=["no channel", "no source_id", "an unknown purpose"],
