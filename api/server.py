@@ -5,6 +5,10 @@ import os
 import signal
 import socket
 import tempfile
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
 
@@ -17,11 +21,11 @@ from api.settings import Settings, SettingsError
 
 GRACE_SECONDS: Final = 10  # how long a stopping worker waits for requests under way
 BACKLOG: Final = 2048
+NOT_STARTED: Final = "the server could not start: its log above says why"
 
 
-def application() -> ASGIApp:
+def application(settings: Settings) -> ASGIApp:
     """Return the application of one worker process; called by uvicorn in each."""
-    settings = Settings.from_environment()
     configure_logging(settings.log_level)
     return create_app(open_services(settings))
 
@@ -61,6 +65,7 @@ def run(settings: Settings, *, host: str, port: int, workers: int) -> None:
     Raises SettingsError where the server cannot start.
     """
     import uvicorn  # noqa: PLC0415 - the workers' half of this module does not need it
+    from uvicorn.supervisors import Multiprocess  # noqa: PLC0415 - as above
 
     check_address(host, port)
     configure_logging(settings.log_level)
@@ -69,25 +74,36 @@ def run(settings: Settings, *, host: str, port: int, workers: int) -> None:
         if workers > 1:
             # The metrics library pools the workers' counters in files of this folder.
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = pooled
+            settings = replace(settings, metrics_dir=Path(pooled))
+        config = uvicorn.Config(
+            # Settings reach the workers over the pipe that starts them: keys in the environment would
+            # be inherited by whatever they start.
+            partial(application, settings),
+            factory=True,
+            host=host,
+            port=port,
+            workers=workers,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            backlog=BACKLOG,
+            log_config=LOG_CONFIG,
+            access_log=False,  # it would print paths; `Observe` logs route templates
+            server_header=False,
+            proxy_headers=False,  # nothing here depends on a peer's address
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
         try:
-            uvicorn.run(
-                "api.server:application",
-                factory=True,
-                host=host,
-                port=port,
-                workers=workers,
-                loop="uvloop",
-                http="httptools",
-                ws="none",
-                backlog=BACKLOG,
-                log_config=LOG_CONFIG,
-                access_log=False,  # it would print paths; `Observe` logs route templates
-                server_header=False,
-                proxy_headers=False,  # nothing here depends on a peer's address
-                timeout_graceful_shutdown=GRACE_SECONDS,
-            )
+            if workers > 1:
+                Multiprocess(config, sockets=[config.bind_socket()]).run()
+            else:
+                server = uvicorn.Server(config)
+                with suppress(KeyboardInterrupt):
+                    server.run()
+                if not server.started:
+                    raise SettingsError(NOT_STARTED)
         except SystemExit as end:
             if end.code in (None, 0):
                 raise
             # The server's own status 3 would mean "done with rejected rows" here.
-            raise SettingsError("the server could not start: its log above says why") from None
+            raise SettingsError(NOT_STARTED) from None

@@ -8,6 +8,8 @@ from pathlib import Path
 DEFAULT_HOME = "aurea-home"
 DEFAULT_ORIGIN = "aurea.localhost/consent"
 TOKEN_SECONDS = 600  # the contract allows at most 10 minutes
+SECRETS = ("AUREA_KEYRING", "AUREA_CLIENT_SECRET", "AUREA_DATABASE_URL", "AUREA_KEYS_URL")
+"""Variables that are, or may carry, a secret (a database URL may carry a password)."""
 
 
 class SettingsError(Exception):
@@ -61,8 +63,16 @@ class Settings:
     def from_environment(
         cls, environ: Mapping[str, str] | None = None, *, default_home: str = DEFAULT_HOME
     ) -> "Settings":
-        """Read `AUREA_*`. Raises SettingsError naming the variable that is unusable, never its value."""
-        env = os.environ if environ is None else environ
+        """Read `AUREA_*`, by default of this process, whose secrets are then taken out of its environment.
+
+        What this process starts does not inherit them; a second call no longer sees them. Raises
+        SettingsError naming the variable that is unusable, never its value.
+        """
+        if environ is None:
+            environ = dict(os.environ)
+            for name in SECRETS:
+                os.environ.pop(name, None)
+        env = environ
         home = Path(env.get("AUREA_HOME") or default_home).expanduser()
         database_url = env.get("AUREA_DATABASE_URL") or _sqlite_url(home, "aurea.db")
         keys_url = env.get("AUREA_KEYS_URL") or _sqlite_url(home, "keys.db")

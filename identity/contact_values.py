@@ -20,6 +20,11 @@ _LONGEST_EMAIL: Final = 320  # 64 of the local part, the at-sign, 255 of the dom
 
 _NANP = re.compile(r"(\+?1)?[ .-]?\(?([2-9]\d{2})\)?[ .-]?([2-9]\d{2})[ .-]?(\d{4})")
 _NANP_REGIONS: Final = frozenset({"US", "CA"})
+# Countries without a trunk prefix or of one length: calling code, and what a national number looks like.
+_PLAIN_NUMBERS: Final = {"ES": r"34[6-9]\d{8}", "PT": r"351[29]\d{8}", "FR": r"33[1-9]\d{8}"}
+_INTERNATIONAL = re.compile(rf"\+(?:{'|'.join(_PLAIN_NUMBERS.values())})", re.ASCII)
+_SPANISH = re.compile(r"[6-9]\d{8}", re.ASCII)
+_GROUPING: Final = str.maketrans("", "", " -.")
 _NON_DIGIT = re.compile(r"\D+")
 
 
@@ -59,6 +64,11 @@ def phone(raw: str, region: str | None) -> str | None:
     match = _NANP.fullmatch(raw)
     if match and (match[1] == "+1" or (region in _NANP_REGIONS and match[1] in {None, "1"})):
         return f"+1{match[2]}{match[3]}{match[4]}"
+    joined = raw.translate(_GROUPING)
+    if _INTERNATIONAL.fullmatch(joined):
+        return joined
+    if region == "ES" and _SPANISH.fullmatch(joined):
+        return f"+34{joined}"
     return _parsed_phone(visible(raw), region)
 
 

@@ -6,7 +6,6 @@ the demo's client may keep its secret in a file.
 """
 
 import json
-import os
 import re
 import sys
 import time
@@ -178,7 +177,6 @@ def _serve(settings: Settings, port: int) -> None:
     from api.server import run  # noqa: PLC0415 - loads the HTTP stack, which --no-serve does without
 
     sys.stderr.write(f"aurea demo: serving http://{HOST}:{port}/ (console at /console/); Ctrl-C ends\n")
-    os.environ["AUREA_HOME"] = str(settings.home)  # the server's processes read it
     run(settings, host=HOST, port=port, workers=1)
 
 

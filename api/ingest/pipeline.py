@@ -9,6 +9,7 @@ what turns out to depend on an earlier row (the same record key again) is prepar
 Restart after a crash is running the same file again: what landed is found unchanged.
 """
 
+import gc
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -20,7 +21,16 @@ from typing import Final, NamedTuple
 
 from api.ingest.chunks import CHUNK_ROWS, Chunk
 from api.ingest.mapping import FileMapping, fit
-from api.ingest.preparing import Prepared, Preparing, Rejected, arrived, mapped, start_worker, work
+from api.ingest.preparing import (
+    RARE_COLLECTIONS,
+    Prepared,
+    Preparing,
+    Rejected,
+    arrived,
+    mapped,
+    start_worker,
+    work,
+)
 from api.ingest.progress import IngestProgress, Silent
 from api.ingest.reading import open_reader
 from api.ingest.report import IngestReport, RejectedRows
@@ -91,6 +101,8 @@ def ingest_file(
     ingest = _Ingest(writer, mapper, rejected, clock)
     with ExitStack() as stack:
         stack.callback(rejected.abandon)
+        stack.callback(gc.set_threshold, *gc.get_threshold())
+        gc.set_threshold(*RARE_COLLECTIONS)
         shown = stack.enter_context(progress or Silent())
         chunks = reader.chunks(CHUNK_ROWS)
         first = list(islice(chunks, _WORTH_WORKERS))

@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,12 +17,14 @@ from tests.world import AUREA, World, fetch_token, record, row
 
 
 @contextmanager
-def serving(world: World, *, workers: int) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+def serving(
+    world: World, *, workers: int, environment: Mapping[str, str] | None = None
+) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [str(AUREA), "serve", "--port", str(port), "--workers", str(workers)]
-    env = {**os.environ, **world.environment}
+    env = {**os.environ, **world.environment, **(environment or {})}
     with log_of(world).open("w") as log, subprocess.Popen(command, env=env, stderr=log, text=True) as process:
         try:
             yield f"http://127.0.0.1:{port}", process
@@ -134,3 +136,16 @@ def test_an_address_that_is_none_is_a_failure_with_a_remedy(world: World) -> Non
     done = world.command("serve", "--host", "no such host")
     assert done.returncode == 1
     assert "--host" in done.stderr
+
+
+def test_a_keyring_in_the_environment_reaches_the_workers_but_not_their_environment(world: World) -> None:
+    keyring = world.services.settings.keyring_file
+    text = keyring.read_text()
+    keyring.unlink()
+    with serving(world, workers=2, environment={"AUREA_KEYRING": text}) as (base, process):
+        wait_until_ready(base)
+        started = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        environments = [Path(f"/proc/{pid}/environ").read_bytes() for pid in started]
+        assert len(environments) >= 2
+        assert not any(b"AUREA_KEYRING" in each for each in environments)
+    assert text not in log_of(world).read_text()

@@ -49,11 +49,14 @@ def test_phones(case):
     assert phone(raw, region) == expected
 
 
-@given(
-    st.from_regex(r"(\+?1)?[ .-]?\(?[2-9][0-9]{2}\)?[ .-]?[2-9][0-9]{2}[ .-]?[0-9]{4}", fullmatch=True),
-    st.sampled_from(["US", "CA", "ES", None]),
+NORTH_AMERICAN = st.from_regex(
+    r"(\+?1)?[ .-]?\(?[2-9][0-9]{2}\)?[ .-]?[2-9][0-9]{2}[ .-]?[0-9]{4}", fullmatch=True
 )
-def test_the_short_cut_for_north_american_numbers_answers_like_the_library(raw, region):
+PENINSULAR = st.from_regex(r"(\+34|\+351|\+33|0034)?([ .-]{0,2}[0-9]){8,10}", fullmatch=True)
+
+
+@given(NORTH_AMERICAN | PENINSULAR, st.sampled_from(["US", "CA", "ES", "PT", "FR", None]))
+def test_the_short_cuts_for_plain_numbers_answer_like_the_library(raw, region):
     try:
         number = phonenumbers.parse(raw, region)
     except phonenumbers.NumberParseException:
