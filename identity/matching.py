@@ -27,7 +27,7 @@ class OnlineScorer:
     """Scores pairs with a trained model. Safe to share between threads; holds records during a call only."""
 
     def __init__(self, model: Model, frequency: Frequency) -> None:
-        self._model = model
+        self.model = model
         self._frequency = frequency
         self._columns = model.frequency_columns()
         self._sql = pair_weights_sql(model, "newcomer", "candidates")
@@ -39,8 +39,8 @@ class OnlineScorer:
         """Return the match weight, in bits, of `record` with each candidate, in their order."""
         if not candidates:
             return []
-        newcomer = self._table([record])
-        others = self._table(candidates)
+        newcomer = self.table([record])
+        others = self.table(candidates)
         with self._lock:
             self._engine.register("newcomer", newcomer)
             self._engine.register("candidates", others)
@@ -62,7 +62,8 @@ class OnlineScorer:
     ) -> None:
         self.close()
 
-    def _table(self, records: Sequence[Comparable]) -> pa.Table:
+    def table(self, records: Sequence[Comparable]) -> pa.Table:
+        """Return the records as the scores see them: without values of nobody's own, with frequencies."""
         rows = [{**self._compared(record), "position": position} for position, record in enumerate(records)]
         return pa.Table.from_pylist(rows, schema=self._schema)
 
@@ -76,7 +77,7 @@ class OnlineScorer:
         for column in self._columns:
             if value := record.text(column):
                 found = self._frequency(column, value)
-                row[f"tf_{column}"] = self._model.rare_frequencies[column] if found is None else found
+                row[f"tf_{column}"] = self.model.rare_frequencies[column] if found is None else found
         return row
 
 

@@ -18,23 +18,50 @@ def pair_weights_sql(model: Model, left: str, right: str) -> str:
 
     Both tables have the comparable columns and `tf_` columns (term frequencies); `right` has `position`.
     """
-    sides = ",\n        ".join(
-        f"l.{column} AS {column}_l, r.{column} AS {column}_r"
-        for column in (*COLUMNS, *(f"tf_{name}" for name in model.frequency_columns()))
+    return f"""
+SELECT position, round({COMBINED}, 6) AS weight FROM ({_sums_sql(model, left, right)})
+ORDER BY position
+"""  # noqa: S608 - columns of ours and numbers of the model
+
+
+def pair_terms_sql(model: Model, left: str, right: str) -> str:
+    """Return a query of the same pairs with what their weight is made of, for explanation.
+
+    Columns: the weight, the sums against strangers and against a household (infinite if the model has no
+    such class), and for each comparison, in the model's order, its level (-1: nothing to compare) and the
+    bits that it adds to either sum.
+    """
+    terms = ",\n    ".join(
+        f"level_{item.name}, {_term_sql(item, against_household=False)},"
+        f" {_term_sql(item, against_household=True)}"
+        for item in model.comparisons
     )
-    levels = ",\n        ".join(_level_sql(item) for item in model.comparisons)
+    return f"""
+SELECT round({COMBINED}, 6), unrelated, household, {terms} FROM ({_sums_sql(model, left, right)})
+ORDER BY position
+"""  # noqa: S608 - columns of ours and numbers of the model
+
+
+def _sums_sql(model: Model, left: str, right: str) -> str:
     unrelated = _sum_sql(model, model.prior, against_household=False)
     household = "'infinity'::DOUBLE"
     if model.household_prior is not None:
         household = _sum_sql(model, model.household_prior, against_household=True)
     # every part is a column of ours or a number of the model
     return f"""
-SELECT position, round({COMBINED}, 6) AS weight FROM (
-    SELECT position, {unrelated} AS unrelated, {household} AS household FROM (
-        SELECT *, {levels} FROM (
-        SELECT r.position, {sides} FROM {left} AS l, {right} AS r)))
-ORDER BY position
+    SELECT *, {unrelated} AS unrelated, {household} AS household FROM ({_levels_sql(model, left, right)})
 """  # noqa: S608 - columns of ours and numbers of the model
+
+
+def _levels_sql(model: Model, left: str, right: str) -> str:
+    sides = ",\n        ".join(
+        f"l.{column} AS {column}_l, r.{column} AS {column}_r"
+        for column in (*COLUMNS, *(f"tf_{name}" for name in model.frequency_columns()))
+    )
+    levels = ",\n        ".join(_level_sql(item) for item in model.comparisons)
+    return f"""
+        SELECT *, {levels} FROM (
+        SELECT r.position, {sides} FROM {left} AS l, {right} AS r)"""  # noqa: S608 - columns of ours
 
 
 def _level_sql(item: FittedComparison) -> str:
@@ -47,14 +74,16 @@ def _level_sql(item: FittedComparison) -> str:
 
 
 def _sum_sql(model: Model, prior: float, *, against_household: bool) -> str:
-    terms = [repr(prior)]
-    for item in model.comparisons:
-        cases = " ".join(
-            f"WHEN {number} THEN {_weight_sql(item, level, against_household=against_household)}"
-            for number, level in enumerate(item.levels)
-        )
-        terms.append(f"CASE level_{item.name} {cases} ELSE 0.0 END")
-    return " + ".join(terms)
+    terms = [_term_sql(item, against_household=against_household) for item in model.comparisons]
+    return " + ".join([repr(prior), *terms])
+
+
+def _term_sql(item: FittedComparison, *, against_household: bool) -> str:
+    cases = " ".join(
+        f"WHEN {number} THEN {_weight_sql(item, level, against_household=against_household)}"
+        for number, level in enumerate(item.levels)
+    )
+    return f"CASE level_{item.name} {cases} ELSE 0.0 END"
 
 
 def _weight_sql(item: FittedComparison, level: FittedLevel, *, against_household: bool) -> str:
