@@ -7,7 +7,7 @@ elsewhere (`identity.matching`), computed before the transaction and checked in 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 from sqlalchemy import Connection
 
@@ -15,8 +15,8 @@ from identity.database import Database
 from identity.errors import StaleScoresError
 from identity.records import GoldenId, RecordFact, RecordFacts
 from identity.resolution import joined, pairs_of, resolve, touching
+from identity.review_queue import Doubt, add_reviews, drop_reviews
 from identity.snapshot import Scope, load_scope
-from identity.statements import Statement, slices
 from identity.store import MembershipReader
 
 Decision = Literal["new", "attached", "review"]
@@ -38,16 +38,6 @@ class Resolution:
     golden_id: GoldenId
     decision: Decision
     linked: bool
-
-
-_INSERT_REVIEW: Final = Statement("""
-    INSERT INTO reviews (record_no, other_no, weight, recorded_at)
-    VALUES (:record_no, :other_no, :weight, :now)
-    ON CONFLICT (record_no, other_no)
-    DO UPDATE SET weight = excluded.weight, recorded_at = excluded.recorded_at
-""")
-
-_DROP_REVIEWS: Final = Statement("DELETE FROM reviews WHERE record_no IN :nos OR other_no IN :nos")
 
 
 class OnlineResolver:
@@ -101,9 +91,10 @@ class OnlineResolver:
         golden_no = self._reader.goldens_of(conn, [record_no])[record_no]
         attached = len(self._reader.members(conn, golden_no)) > 1
         decision: Decision = "attached" if attached else "review" if usable else "new"
-        _DROP_REVIEWS.run(conn, nos=[record_no])
-        doubtful = [c for c in usable if c.weight < threshold]
-        _INSERT_REVIEW.many(conn, [(record_no, c.record_no, c.weight, now) for c in doubtful])
+        drop_reviews(conn, [record_no])
+        add_reviews(
+            conn, [Doubt(record_no, c.record_no, c.weight) for c in usable if c.weight < threshold], now
+        )
         name = self._reader.names(conn, [golden_no])[golden_no]
         return Resolution(golden_no, name, decision, own.linkable)
 
@@ -118,8 +109,7 @@ class OnlineResolver:
     def detach_in(self, conn: Connection, record_nos: Iterable[int], now: int) -> None:
         """Do as `detach`, inside the caller's write transaction (the one that deletes the records)."""
         leaving = set(record_nos)
-        for part in slices(sorted(leaving)):
-            _DROP_REVIEWS.run(conn, nos=part)
+        drop_reviews(conn, leaving)
         self._resolve(conn, leaving, [], now)
 
     def _resolve(

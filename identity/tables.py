@@ -23,8 +23,8 @@ metadata = MetaData()
 # SQLite gives INTEGER PRIMARY KEY its row number for nothing; BIGINT would cost a second B-tree.
 BigKey = BigInteger().with_variant(Integer, "sqlite")
 
-# published_version, change_sequence, change_seq, golden_no: one row each, incremented inside write
-# transactions, so that numbers follow commit order.
+# published_version, change_sequence, change_seq, golden_no, judgement_no: one row each, incremented inside
+# write transactions, so that numbers follow commit order.
 counters = Table(
     "counters",
     metadata,
@@ -121,15 +121,50 @@ links = Table(
     sqlite_with_rowid=False,
 )
 
-# Pairs too uncertain to join, seen by the online path: for a steward to judge.
-reviews = Table(
-    "reviews",
+# Scored pairs that a judgement overrides: held apart by a `different`, or joined by a `same` whatever they
+# scored. Shaped as `links`; undoing the judgement turns them into links again.
+overridden_links = Table(
+    "overridden_links",
     metadata,
     Column("record_no", BigInteger, primary_key=True),
     Column("other_no", BigInteger, primary_key=True),
+    Column("valid_from", BigInteger, primary_key=True),
+    Column("valid_to", BigInteger, nullable=False),
     Column("weight", Float, nullable=False),  # match weight, bits
-    Column("recorded_at", BigInteger, nullable=False),  # ms since the epoch, UTC
     sqlite_with_rowid=False,
+)
+
+# The review queue: pairs of records, record_a < record_b, of different golden IDs that a steward may judge.
+reviews = Table(
+    "reviews",
+    metadata,
+    Column("record_a", BigInteger, primary_key=True),
+    Column("record_b", BigInteger, primary_key=True),
+    Column("weight", Float, nullable=False),  # match weight, bits
+    Column("cause", Text, nullable=False),  # uncertain: below the threshold; guarded: refused by a guard
+    Column("state", Text, nullable=False),  # open, same, different, unsure
+    Column("model_version", Text),  # that scored it, if known
+    Column("recorded_at", BigInteger, nullable=False),  # first found, ms since the epoch, UTC
+    Column("seen_at", BigInteger, nullable=False),  # last found by a run or the online path
+    Index("reviews_by_state", "state", "weight"),
+    Index("reviews_by_other", "record_b"),
+    sqlite_with_rowid=False,
+)
+
+# What stewards decided, record_a < record_b. Rows are only added: the newest of a pair counts, and one with
+# the verdict `undone` leaves the pair to its score. They go when one of their records is deleted.
+judgements = Table(
+    "judgements",
+    metadata,
+    Column("judgement_no", BigKey, primary_key=True, autoincrement=False),
+    Column("record_a", BigInteger, nullable=False),
+    Column("record_b", BigInteger, nullable=False),
+    Column("verdict", Text, nullable=False),  # same, different, unsure, undone
+    Column("author", Text, nullable=False),  # client id, or "operator"
+    Column("reason", Text, nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),  # ms since the epoch, UTC
+    Index("judgements_by_pair", "record_a", "record_b"),
+    Index("judgements_by_other", "record_b"),
 )
 
 # (version, seq) is commit order: staged changes carry the version their run will publish, so what is

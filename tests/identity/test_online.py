@@ -47,7 +47,7 @@ def test_a_doubtful_record_gets_an_id_of_its_own_and_is_kept_for_a_steward(peopl
     assert result.decision == "review"
     assert people.golden(1) != people.golden(2)
     with people.db.read() as conn:
-        assert conn.execute(text("SELECT record_no, other_no, weight FROM reviews")).all() == [(2, 1, 1.0)]
+        assert conn.execute(text("SELECT record_a, record_b, weight FROM reviews")).all() == [(1, 2, 1.0)]
 
 
 def test_a_doubt_is_forgotten_when_the_record_goes(people):
