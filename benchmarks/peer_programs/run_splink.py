@@ -8,11 +8,13 @@ import json
 import logging
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
 import splink.comparison_library as cl
 from splink import DuckDBAPI, Linker, SettingsCreator, block_on
+from splink.internals.exceptions import EMTrainingException
 
 THRESHOLD = 0.95
 
@@ -35,6 +37,13 @@ BLOCKS = (
     ("email",), ("phone",), ("national_id",), ("user_id",), ("loyalty_id",), ("device_id",),
     ("first_name", "last_name"), ("last_name", "birth_date"), ("first_name", "birth_date"),
     ("last_name", "postcode"), ("first_name", "postcode"), ("full_name",), ("birth_date", "postcode"),
+    ("last_name", "city"), ("first_name", "city"), ("birth_date", "city"),
+)  # fmt: skip
+
+CERTAIN = (
+    ("email", "first_name"), ("phone", "first_name"), ("first_name", "last_name", "birth_date"),
+    ("full_name", "birth_date"), ("full_name", "email"), ("full_name", "phone"), ("full_name", "postcode"),
+    ("national_id",), ("user_id",), ("loyalty_id",),
 )  # fmt: skip
 
 SESSIONS = (("first_name", "last_name"), ("birth_date",), ("full_name",), ("postcode",), ("email",))
@@ -61,9 +70,12 @@ def main(records: str, _truth: str, out: str) -> None:
     )
     linker = Linker(api.register("records"), settings)
     linker.training.estimate_u_using_random_sampling(max_pairs=2e6, seed=1)
+    certain = [block_on(*rule) for rule in CERTAIN if set(rule) <= {*columns}]
+    linker.training.estimate_probability_two_random_records_match(certain, recall=0.7)
     for rule in SESSIONS:
         if set(rule) <= {*columns}:
-            linker.training.estimate_parameters_using_expectation_maximisation(block_on(*rule))
+            with suppress(ValueError, EMTrainingException):  # an aborted session is left out
+                linker.training.estimate_parameters_using_expectation_maximisation(block_on(*rule))
     predicted = linker.inference.predict(threshold_match_probability=THRESHOLD)
     clusters = linker.clustering.cluster_pairwise_predictions_at_threshold(
         predicted, threshold_match_probability=THRESHOLD
