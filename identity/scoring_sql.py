@@ -32,8 +32,8 @@ def pair_terms_sql(model: Model, left: str, right: str) -> str:
     bits that it adds to either sum.
     """
     terms = ",\n    ".join(
-        f"level_{item.name}, {_term_sql(item, against_household=False)},"
-        f" {_term_sql(item, against_household=True)}"
+        f"level_{item.name}, ({_term_sql(item, against_household=False)})::DOUBLE,"
+        f" ({_term_sql(item, against_household=True)})::DOUBLE"
         for item in model.comparisons
     )
     return f"""

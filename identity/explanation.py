@@ -1,0 +1,217 @@
+"""Why two records are, or are not, one person: the waterfall of a match weight, and sentences. Pure.
+
+The waterfall adds up: prior + every step + households + rarity = match weight. It names comparisons and
+levels, never a value. `identity.evidence` computes its figures with the model that scores.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+Decision = Literal["link", "review", "no link"]
+
+_DECIMALS: Final = 9  # of each figure: twenty rounded ones still add up to the weight's 6 decimals
+
+NOT_COMPARED: Final = "not given on both sides"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one comparison adds, in bits. `level` is None where one of the records has no value.
+
+    `weight` counts against strangers and holds `term_frequency`, the part that comes from how common the
+    shared value is; `household` counts against a household, None under a model without households.
+    """
+
+    comparison: str
+    level: str | None
+    weight: float
+    term_frequency: float
+    household: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Waterfall:
+    """A match weight (log2 of the odds that two records are one person) and what it is made of.
+
+    `prior` are the odds before anything is compared. `households` is what it costs that two people of one
+    household may agree as much (0 or less; None under a model without them). `rarity` corrects
+    to the weight that the run stored: it counted how often rare values occur, which nobody keeps.
+    """
+
+    prior: float
+    steps: tuple[Step, ...]
+    against_strangers: float
+    household_prior: float | None
+    against_household: float | None
+    households: float | None
+    rarity: float
+    match_weight: float
+
+    @property
+    def probability(self) -> float:
+        """The match weight as a probability."""
+        return probability(self.match_weight)
+
+    def stored_as(self, weight: float) -> "Waterfall":
+        """Return this with the weight that the run stored for the pair, the difference as rarity."""
+        rarity = round(weight - self.match_weight + self.rarity, _DECIMALS)
+        return replace(self, rarity=rarity, match_weight=weight)
+
+
+def waterfall(
+    priors: tuple[float, float | None],
+    steps: Sequence[Step],
+    sums: tuple[float, float | None],
+    match_weight: float,
+) -> Waterfall:
+    """Return the waterfall of a pair: `priors` and `sums` are against strangers and against a household."""
+    rounded = tuple(
+        replace(
+            step,
+            weight=round(step.weight, _DECIMALS),
+            term_frequency=round(step.term_frequency, _DECIMALS),
+            household=None if step.household is None else round(step.household, _DECIMALS),
+        )
+        for step in steps
+    )
+    strangers, household = (None if each is None else round(each, _DECIMALS) for each in sums)
+    return Waterfall(
+        prior=priors[0],
+        steps=rounded,
+        against_strangers=strangers or 0.0,
+        household_prior=priors[1],
+        against_household=household,
+        households=None if household is None else round(match_weight - sums[0], _DECIMALS),
+        rarity=0.0,
+        match_weight=match_weight,
+    )
+
+
+def probability(bits: float) -> float:
+    """Return log2 odds as a probability."""
+    return 1 / (1 + 2**-bits) if bits > -1000 else 0.0  # beyond, 2 ** -bits is no number
+
+
+def decide(match_weight: float, threshold: float, review_threshold: float) -> Decision:
+    """Return what a match weight alone comes to."""
+    if match_weight >= threshold:
+        return "link"
+    return "review" if match_weight >= review_threshold else "no link"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a pair besides its waterfall. `judged`: a steward's standing word, if any.
+
+    `together`: of one golden ID. `guarded`: a guard of the last run refused the link.
+    """
+
+    together: bool
+    not_linkable: tuple[int, ...]  # which of the two may not be linked
+    path: tuple[float, ...]  # weights of the links that join them
+    judged: str | None  # same, different, unsure
+    guarded: bool
+    rules: tuple[str, ...]
+
+
+def reasons(facts: Facts, decision: Decision | None) -> list[str]:
+    """Return why the pair is, or is not, of one golden ID: sentences for a steward, without values."""
+    if facts.not_linkable:
+        numbers = " and ".join(str(number) for number in facts.not_linkable)
+        return [f"Record {numbers} may not be linked (identity_linking), so it stays alone."]
+    said = []
+    if facts.judged in ("same", "different", "unsure"):
+        said.append(_JUDGED[facts.judged])
+    if facts.together:
+        return [*said, *_joined(facts.path)]
+    if decision is None:
+        return [*said, "No run has trained a model yet."]
+    if facts.guarded:
+        said.append("A guard refused the link: joining the two would bring contradictions into one person.")
+    elif not facts.rules:
+        said.append("No blocking rule brings the two together, so no run compares them.")
+    if not said or decision != "link":
+        said.append(_NOT_JOINED[decision])
+    return said
+
+
+_JUDGED: Final = {
+    "same": "A steward judged the two to be one person.",
+    "different": "A steward judged the two to be different people; no score overrides that.",
+    "unsure": "A steward looked at the two and was unsure.",
+}
+
+_NOT_JOINED: Final[dict[Decision, str]] = {
+    "link": "The evidence would do for a link, but no run has made it: the two stood in blocks too large to"
+    " compare, a guard held them apart, or they changed since the last run.",
+    "review": "The evidence is doubtful: such a pair is shown to a steward and never joined by itself.",
+    "no link": "The evidence is too weak.",
+}
+
+
+def _joined(path: Sequence[float]) -> list[str]:
+    if not path:
+        return ["The two have one golden ID; the links between them are no longer stored."]
+    if len(path) == 1:
+        return ["A link of their own joins the two."]
+    weakest = min(path)
+    shown = "a steward's word" if math.isinf(weakest) else f"{weakest:.1f} bits"
+    return [f"{len(path) - 1} other record(s) join the two; the weakest link between is {shown}."]
+
+
+TITLES: Final = {
+    "birth_date": "date of birth", "email": "e-mail address", "phone": "phone number",
+    "address": "postal address", "national_id": "national identity number", "user_id": "user account",
+    "loyalty_id": "loyalty number", "device_id": "device", "cookie_id": "browser",
+    "social_handle": "social media name", "name_suffix": "addition to the name",
+}  # fmt: skip
+
+
+def title(comparison: str) -> str:
+    """Return a comparison's name for people."""
+    return TITLES.get(comparison, comparison.replace("_", " "))
+
+
+_WORDS: Final = (
+    (20.0, "practically certain"), (10.0, "very likely"), (5.0, "likely"), (-math.inf, "rather likely"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class PlainLink:
+    """Why two records of one person were joined, in words that this person may read."""
+
+    channels: tuple[str, str]
+    certainty: str
+    speaks_for: tuple[str, ...]
+    speaks_against: tuple[str, ...]
+
+
+def plain_link(channels: tuple[str, str], explained: Waterfall | None, weight: float) -> PlainLink:
+    """Return a link between two of a person's own records in plain words: no figures, no numbers.
+
+    Without `explained` (a record that may no longer be linked) only the certainty is told.
+    """
+    compared = [step for step in explained.steps if step.level is not None] if explained else []
+    said = [(step.weight, f"{title(step.comparison)}: {step.level}") for step in compared]
+    certainty = (
+        "decided by a person" if math.isinf(weight) else next(w for least, w in _WORDS if weight >= least)
+    )
+    return PlainLink(
+        channels=channels,
+        certainty=certainty,
+        speaks_for=tuple(words for bits, words in sorted(said, reverse=True) if bits > 0),
+        speaks_against=tuple(words for bits, words in sorted(said) if bits <= 0),
+    )
+
+
+LOGIC: Final = (
+    "Records that reached us through different channels are compared attribute by attribute. Each agreement"
+    " makes it more likely that two records are about one person, the more so the rarer it is between"
+    " strangers and within a household; each disagreement makes it less likely. Records are joined only"
+    " where the odds are clearly in favour, by a statistical model that was fitted to all records together"
+    " and holds nobody's data. In doubt they stay apart until a person has looked at them."
+)
+"""The logic involved, for the person concerned (GDPR Article 15(1)(h))."""
