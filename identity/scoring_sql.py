@@ -19,7 +19,7 @@ def pair_weights_sql(model: Model, left: str, right: str) -> str:
     Both tables have the comparable columns and `tf_` columns (term frequencies); `right` has `position`.
     """
     return f"""
-SELECT position, round({COMBINED}, 6) AS weight FROM ({_sums_sql(model, left, right)})
+SELECT position, round({COMBINED}, 6) AS weight FROM ({pair_sums_sql(model, _every_pair(left, right))})
 ORDER BY position
 """  # noqa: S608 - columns of ours and numbers of the model
 
@@ -37,23 +37,32 @@ def pair_terms_sql(model: Model, left: str, right: str) -> str:
         for item in model.comparisons
     )
     return f"""
-SELECT round({COMBINED}, 6), unrelated, household, {terms} FROM ({_sums_sql(model, left, right)})
+SELECT round({COMBINED}, 6), unrelated, household, {terms}
+FROM ({pair_sums_sql(model, _every_pair(left, right))})
 ORDER BY position
 """  # noqa: S608 - columns of ours and numbers of the model
 
 
-def _sums_sql(model: Model, left: str, right: str) -> str:
+def pair_sums_sql(model: Model, pairs: str, key: str = "r.position") -> str:
+    """Return a query of the columns `key` and of a weight's two parts, `unrelated` and `household`.
+
+    `pairs` is a FROM clause of two rows `l` and `r` with the comparable columns and their `tf_` columns.
+    """
     unrelated = _sum_sql(model, model.prior, against_household=False)
     household = "'infinity'::DOUBLE"
     if model.household_prior is not None:
         household = _sum_sql(model, model.household_prior, against_household=True)
     # every part is a column of ours or a number of the model
     return f"""
-    SELECT *, {unrelated} AS unrelated, {household} AS household FROM ({_levels_sql(model, left, right)})
+    SELECT *, {unrelated} AS unrelated, {household} AS household FROM ({_levels_sql(model, pairs, key)})
 """  # noqa: S608 - columns of ours and numbers of the model
 
 
-def _levels_sql(model: Model, left: str, right: str) -> str:
+def _every_pair(left: str, right: str) -> str:
+    return f"{left} AS l, {right} AS r"
+
+
+def _levels_sql(model: Model, pairs: str, key: str) -> str:
     sides = ",\n        ".join(
         f"l.{column} AS {column}_l, r.{column} AS {column}_r"
         for column in (*COLUMNS, *(f"tf_{name}" for name in model.frequency_columns()))
@@ -61,7 +70,7 @@ def _levels_sql(model: Model, left: str, right: str) -> str:
     levels = ",\n        ".join(_level_sql(item) for item in model.comparisons)
     return f"""
         SELECT *, {levels} FROM (
-        SELECT r.position, {sides} FROM {left} AS l, {right} AS r)"""  # noqa: S608 - columns of ours
+        SELECT {key}, {sides} FROM {pairs})"""  # noqa: S608 - columns of ours
 
 
 def _level_sql(item: FittedComparison) -> str:

@@ -23,8 +23,8 @@ metadata = MetaData()
 # SQLite gives INTEGER PRIMARY KEY its row number for nothing; BIGINT would cost a second B-tree.
 BigKey = BigInteger().with_variant(Integer, "sqlite")
 
-# published_version, change_sequence, change_seq, golden_no, judgement_no: one row each, incremented inside
-# write transactions, so that numbers follow commit order.
+# published_version, change_sequence, change_seq, golden_no, judgement_no, household_no: one row each,
+# incremented inside write transactions, so that numbers follow commit order.
 counters = Table(
     "counters",
     metadata,
@@ -106,6 +106,28 @@ former_members = Table(
     Column("valid_to", BigInteger, nullable=False),
     Index("former_members_by_record", "record_no"),
     sqlite_with_rowid=False,
+)
+
+# Record -> household, for the records that gave the evidence of it; who lives there follows from their golden
+# IDs. A household is never evidence that two records are one person.
+household_members = Table(
+    "household_members",
+    metadata,
+    Column("record_no", BigInteger, primary_key=True),
+    Column("valid_from", BigInteger, primary_key=True),
+    Column("valid_to", BigInteger, nullable=False),
+    Column("household_no", BigInteger, nullable=False),
+    Index("household_members_by_household", "household_no"),
+    sqlite_with_rowid=False,
+)
+
+# The opaque random name of a household. It goes with its last member's row and never comes back.
+households = Table(
+    "households",
+    metadata,
+    Column("household_no", BigKey, primary_key=True, autoincrement=False),
+    Column("household_id", Text, nullable=False),
+    Column("created_version", BigInteger, nullable=False),
 )
 
 # Scored pairs inside a golden ID, for explanation and for repair after a record leaves; no values. Each

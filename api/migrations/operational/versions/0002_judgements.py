@@ -1,4 +1,4 @@
-"""Linkage that people correct: judgements, the review queue, the links that judgements override."""
+"""Linkage that people correct: judgements, the review queue, overridden links; and households."""
 
 from typing import Final
 
@@ -12,7 +12,7 @@ depends_on: Final = None
 
 # As identity.tables.BigKey: SQLite gives INTEGER PRIMARY KEY its row number for nothing.
 BIG_KEY: Final = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-COUNTERS: Final = ("judgement_no",)
+COUNTERS: Final = ("judgement_no", "household_no")
 
 
 def upgrade() -> None:
@@ -20,6 +20,7 @@ def upgrade() -> None:
     _judgements()
     _overridden_links()
     _reviews()
+    _households()
     op.bulk_insert(
         sa.table("counters", sa.column("name", sa.Text()), sa.column("value", sa.BigInteger())),
         [{"name": name, "value": 0} for name in COUNTERS],
@@ -31,6 +32,8 @@ def downgrade() -> None:
     for name in COUNTERS:
         op.execute(sa.text("DELETE FROM counters WHERE name = :name").bindparams(name=name))
     _reviews_as_they_were()
+    op.drop_table("households")
+    op.drop_table("household_members")
     op.drop_table("overridden_links")
     op.drop_table("judgements")
 
@@ -61,6 +64,26 @@ def _overridden_links() -> None:
         sa.Column("weight", sa.Float(), nullable=False),
         sa.PrimaryKeyConstraint("record_no", "other_no", "valid_from"),
         sqlite_with_rowid=False,
+    )
+
+
+def _households() -> None:
+    op.create_table(
+        "household_members",
+        sa.Column("record_no", sa.BigInteger(), nullable=False),
+        sa.Column("valid_from", sa.BigInteger(), nullable=False),
+        sa.Column("valid_to", sa.BigInteger(), nullable=False),
+        sa.Column("household_no", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("record_no", "valid_from"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("household_members_by_household", "household_members", ["household_no"], unique=False)
+    op.create_table(
+        "households",
+        sa.Column("household_no", BIG_KEY, autoincrement=False, nullable=False),
+        sa.Column("household_id", sa.Text(), nullable=False),
+        sa.Column("created_version", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("household_no"),
     )
 
 
