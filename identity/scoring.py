@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from identity.canaries import CanaryFigures
+from identity.canary_scoring import measure, shapes_of
 from identity.engine import open_engine
 from identity.linking import ScoredPairs, score
 from identity.model import Model
@@ -16,10 +18,14 @@ FrequencyToken = Callable[[str, str], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What a run needs: the pairs with their model, and the frequencies to keep if it was trained now."""
+    """What a run needs: the pairs with their model, and the frequencies to keep if it was trained now.
+
+    `canaries`: how well planted people were told apart (`identity.canaries`).
+    """
 
     scored: ScoredPairs
     frequencies: list[Frequency]
+    canaries: CanaryFigures | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,7 @@ class EngineScorer:
                 seed=self.seed,
                 on_frequency=keep if model is None else None,
             )
+            shapes = shapes_of(engine)
         finally:
             engine.close()
-        return Scores(scored, kept)
+        return Scores(scored, kept, measure(scored.model, shapes))
