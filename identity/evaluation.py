@@ -10,7 +10,12 @@ from collections.abc import Hashable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
+import numpy as np
+import numpy.typing as npt
+
 Key = TypeVar("Key", bound=Hashable)
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,33 +42,113 @@ class Metrics:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """The contingency table: `count` records of person `person` have golden ID `golden` (both numbered)."""
+
+    golden: Ints
+    person: Ints
+    count: Ints
+
+    @property
+    def golden_sizes(self) -> Ints:
+        """Return how many records each golden ID has."""
+        return totals(self.golden, self.count)
+
+    @property
+    def person_sizes(self) -> Ints:
+        """Return how many records each person has."""
+        return totals(self.person, self.count)
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """The sums that the scores are ratios of, a row for each part that the records were divided into.
+
+    Pairs that are right (`both`), that share a golden ID (`found`), that share a person (`true`); B-cubed's
+    `precision` and `recall` summed over records; `records`.
+    """
+
+    both: Ints
+    found: Ints
+    true: Ints
+    precision: Floats
+    recall: Floats
+    records: Ints
+
+
 def evaluate(memberships: Mapping[Key, Hashable], truth: Mapping[Key, Hashable]) -> Metrics:
     """Compare record -> golden ID with record -> person, over the records that both know."""
-    cells = Counter(
+    return metrics_of(contingency(memberships, truth))
+
+
+def contingency(memberships: Mapping[Key, Hashable], truth: Mapping[Key, Hashable]) -> Cells:
+    """Count the records of each golden ID and person, over the records that both know."""
+    counted = Counter(
         (memberships[record], person) for record, person in truth.items() if record in memberships
     )
-    found: Counter[Hashable] = Counter()
-    true: Counter[Hashable] = Counter()
-    for (golden_id, person), count in cells.items():
-        found[golden_id] += count
-        true[person] += count
-    records = sum(cells.values())
-    both = _pairs(cells)
-    pairwise = _score(_ratio(both, _pairs(found)), _ratio(both, _pairs(true)))
-    precision = sum(count * count / found[golden_id] for (golden_id, _), count in cells.items())
-    recall = sum(count * count / true[person] for (_, person), count in cells.items())
-    bcubed = _score(_ratio(precision, records), _ratio(recall, records))
-    return Metrics(pairwise, bcubed, records, len(found), len(true))
+    return Cells(
+        numbered([golden_id for golden_id, _ in counted]),
+        numbered([person for _, person in counted]),
+        np.fromiter(counted.values(), dtype=np.int64, count=len(counted)),
+    )
 
 
-def _pairs(sizes: Counter[Any]) -> int:
-    return sum(size * (size - 1) // 2 for size in sizes.values())
+def metrics_of(cells: Cells) -> Metrics:
+    """Return the metrics of a contingency table."""
+    people = len(cells.person_sizes)
+    sums = sums_of(cells, np.zeros(people, dtype=np.int64))
+    both, found, true, precision, recall, records = (
+        float(part.sum())
+        for part in (sums.both, sums.found, sums.true, sums.precision, sums.recall, sums.records)
+    )
+    return Metrics(
+        pairwise=score(ratio(both, found), ratio(both, true)),
+        bcubed=score(ratio(precision, records), ratio(recall, records)),
+        records=int(records),
+        golden_ids=len(cells.golden_sizes),
+        true_entities=people,
+    )
 
 
-def _ratio(part: float, whole: float) -> float:
+def sums_of(cells: Cells, part: Ints) -> Sums:
+    """Return the sums of each part; `part` numbers each person's, and no golden ID may lie in two parts."""
+    found, people = cells.golden_sizes, cells.person_sizes
+    count, of_cell = cells.count, part[cells.person]
+    of_golden = np.zeros(len(found), dtype=np.int64)
+    of_golden[cells.golden] = of_cell
+    return Sums(
+        both=totals(of_cell, pairs(count)),
+        found=totals(of_golden, pairs(found)),
+        true=totals(part, pairs(people)),
+        precision=np.bincount(of_cell, count * count / found[cells.golden]).astype(np.float64),
+        recall=np.bincount(of_cell, count * count / people[cells.person]).astype(np.float64),
+        records=totals(part, people),
+    )
+
+
+def numbered(labels: list[Any]) -> Ints:
+    """Return a number for each label, equal for equal labels, from 0 in the order of first appearance."""
+    numbers: dict[Any, int] = {}
+    return np.array([numbers.setdefault(label, len(numbers)) for label in labels], dtype=np.int64)
+
+
+def totals(of: Ints, values: Ints, size: int = 0) -> Ints:
+    """Return the sum of `values` for each number in `of`; exact below 2**53."""
+    return np.bincount(of, values, size).astype(np.int64)
+
+
+def pairs(sizes: Ints) -> Ints:
+    """Return how many pairs groups of these sizes have."""
+    return sizes * (sizes - 1) // 2
+
+
+def ratio(part: float, whole: float) -> float:
+    """Return part / whole; 1.0 where there is nothing to get wrong."""
     return part / whole if whole else 1.0
 
 
-def _score(precision: float, recall: float) -> Score:
+def score(precision: float, recall: float) -> Score:
+    """Return the two and their harmonic mean."""
     total = precision + recall
     return Score(precision, recall, 2 * precision * recall / total if total else 0.0)

@@ -74,9 +74,10 @@ def evaluate(
     truth: Annotated[Path, typer.Option("--truth", metavar="FILE", help="channel, source_id, person")],
     as_json: Json = False,
 ) -> None:
-    """Compare the golden IDs with the truth, over the records that are in both."""
+    """Compare the golden IDs with the truth, over the records in both: in all, by channel and by size."""
+    from api.evaluation_table import render
     from api.memberships import MembershipsError, by_key, read_truth
-    from identity.evaluation import evaluate as compare
+    from identity.evaluation_detail import evaluate_in_detail
 
     try:
         known = read_truth(truth)
@@ -88,7 +89,8 @@ def evaluate(
         raise CommandError(
             "no record of the truth has a golden ID here: compare channel and source_id, and run `aurea link`"
         )
-    show(compare(found, known).as_dict(), as_json=as_json)
+    detail = evaluate_in_detail(found, known, lambda key: key.channel)
+    show(detail.as_dict(), as_json=as_json, text=render(detail))
 
 
 def explain(
