@@ -5,46 +5,13 @@ conditions are SQL over the two records' columns (`_l` and `_r`), used alike in 
 and online. Correlated attributes are one comparison: street, postcode and city say one thing together.
 """
 
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
+from identity.comparison import ELSE, Comparison, Kind, Level, either_missing, similar
+from identity.name_comparisons import FIRST_NAME, LAST_NAME, MIDDLE_NAME, NAME_SUFFIX
 from identity.profile import Profile
 
-Kind = Literal["person", "household"]
-"""Whether two members of one household agree on it about as often as one person does with themself."""
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """One degree of agreement. `frequency` names the column whose common values count for less."""
-
-    label: str
-    condition: str
-    frequency: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Levels from strongest to weakest, the last always true. Where `missing` holds nothing is compared."""
-
-    name: str
-    kind: Kind
-    missing: str
-    levels: tuple[Level, ...]
-    needs: tuple[str, ...]  # present if any of these columns holds values
-    unique: bool = False  # one person's own value: strangers share it by error only
-    lent: float = 0.01  # a first guess of how often two of a household give the same one
-
-
-_ELSE: Final = Level("different", "ELSE")
-
-
-def _either_missing(column: str) -> str:
-    return f"{column}_l IS NULL OR {column}_r IS NULL"
-
-
-def _similar(column: str, at_least: float) -> str:
-    return f"jaro_winkler_similarity({column}_l, {column}_r) >= {at_least}"
+__all__ = ["FIRST_NAME", "LAST_NAME", "MIDDLE_NAME", "NAME_SUFFIX", "Comparison", "Kind", "Level", "choose"]
 
 
 def _jaro(column: str) -> str:
@@ -63,71 +30,10 @@ _ONE_EDIT_OF_12: Final = 0.96
 _ONE_EDIT_OF_20: Final = 0.96
 
 
-FIRST_NAME: Final = Comparison(
-    "first_name",
-    "person",
-    _either_missing("first_name"),
-    (
-        Level("same", "first_name_l = first_name_r", frequency="first_name"),
-        Level("spelled alike", _similar("first_name", 0.92)),
-        Level(
-            "one an initial or short form",
-            "starts_with(first_name_l, first_name_r) OR starts_with(first_name_r, first_name_l)",
-        ),
-        Level("first and last swapped", "first_name_l = last_name_r AND last_name_l = first_name_r"),
-        Level("similar", _similar("first_name", 0.8)),
-        _ELSE,
-    ),
-    ("first_name",),
-)
-
-LAST_NAME: Final = Comparison(
-    "last_name",
-    "household",
-    _either_missing("last_name"),
-    (
-        Level("same", "last_name_l = last_name_r", frequency="last_name"),
-        Level("spelled alike", _similar("last_name", 0.92)),
-        Level(
-            "one surname of two the same",
-            "(contains(last_name_l, ' ') OR contains(last_name_r, ' '))"
-            " AND list_has_any(string_split(last_name_l, ' '), string_split(last_name_r, ' '))",
-        ),
-        Level("similar", _similar("last_name", 0.8)),
-        _ELSE,
-    ),
-    ("last_name",),
-)
-
-MIDDLE_NAME: Final = Comparison(
-    "middle_name",
-    "person",
-    _either_missing("middle_name"),
-    (
-        Level("same", "middle_name_l = middle_name_r AND length(middle_name_l) > 1"),
-        Level(
-            "initials the same",
-            "left(middle_name_l, 1) = left(middle_name_r, 1) AND least(length(middle_name_l),"
-            " length(middle_name_r)) = 1",
-        ),
-        Level("similar", _similar("middle_name", 0.85)),
-        _ELSE,
-    ),
-    ("middle_name",),
-)
-
-NAME_SUFFIX: Final = Comparison(
-    "name_suffix",
-    "person",
-    _either_missing("name_suffix"),
-    (Level("same", "name_suffix_l = name_suffix_r"), _ELSE),
-    ("name_suffix",),
-)
-
 BIRTH_DATE: Final = Comparison(
     "birth_date",
     "person",
-    _either_missing("birth_date"),
+    either_missing("birth_date"),
     (
         Level("same", "birth_date_l = birth_date_r", frequency="birth_date"),
         # all dates are ten characters: counting the places that differ costs a tenth of an edit distance
@@ -139,7 +45,7 @@ BIRTH_DATE: Final = Comparison(
         ),
         Level("two digits different", "hamming(birth_date_l, birth_date_r) <= 2"),
         Level("same year", "birth_date_l[:4] = birth_date_r[:4]"),
-        _ELSE,
+        ELSE,
     ),
     ("birth_date",),
 )
@@ -147,20 +53,20 @@ BIRTH_DATE: Final = Comparison(
 GENDER: Final = Comparison(
     "gender",
     "person",
-    _either_missing("gender"),
-    (Level("same", "gender_l = gender_r"), _ELSE),
+    either_missing("gender"),
+    (Level("same", "gender_l = gender_r"), ELSE),
     ("gender",),
 )
 
 NATIONAL_ID: Final = Comparison(
     "national_id",
     "person",
-    _either_missing("national_id"),
+    either_missing("national_id"),
     (
         Level("same", "national_id_l = national_id_r"),
         Level("one typing error", _edits("national_id", 1)),
         Level("two typing errors", _edits("national_id", 2)),
-        _ELSE,
+        ELSE,
     ),
     ("national_id",),
     unique=True,
@@ -169,11 +75,11 @@ NATIONAL_ID: Final = Comparison(
 EMAIL: Final = Comparison(
     "email",
     "person",
-    _either_missing("email"),
+    either_missing("email"),
     (
         Level("one the same", "list_has_any(email_l, email_r)"),
         Level("typing error", f"jaro_winkler_similarity(email_l[1], email_r[1]) >= {_ONE_EDIT_OF_20}"),
-        _ELSE,
+        ELSE,
     ),
     ("email",),
     unique=True,
@@ -183,11 +89,11 @@ EMAIL: Final = Comparison(
 PHONE: Final = Comparison(
     "phone",
     "person",
-    _either_missing("phone"),
+    either_missing("phone"),
     (
         Level("one the same", "list_has_any(phone_l, phone_r)"),
         Level("typing error", f"jaro_winkler_similarity(phone_l[1], phone_r[1]) >= {_ONE_EDIT_OF_12}"),
-        _ELSE,
+        ELSE,
     ),
     ("phone",),
     unique=True,
@@ -197,19 +103,19 @@ PHONE: Final = Comparison(
 ADDRESS: Final = Comparison(
     "address",
     "household",
-    f"({_either_missing('street')}) AND ({_either_missing('postcode')}) AND ({_either_missing('city')})",
+    f"({either_missing('street')}) AND ({either_missing('postcode')}) AND ({either_missing('city')})",
     (
         Level("same street and number", "street_l = street_r AND house_number_l = house_number_r"),
         Level(
             "same number, street or postcode alike",
-            f"house_number_l = house_number_r AND ({_similar('street', 0.9)} OR postcode_l = postcode_r)",
+            f"house_number_l = house_number_r AND ({similar('street', 0.9)} OR postcode_l = postcode_r)",
         ),
         Level("same street", "street_l = street_r"),
         Level("same postcode", "postcode_l = postcode_r", frequency="postcode"),
         Level("postcode with a typing error", f"{_jaro('postcode')} >= {_ONE_EDIT_OF_5}"),
         Level("same city", "city_l = city_r", frequency="city"),
-        Level("city spelled alike", _similar("city", 0.9)),
-        _ELSE,
+        Level("city spelled alike", similar("city", 0.9)),
+        ELSE,
     ),
     ("street", "postcode", "city"),
 )
@@ -219,8 +125,8 @@ def _identifier(column: str) -> Comparison:
     return Comparison(
         column,
         "person",
-        _either_missing(column),
-        (Level("same", f"{column}_l = {column}_r"), _ELSE),
+        either_missing(column),
+        (Level("same", f"{column}_l = {column}_r"), ELSE),
         (column,),
         unique=True,
     )
