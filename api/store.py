@@ -77,6 +77,7 @@ _SELECT_CLIENT = text("""
     FROM clients WHERE client_id = :client_id
 """)
 _COUNT_CLIENTS = text("SELECT COUNT(*) FROM clients")
+_CONSUMERS = text("SELECT purposes FROM clients WHERE role = 'consumer'")
 
 
 def insert_client(conn: Connection, client: Client) -> bool:
@@ -112,6 +113,11 @@ def find_client(conn: Connection, client_id: str) -> Client | None:
 def count_clients(conn: Connection) -> int:
     """How many clients exist; with the first one, local commands that reveal ask for `--as`."""
     return int(conn.execute(_COUNT_CLIENTS).scalar_one())
+
+
+def consumer_purposes(conn: Connection) -> list[frozenset[str]]:
+    """Return the purposes of each client that reads profiles."""
+    return [frozenset(json.loads(row.purposes)) for row in conn.execute(_CONSUMERS)]
 
 
 _INSERT_DISCLOSURE = text("""

@@ -55,7 +55,7 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Step:
     """A run beside the last one. `figures` are of the pairs among unchanged records alone."""
 
     unchanged: int  # records
@@ -87,15 +87,18 @@ def drift(before: Figures, after: Figures) -> float | None:
     return round(float(((q - p) * np.log(q / p)).sum()), 4)
 
 
-def closed(before: Figures, run: Judged) -> list[str]:
-    """Return why this run may not be published by itself, one sentence a gate; empty if it may."""
+def closed(before: Figures | None, run: Step) -> list[str]:
+    """Return why this run may not be published by itself, one sentence a gate; empty if it may.
+
+    `before` is None where the last run left no figures: an earlier release published it.
+    """
     allowed = allowance(run)
     found = [
         f"{count:,} of {run.change.golden_ids:,} golden IDs would be {what}, {allowed:,} may be"
         for count, what in ((run.change.merged, "joined"), (run.change.split, "parted"))
         if count > allowed
     ]
-    if run.fresh > run.unchanged:
+    if before is None or run.fresh > run.unchanged:
         return found
     largest = LARGEST + GROWTH * before.largest
     if run.figures.largest > largest:
@@ -112,7 +115,7 @@ def closed(before: Figures, run: Judged) -> list[str]:
     return found
 
 
-def allowance(run: Judged) -> int:
+def allowance(run: Step) -> int:
     """Return how many golden IDs of unchanged records a run may join, and how many it may part."""
     return ALLOWED + int(SHARE * run.change.golden_ids + SHARE_OF_NEW * run.fresh)
 

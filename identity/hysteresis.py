@@ -43,14 +43,24 @@ class Held:
 
 
 def settled(
-    clusters: Clusters, pairs: Pairs, threshold: float, known: tuple[Ints, Ints], again: Again
+    clusters: Clusters,
+    pairs: Pairs,
+    threshold: float,
+    known: tuple[Ints, Ints],
+    again: Again,
+    *,
+    exempt: Ints | None = None,
 ) -> tuple[Clusters, Held]:
     """Return the clusters after hysteresis. `known`: unchanged records, ascending, and their golden numbers.
 
-    Where `again`, asked to cluster a held group, does not come to that group, the proposal stands.
+    The proposal stands around records in `exempt` (a steward has judged them), and where `again`, asked to
+    cluster a held group, does not come to that group.
     """
     was = lookup(clusters.record_nos, *known)
     component = _disputes(clusters.label, was)
+    if exempt is not None:
+        ruled = component[np.isin(clusters.record_nos, exempt)]
+        component[np.isin(component, ruled)] = NONE
     disputed = np.flatnonzero(component != NONE)
     if not len(disputed):
         return clusters, Held()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity.gates import EDGES, LEAST_PAIRS, Figures, Judged, allowance, closed, drift, histogram
+from identity.gates import EDGES, LEAST_PAIRS, Figures, Step, allowance, closed, drift, histogram
 from identity.model_comparison import Change
 
 WEIGHTS = histogram(np.random.default_rng(1).normal(8, 6, 20_000))
@@ -15,9 +15,9 @@ HEAVIER = histogram(np.random.default_rng(1).normal(16, 6, 20_000))
 LAST = Figures(largest=6, weights=WEIGHTS, weights_from=-6.0)
 
 
-def a_run(*, golden_ids=10_000, merged=0, split=0, unchanged=20_000, fresh=0, **figures) -> Judged:
+def a_run(*, golden_ids=10_000, merged=0, split=0, unchanged=20_000, fresh=0, **figures) -> Step:
     change = Change(golden_ids, golden_ids - merged - split, merged, split, 0)
-    return Judged(unchanged, fresh, change, replace(LAST, **figures))
+    return Step(unchanged, fresh, change, replace(LAST, **figures))
 
 
 PASSES = {
@@ -57,6 +57,11 @@ def test_stopped_is(run, reason):
 def test_a_home_of_a_few_dozen_golden_ids_is_never_stopped_for_merges_or_splits(golden_ids, fresh):
     run = a_run(golden_ids=golden_ids, merged=golden_ids, split=golden_ids, unchanged=100, fresh=fresh)
     assert closed(LAST, run) == []
+
+
+def test_a_last_run_without_figures_judges_by_merges_and_splits_alone():
+    assert closed(None, a_run(largest=900, weights=HEAVIER)) == []
+    assert len(closed(None, a_run(merged=5_000, split=5_000))) == 2
 
 
 def test_the_allowance_grows_with_the_home_and_with_what_is_new():

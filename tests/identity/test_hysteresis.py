@@ -86,6 +86,15 @@ def test_the_confidence_of_what_was_held_together_is_that_of_its_weak_link():
     assert len(final.links) == 1
 
 
+def test_around_what_a_steward_judged_the_proposal_stands():
+    numbers, pairs = np.array([1, 2], dtype=np.int64), pairs_of({"ab": JUST})
+    proposal = cluster(numbers, pairs, THRESHOLD)
+    known, exempt = (numbers, numbers), np.array([2], dtype=np.int64)
+    final, held = settled(proposal, pairs, THRESHOLD, known, cluster, exempt=exempt)
+    assert groups(final) == "ab"
+    assert held == Held()
+
+
 letters = st.lists(st.sampled_from("abcdefgh"), min_size=2, max_size=8, unique=True).map(sorted)
 near = st.sampled_from([-3.0, THRESHOLD - MARGIN, ALMOST, THRESHOLD, JUST, SURE, 9.0])
 
