@@ -1,8 +1,9 @@
 """Scored pairs -> clusters, each record with its confidence. Pure and deterministic; no labels, no I/O.
 
-A cluster is a connected component of the links at or above the threshold. The confidence of a record is
-the weakest link on its best path to the cluster's anchor: the best path is the one whose weakest link
-is strongest, and all best paths lie in the maximum spanning tree, so one tree gives them all.
+A cluster is a connected component of the links at or above the threshold, parted where the records'
+contradictions outweigh the links (`identity.contradictions`). The confidence of a record is the weakest
+link on its best path to the cluster's anchor: the best path is the one whose weakest link is strongest,
+and all best paths lie in the maximum spanning tree, so one tree gives them all.
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.sparse import csgraph
 
+from identity.contradictions import MOST_COMPARED, Evidence, all_pairs
+from identity.guard import Links, part
+
 BEST_LINKS: Final = 20
 """Links kept a record, for explanation and for repair after a record leaves."""
 
@@ -22,18 +26,22 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Scored pairs of records: numbers with a < b, and the match weight in bits (log2 of the odds)."""
+    """Scored pairs of records: numbers with a < b, and the match weight in bits (log2 of the odds).
+
+    `evidence` is what the records of possible clusters say against each other; None: links alone decide.
+    """
 
     record_a: Integers
     record_b: Integers
     weight: Floats
+    evidence: Evidence | None = None
 
     def __len__(self) -> int:
         return len(self.weight)
 
     def where(self, mask: npt.NDArray[np.bool_]) -> "Pairs":
         """Return the pairs that `mask` picks."""
-        return Pairs(self.record_a[mask], self.record_b[mask], self.weight[mask])
+        return Pairs(self.record_a[mask], self.record_b[mask], self.weight[mask], self.evidence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +62,7 @@ class Clusters:
 def cluster(
     record_nos: npt.ArrayLike, pairs: Pairs, threshold: float, verified: npt.ArrayLike | None = None
 ) -> Clusters:
-    """Return the clusters of `record_nos` that the pairs with weight >= `threshold` connect.
+    """Return the clusters of `record_nos` that the pairs with weight >= `threshold` connect, guarded.
 
     `verified` numbers the records with a verified identifier: they anchor before others; then comes
     the record with most links, then the smallest number. Raises ValueError for a pair of unknown records.
@@ -63,9 +71,14 @@ def cluster(
     links = _canonical(pairs.where(pairs.weight >= threshold))
     left, right = _positions(nodes, links.record_a), _positions(nodes, links.record_b)
     count = len(nodes)
-    graph = sparse.csr_array((np.ones(len(links), dtype=np.int8), (left, right)), shape=(count, count))
-    _, component = csgraph.connected_components(graph, directed=False)
-    first = _smallest_of(component.astype(np.int64), nodes)
+    component = _components(count, left, right)
+    if pairs.evidence is not None:
+        tree = _spanning_tree(left, right, count)
+        guarded = Links(left, right, links.weight - threshold, tree)
+        component = part(nodes, component, guarded, pairs.evidence)
+        inside = component[left] == component[right]
+        links, left, right = links.where(inside), left[inside], right[inside]
+    first = _smallest_of(component, nodes)
     degree = np.bincount(left, minlength=count) + np.bincount(right, minlength=count)
     is_verified = np.isin(nodes, np.asarray(verified if verified is not None else [], dtype=np.int64))
     anchors = _anchors(component, nodes, degree, is_verified)
@@ -74,6 +87,33 @@ def cluster(
     confidence = np.round(1.0 / (1.0 + np.exp2(-bottleneck)), 6)
     kept = in_tree | _among_best(left, right, links.weight, count)
     return Clusters(nodes, first[component], nodes[anchors[component]], confidence, links.where(kept))
+
+
+def tied(pairs: Pairs, threshold: float) -> tuple[Integers, Integers]:
+    """Return the pairs of records, scored or not, that the guard has to know of.
+
+    These are all pairs of records that links tie together; of very large ties, the scored ones.
+    """
+    links = pairs.where(pairs.weight >= threshold)
+    nodes = np.unique(np.concatenate([links.record_a, links.record_b]))
+    component = _components(
+        len(nodes), *(np.searchsorted(nodes, end) for end in (links.record_a, links.record_b))
+    )
+    record_a, record_b = all_pairs(nodes, component)
+    large = np.bincount(component, minlength=1) > MOST_COMPARED
+    if large.any():
+        concerned = nodes[large[component]]
+        scored = pairs.where(np.isin(pairs.record_a, concerned) & np.isin(pairs.record_b, concerned))
+        record_a = np.concatenate([record_a, scored.record_a])
+        record_b = np.concatenate([record_b, scored.record_b])
+    return record_a, record_b
+
+
+def _components(count: int, left: Integers, right: Integers) -> Integers:
+    graph = sparse.csr_array((np.ones(len(left), dtype=np.int8), (left, right)), shape=(count, count))
+    _, component = csgraph.connected_components(graph, directed=False)
+    found: Integers = component.astype(np.int64)
+    return found
 
 
 def _canonical(pairs: Pairs) -> Pairs:
@@ -85,7 +125,7 @@ def _canonical(pairs: Pairs) -> Pairs:
     unique[1:] = (low[1:] != low[:-1]) | (high[1:] != high[:-1])
     low, high, weight = low[unique], high[unique], weight[unique]
     order = np.argsort(-weight, kind="stable")
-    return Pairs(low[order], high[order], weight[order])
+    return Pairs(low[order], high[order], weight[order], pairs.evidence)
 
 
 def _positions(nodes: Integers, numbers: Integers) -> Integers:

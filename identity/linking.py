@@ -13,10 +13,12 @@ from typing import Final, TypeVar
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 
 from identity import blocking_rules, comparisons, training
 from identity.blocking import Blocking, block
-from identity.clustering import Pairs
+from identity.clustering import Pairs, tied
+from identity.contradictions import Evidence
 from identity.errors import NoModelError
 from identity.model import MATCH_THRESHOLD, REVIEW_THRESHOLD, Model
 from identity.profile import Profile
@@ -79,6 +81,8 @@ def score(
         model = _timed(seconds, "train", lambda: _train(engine, chosen, rules, profile, seed))
     ready = model
     pairs = _timed(seconds, "predict", lambda: _predict(engine, ready, compared))
+    evidence = _timed(seconds, "contradictions", lambda: _evidence(engine, ready, pairs))
+    pairs = replace(pairs, evidence=evidence)
     if on_frequency is not None:
         for column, value, frequency in common_frequencies(engine, model):
             on_frequency(column, value, frequency)
@@ -148,6 +152,32 @@ WHERE weight >= ? ORDER BY record_a, record_b""",  # noqa: S608 - made of the mo
     ).fetchnumpy()
     predicted.drop_table_from_database_and_remove_from_cache()
     return Pairs(found["record_a"], found["record_b"], found["weight"])
+
+
+def _evidence(engine: duckdb.DuckDBPyConnection, model: Model, pairs: Pairs) -> Evidence:
+    """Let Splink compare what links tie together, blocked or not, and return what each comparison says."""
+    record_a, record_b = tied(pairs, model.threshold)
+    names = [f"mw_{item.name}" for item in model.comparisons]
+    if not len(record_a):
+        return Evidence(record_a, record_b, np.zeros((0, len(names)), dtype=np.float32))
+    engine.register("tied", pa.table({"a": record_a, "b": record_b}))
+    engine.execute(
+        "CREATE OR REPLACE TABLE tied_pairs AS "
+        "SELECT '0' AS match_key, a AS join_key_l, b AS join_key_r FROM tied"
+    )
+    engine.unregister("tied")
+    probability = 1 / (1 + 2**-model.prior)
+    predictor = linker(engine, model.comparisons, prior=probability, pairs="tied_pairs")
+    predicted = predictor.inference.predict(warning_mode="never")
+    bits = ", ".join(f"{name}::FLOAT AS {name}" for name in names)
+    found = engine.execute(
+        f"SELECT unique_id_l AS record_a, unique_id_r AS record_b, {bits} "  # noqa: S608 - our names
+        f"FROM {predicted.physical_name} ORDER BY record_a, record_b"
+    ).fetchnumpy()
+    predicted.drop_table_from_database_and_remove_from_cache()
+    engine.execute("DROP TABLE tied_pairs")
+    columns = [np.asarray(found[name], dtype=np.float32) for name in names]
+    return Evidence(found["record_a"], found["record_b"], np.stack(columns, axis=1))
 
 
 _RARE = """

@@ -19,7 +19,7 @@ from identity.comparable import VERSION as COMPARABLE_VERSION
 
 FORMAT: Final = 1
 
-MATCH_THRESHOLD: Final = 2.0
+MATCH_THRESHOLD: Final = 1.0
 """Bits: odds of 4 to 1. See the table of benchmarks/accuracy.py in docs/linkage.md."""
 
 REVIEW_THRESHOLD: Final = -6.0

@@ -1,0 +1,150 @@
+"""What the records of one possible cluster say against each other: the evidence of the guard. Pure.
+
+Clustering by links alone is as good as its worst link: one borrowed telephone makes a father and his son one
+person. The guard asks of every merge what the two clusters' records say about each other, attribute by
+attribute, and lets contradictions outweigh the link. The price of a contradiction is the fitted model's own
+(log2 m / u of the level that the pair is at), so that nothing is a veto and nothing is set by hand for
+one kind of data. What it gains is measured in docs/linkage.md.
+"""
+
+import math
+from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+Integers = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+PRICE: Final = 0.5
+"""Share of a mean contradiction that counts: one person's records contradict each other too, by error."""
+
+MOST_COMPARED: Final = 100
+"""Records of a possible cluster up to which every pair is compared; of larger ones, the blocked pairs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Pairs of records that links tie together, and what each comparison says of them.
+
+    `bits[i, k]` is log2(m / u) of the level that pair i is at in comparison k, 0.0 where a value is missing.
+    """
+
+    record_a: Integers
+    record_b: Integers
+    bits: npt.NDArray[np.float32]
+
+
+def all_pairs(nodes: Integers, component: Integers) -> tuple[Integers, Integers]:
+    """Return every pair (a < b) of `nodes` in one component of 3 to MOST_COMPARED nodes.
+
+    A pair alone needs no second look: what contradicts is in its weight.
+    """
+    order = np.lexsort((nodes, component))
+    sizes = np.bincount(component)
+    first = np.cumsum(sizes) - sizes
+    left, right = [], []
+    for size in range(3, min(int(sizes.max(initial=0)), MOST_COMPARED) + 1):
+        starts = first[sizes == size]
+        if len(starts):
+            one, other = np.triu_indices(size, 1)
+            left.append((starts[:, None] + one).ravel())
+            right.append((starts[:, None] + other).ravel())
+    if not left:
+        none = np.zeros(0, dtype=np.int64)
+        return none, none
+    return nodes[order[np.concatenate(left)]], nodes[order[np.concatenate(right)]]
+
+
+def bound(bottleneck: Floats, worst: Floats, sizes: Integers) -> Floats:
+    """Return the least that any merge inside a component can score: above 0 the guard can't refuse one.
+
+    `bottleneck` is the weakest link of the component's spanning tree above the threshold, `worst[i, k]`
+    the strongest contradiction in comparison k between any two of its records.
+    """
+    found: Floats = bottleneck + PRICE * worst.sum(axis=1) * np.sqrt(np.maximum(sizes // 2, 1))
+    return found
+
+
+Between = tuple[float, list[float], list[int], float]
+"""Of two clusters: strongest link, sum and number of each comparison's bits, and what a merge scores."""
+
+
+class Merging:
+    """One component's records, merged best first as long as a merge scores above 0.
+
+    A merge scores the strongest link between the two clusters (bits above the threshold) plus PRICE times
+    the mean of every comparison that on the whole speaks against, times the root of the number of
+    independent pairs of records that say so.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._between: list[dict[int, Between]] = [{} for _ in range(count)]
+        self._size = [1] * count
+        self._into = list(range(count))
+
+    def add(self, one: int, other: int, link: float, bits: list[float]) -> None:
+        """Add a pair: its weight above the threshold (negative: no link) and its bits."""
+        found = (link, bits, [1 if bit else 0 for bit in bits], link)
+        self._between[one][other] = found
+        self._between[other][one] = found
+
+    def labels(self) -> list[int]:
+        """Merge, and return for each record the record that stands for its cluster."""
+        heap = [
+            (-found[3], one, other)
+            for one, others in enumerate(self._between)
+            for other, found in others.items()
+            if one < other and found[3] > 0
+        ]
+        heapify(heap)
+        while heap:
+            score, one, other = heappop(heap)
+            found = self._between[one].get(other)
+            if found is not None and found[3] == -score:
+                self._merge(one, other, heap)
+        return [self._root(node) for node in range(len(self._into))]
+
+    def _root(self, node: int) -> int:
+        while self._into[node] != node:
+            node = self._into[node]
+        return node
+
+    def _merge(self, one: int, other: int, heap: list[tuple[float, int, int]]) -> None:
+        """Merge `other` into `one`, and push what each merge with the result now scores."""
+        between, moved = self._between, self._between[other]
+        self._into[other] = one
+        self._size[one] += self._size[other]
+        del between[one][other], moved[one]
+        between[other] = {}
+        for node, theirs in moved.items():
+            del between[node][other]
+            ours = between[one].get(node)
+            between[one][node] = theirs if ours is None else _joined(ours, theirs)
+        for node, (link, bits, counts, _) in between[one].items():
+            score = self._score(one, node, link, bits, counts)
+            between[one][node] = between[node][one] = (link, bits, counts, score)
+            if score > 0:
+                heappush(heap, (-score, min(one, node), max(one, node)))
+
+    def _score(self, one: int, other: int, link: float, bits: list[float], counts: list[int]) -> float:
+        if link <= 0:
+            return link
+        independent = min(self._size[one], self._size[other])
+        against = sum(
+            total / count * math.sqrt(min(count, independent))
+            for total, count in zip(bits, counts, strict=True)
+            if total < 0
+        )
+        return link + PRICE * against
+
+
+def _joined(ours: Between, theirs: Between) -> Between:
+    return (
+        max(ours[0], theirs[0]),
+        [one + other for one, other in zip(ours[1], theirs[1], strict=True)],
+        [one + other for one, other in zip(ours[2], theirs[2], strict=True)],
+        0.0,
+    )
