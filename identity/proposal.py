@@ -1,0 +1,207 @@
+"""What a run proposes, before anything is published: scored, clustered, settled, golden IDs assigned.
+
+1. open the permitted records and score them; records that may not be linked stay alone
+2. cluster them, as scores and judgements make them together
+3. where these clusters and the published golden IDs disagree by a hair, stay with the published ones
+4. assign golden IDs against the published state
+
+Nothing is written but the reservation of golden numbers.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any, Final, Protocol
+
+import numpy as np
+
+from identity.clustering import Clusters, Pairs
+from identity.database import Database
+from identity.difference import Snapshot
+from identity.doubts import Doubts, doubts
+from identity.errors import NoModelError
+from identity.gates import Step
+from identity.golden_events import Ints
+from identity.golden_ids import Assignment, assign_golden_ids, record_weights
+from identity.golden_state import NONE, lookup
+from identity.hysteresis import Held
+from identity.judged_clusters import JudgedClusters, cluster_judged
+from identity.judgement_store import all_judged
+from identity.judgements import Judged
+from identity.model import Model
+from identity.model_comparison import Merge, merges
+from identity.model_store import version_of
+from identity.outcome import assigned
+from identity.previous import Previous, figures_of
+from identity.records import OpenedBatch, RecordFacts, RecordReader
+from identity.resolution import VERIFIED, no_pairs
+from identity.scoring import Scores
+from identity.snapshot import load_all
+from identity.store import MembershipReader
+
+KNOWN: Final = 1  # the standing of a record about which nothing special is known
+
+
+class Scorer(Protocol):
+    """What turns opened records into scored pairs: `identity.scoring.EngineScorer`."""
+
+    def __call__(self, batches: Iterable[OpenedBatch], model: Model | None) -> Scores:
+        """Score with `model`, or with one trained on these records. May raise NoModelError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Proposal:
+    """A run's result before it is published. `pairs` are all that were scored, `threshold` in bits."""
+
+    linkable: int
+    scores: Scores | None  # None: nothing could be compared
+    pairs: Pairs
+    threshold: float
+    found: JudgedClusters
+    held: Held
+    judged: Judged
+    before: Snapshot
+    previous: Previous
+    assignment: Assignment
+
+    @property
+    def clusters(self) -> Clusters:
+        """The clusters that will be golden IDs."""
+        return self.found.clusters
+
+    @property
+    def trained(self) -> bool:
+        """Whether the model was trained for this run."""
+        return self.scores is not None and self.scores.scored.report.trained
+
+    @property
+    def model_version(self) -> str | None:
+        """The name of the model that scored."""
+        return None if self.scores is None else version_of(self.scores.scored.model)
+
+    def doubts(self) -> Doubts:
+        """Return what is left to a steward."""
+        return doubts(self.clusters, self.pairs, self.threshold, self.judged)
+
+    def step(self) -> Step:
+        """Return what this run does to the records that have not changed since the last one."""
+        return self.previous.step(self.clusters, self.pairs, self._weights_from)
+
+    def merges(self) -> list[Merge]:
+        """Return which published golden IDs would become one, by their records."""
+        was = self.published()
+        live = was != NONE
+        return merges(self.clusters.record_nos[live], was[live], self.clusters.label[live])
+
+    def published(self) -> Ints:
+        """Return the published golden number of each record, NONE if it has none."""
+        state = self.before.state
+        return lookup(self.clusters.record_nos, state.record_nos, state.golden_nos)
+
+    def figures(self) -> dict[str, Any]:
+        """Return what the outcome of the run says of the proposal itself."""
+        gates, drift = self.previous.verdict(self.step())
+        scored = None if self.scores is None else self.scores.scored
+        return {
+            **assigned(self.assignment),
+            "linkable": self.linkable,
+            "trained": self.trained,
+            "model_version": self.model_version,
+            "uncompared": () if scored is None else scored.report.uncompared,
+            "held": self.held,
+            "gates": gates,
+            "drift": drift,
+            "figures": None if scored is None else figures_of(self.clusters, self.pairs, self._weights_from),
+            "canaries": None if self.scores is None else self.scores.canaries,
+        }
+
+    @property
+    def _weights_from(self) -> float:
+        return 0.0 if self.scores is None else self.scores.scored.model.review_threshold
+
+
+@dataclass(frozen=True, slots=True)
+class Proposer:
+    """Works out proposals over a store."""
+
+    db: Database
+    reader: RecordReader
+    facts: RecordFacts
+    scorer: Scorer
+    progress: Callable[[str], None]
+
+    def propose(
+        self, model: Model | None, *, reserve: Callable[[int], int] | None = None, settle: bool = True
+    ) -> Proposal:
+        """Score with `model`, or with one trained now, and do everything up to the assignment.
+
+        `reserve` takes as many golden numbers out of circulation. Without `settle` the model alone decides.
+        """
+        self.progress("opening and scoring")
+        opened = _Opened(self.reader)
+        scores = opened.scored(self.scorer, model)
+        self.progress("clustering")
+        with self.db.read() as conn:
+            standing = self.facts.standings(conn)
+            judged = all_judged(conn).among(opened.linkable)
+        verified = [number for number, rank in standing.items() if rank >= VERIFIED]
+        pairs, threshold = no_pairs(), np.inf
+        if scores is not None:
+            pairs, threshold = scores.scored.pairs, scores.scored.model.threshold
+        found = cluster_judged(opened.record_nos(), pairs, threshold, verified, judged)
+        with self.db.read() as conn:
+            before = load_all(conn, MembershipReader().version(conn))
+            previous = Previous.read(conn, before.state, self.reader)
+
+        def again(record_nos: Ints, some: Pairs, least: float) -> Clusters:
+            inside = judged.among(record_nos.tolist())
+            return cluster_judged(record_nos, some, least, verified, inside).clusters
+
+        held = Held()
+        if settle:
+            found, held = previous.settle(found, pairs, threshold, judged, again)
+        self.progress("assigning golden IDs")
+        clusters = found.clusters
+        if reserve is not None:
+            most = len(np.unique(clusters.label))
+            before = replace(before, state=replace(before.state, next_golden_no=reserve(most)))
+        weights = record_weights(_ranks(clusters.record_nos, standing))
+        assignment = assign_golden_ids(before.state, clusters.record_nos, clusters.label, weights)
+        return Proposal(
+            len(opened.linkable), scores, pairs, threshold, found, held, judged, before, previous, assignment
+        )
+
+
+class _Opened:
+    """The records of a run: those the scorer was given, and the live ones that may not be linked."""
+
+    def __init__(self, reader: RecordReader) -> None:
+        self._reader = reader
+        self.linkable: list[int] = []
+
+    def scored(self, scorer: Scorer, model: Model | None) -> Scores | None:
+        """Score what may be linked; None if nothing could be compared: everybody stays alone."""
+        try:
+            return scorer(self._batches(), model)
+        except NoModelError:
+            return None
+
+    def record_nos(self) -> Ints:
+        """Return every live record: whoever the scorer saw, and the rest alone."""
+        live = (record_no for record_no, _ in self._reader.live())
+        return np.unique(np.fromiter(chain(self.linkable, live), dtype=np.int64))
+
+    def _batches(self) -> Iterator[OpenedBatch]:
+        for batch in self._reader.permitted():
+            self.linkable.extend(batch.record_nos)
+            yield batch
+
+
+def _ranks(record_nos: Ints, standing: Mapping[int, int]) -> Ints:
+    ranks = np.full(len(record_nos), KNOWN, dtype=np.int64)
+    if standing:
+        numbers = np.array(sorted(standing), dtype=np.int64)
+        found = lookup(record_nos, numbers, np.array([standing[int(n)] for n in numbers], dtype=np.int64))
+        ranks = np.where(found == NONE, ranks, found)
+    return ranks
