@@ -20,6 +20,7 @@ from identity.blocking import Blocking, block
 from identity.clustering import Pairs, tied
 from identity.contradictions import Evidence
 from identity.errors import NoModelError
+from identity.household_pairs import household_pairs
 from identity.model import MATCH_THRESHOLD, REVIEW_THRESHOLD, Model
 from identity.profile import Profile
 from identity.record_table import load
@@ -52,6 +53,7 @@ class ScoredPairs:
     model: Model
     pairs: Pairs
     report: LinkingReport
+    households: Pairs | None = None  # see identity.household_pairs: no evidence for a person
 
 
 def score(
@@ -83,11 +85,12 @@ def score(
     pairs = _timed(seconds, "predict", lambda: _predict(engine, ready, compared))
     evidence = _timed(seconds, "contradictions", lambda: _evidence(engine, ready, pairs))
     pairs = replace(pairs, evidence=evidence)
+    households = _timed(seconds, "households", lambda: household_pairs(engine, ready))
     if on_frequency is not None:
         for column, value, frequency in common_frequencies(engine, model):
             on_frequency(column, value, frequency)
     report = LinkingReport(profile, blocking, int(compared), trained, uncompared, seconds)
-    return ScoredPairs(model, pairs, report)
+    return ScoredPairs(model, pairs, report, households)
 
 
 def _timed(seconds: dict[str, float], step: str, work: Callable[[], T]) -> T:
