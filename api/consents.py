@@ -11,6 +11,7 @@ from api.schemas import (
     ConsentOut,
     ConsentQuery,
     ConsentReason,
+    RecordOutside,
     SubjectIn,
 )
 from api.times import milliseconds, rfc3339
@@ -51,19 +52,28 @@ def record_consent(services: "Services", caller: Caller, said: ConsentIn) -> Con
 
 
 def query_consent(services: "Services", caller: Caller, asked: ConsentQuery) -> ConsentAnswer:
-    """Answer what a purpose may do with a subject, and on what that rests."""
+    """Answer what a purpose may do with a subject, and on what that rests.
+
+    `out_of_view` is left unset for those who may not know it, and answers leave out what is unset.
+    """
     answer = services.recorder.query(
         subject(services, caller, asked.subject),
         asked.purpose,
         services.clock(),
         as_of=None if asked.as_of is None else milliseconds(asked.as_of, "as_of"),
     )
-    return ConsentAnswer(
+    said = ConsentAnswer(
         state=answer.state,
         allowed=answer.allowed,
         reasons=[ConsentReason(event=reason.event, text=reason.text) for reason in answer.reasons],
         events=[_event(event) for event in answer.events],
     )
+    if caller.may("see what is out of view"):
+        said.out_of_view = [
+            RecordOutside(record=each.record_no, confidence=max(each.confidence, 0.0), why=each.why)
+            for each in answer.outside
+        ]
+    return said
 
 
 def subject(services: "Services", caller: Caller, named: SubjectIn) -> SubjectRef:

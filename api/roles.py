@@ -11,10 +11,12 @@ PERMITTED: Final[dict[str, frozenset[Role]]] = {
     "read profiles": frozenset({"consumer"}),
     "look up": frozenset({"consumer", "steward"}),  # a steward: only whether an identifier is shared
     "inspect golden ids": frozenset({"steward", "officer", "auditor"}),
-    "explain links": frozenset({"steward"}),  # by `aurea explain --as`: weights and levels
+    "explain links": frozenset({"steward"}),  # weights and levels
+    "explain to people": frozenset({"officer"}),  # plain words for the person concerned
     "record consents": frozenset({"ingest", "officer"}),
     "record verified consents": frozenset({"officer"}),  # beside the above, where the method is `verified`
     "query consents": frozenset({"ingest", "steward", "officer", "auditor"}),
+    "see what is out of view": frozenset({"officer"}),  # in answers about consent: record numbers
     "read changes": frozenset({"consumer", "steward", "officer", "auditor", "operator"}),
     "read proofs": frozenset({"consumer", "ingest", "steward", "officer", "auditor", "operator"}),
     "read status": frozenset({"steward", "officer", "auditor", "operator"}),

@@ -286,6 +286,14 @@ class ConsentEventOut(BaseModel):
     expires_at: str | None
 
 
+class RecordOutside(BaseModel):
+    """A record of the golden ID that lies outside the purpose's view."""
+
+    record: int
+    confidence: float
+    why: Literal["confidence", "channel", "entry"] = Field(description="What keeps it out")
+
+
 class ConsentAnswer(BaseModel):
     """The decision and everything it rests on."""
 
@@ -293,6 +301,7 @@ class ConsentAnswer(BaseModel):
     allowed: bool
     reasons: list[ConsentReason]
     events: list[ConsentEventOut]
+    out_of_view: list[RecordOutside] | None = Field(default=None, description="Told to officers only")
 
 
 class Member(BaseModel):

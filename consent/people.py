@@ -1,7 +1,7 @@
 """A person's records as decisions and the door need them, read from both stores. Opens nothing."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from sqlalchemy import Connection
@@ -15,9 +15,11 @@ from consent.purposes import CONTACT_ATTRIBUTES
 from identity.database import Database
 from identity.statements import Statement, slices
 from identity.store import MembershipReader
+from identity.views import after_a_loss
 
 # Statements run on a list that is never empty, so that an unknown person costs what a known one does.
 NOBODY: Final = -1
+_NO_TOKEN: Final = bytes(32)
 
 _ATTEMPTS: Final = 3
 
@@ -34,7 +36,7 @@ class Person:
 
     members: tuple[Member, ...]
     evidence: Evidence
-    addresses: frozenset[tuple[str, bytes]] = field(repr=False)  # (email or phone, token) they carry
+    addresses: frozenset[tuple[int, str, bytes]] = field(repr=False)  # record, email or phone, token
     contacts: Mapping[bytes, int] = field(repr=False)  # token -> contact point, of those spoken of before
 
 
@@ -60,33 +62,39 @@ class People:
             members = self._memberships.members(conn, NOBODY if golden_no is None else golden_no)
             return {member.record_no: member.confidence for member in members}
 
-        return self._read_whole(confidences, now)
+        return self._read_whole(confidences, now, golden_no=golden_no)
 
     def of_records(self, record_nos: Sequence[int], now: int, *, also: Collection[Subject] = ()) -> Person:
         """Return these records, each taken by itself: as sure of its membership as a singleton.
 
         The evidence holds the events of `also` too.
         """
-        return self._read_whole(lambda _: dict.fromkeys(record_nos, 1.0), now, also)
+        return self._read_whole(lambda _: dict.fromkeys(record_nos, 1.0), now, also=also)
 
     def _read_whole(
         self,
         confidences: Callable[[Connection], Mapping[int, float]],
         now: int,
+        *,
+        golden_no: int | None = None,
         also: Collection[Subject] = (),
     ) -> Person:
         """Read until no record was replaced under way; what then has no key is gone for good."""
         for attempt in range(_ATTEMPTS):
             with self._db.read() as conn:
-                person, whole = self._read(conn, confidences(conn), now, also)
+                published = confidences(conn)
+                person = self._read(conn, published, now, also)
+                whole = len(person.members) == len(published)
+                if not whole and golden_no is not None:
+                    person = self._without_the_lost(conn, golden_no, person)
             if whole or attempt == _ATTEMPTS - 1:
                 break
         return person
 
     def _read(
         self, conn: Connection, confidences: Mapping[int, float], now: int, also: Collection[Subject]
-    ) -> tuple[Person, bool]:
-        """Read records, keys and events; say whether every record still had its key.
+    ) -> Person:
+        """Read records, keys and events; leave out the records that have no key.
 
         The key store's snapshot is the later one, so a key that is missing there was replaced or destroyed
         since. Going on without a record that was only replaced could overlook a denial on its contacts.
@@ -99,9 +107,11 @@ class People:
         with self._keys.read() as keys_conn:
             keys = self._key_store.fetch(keys_conn, [row[2] for row in rows] or [NOBODY])
             carried = {key_id: _addresses(key) for key_id, key in keys.items()}
-            addresses = frozenset(address for found in carried.values() for address in found)
-            tokens = [token for _, token in addresses]
-            contacts = self._key_store.evidence.find_contacts(keys_conn, tokens)
+            addresses = frozenset(
+                (keys[key_id].record_no, *address) for key_id, found in carried.items() for address in found
+            )
+            tokens = [token for *_, token in addresses]
+            contacts = self._key_store.evidence.find_contacts(keys_conn, tokens or [_NO_TOKEN])
         members = tuple(
             Member(
                 record_no=record_no,
@@ -115,8 +125,24 @@ class People:
         )
         subjects = {*also, *(subject for member in members for subject in member.subjects)}
         events = self._events.events_for(conn, sorted(subjects) or [Subject(RECORD, NOBODY)])
-        person = Person(members, Evidence(tuple(events), now, _ledger_time(conn)), addresses, contacts)
-        return person, len(members) == len(rows)
+        return Person(members, Evidence(tuple(events), now, _ledger_time(conn)), addresses, contacts)
+
+    def _without_the_lost(self, conn: Connection, golden_no: int, person: Person) -> Person:
+        """Judge anew, from the stored links, how surely the records that are left belong to the person.
+
+        A record that only a lost one joined is in no view from now on, before the golden ID is resolved
+        again; what it says against a purpose counts until then.
+        """
+        view = self._memberships.view(conn, golden_no)
+        links = self._memberships.links(conn, [member.record_no for member in person.members])
+        confidences = after_a_loss(
+            {member.record_no: member.confidence for member in person.members},
+            [(link.record_a, link.record_b, link.weight) for link in links],
+            None if view is None else view.anchor_no,
+            [member.record_no for member in person.members if member.verified],
+        )
+        members = (replace(member, confidence=confidences[member.record_no]) for member in person.members)
+        return replace(person, members=tuple(members))
 
 
 def _addresses(key: KeyRow) -> list[tuple[str, bytes]]:

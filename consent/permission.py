@@ -6,6 +6,7 @@ answering a query and explaining a decision all start here, so that they cannot 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from consent.decisions import Decision, Reason, decide
 from consent.events import CONTACT, RECORD, ConsentEvent, Subject
@@ -42,6 +43,15 @@ class Permission:
 
 
 @dataclass(frozen=True, slots=True)
+class Outside:
+    """A record of the person that the purpose does not see, and why: confidence, channel or entry."""
+
+    record_no: int
+    confidence: float
+    why: Literal["confidence", "channel", "entry"]
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """The events that could matter and the time they are judged at (ms since the epoch, UTC)."""
 
@@ -73,6 +83,22 @@ def permission(members: Sequence[Member], evidence: Evidence, purpose: Purpose) 
         why = Reason(None, f"no record of this person lies in the view of {purpose.name}")
         decision = Decision(False, decision.state, (why,))
     return Permission(decision, view, None)
+
+
+def outside(members: Sequence[Member], view: Sequence[Member], purpose: Purpose) -> tuple[Outside, ...]:
+    """Return the members that are not in the `view` which `permission` gave of them."""
+    seen = {member.record_no for member in view}
+    return tuple(
+        Outside(member.record_no, member.confidence, _why_outside(member, purpose))
+        for member in members
+        if member.record_no not in seen
+    )
+
+
+def _why_outside(member: Member, purpose: Purpose) -> Literal["confidence", "channel", "entry"]:
+    if member.confidence < purpose.minimum_confidence:
+        return "confidence"
+    return "entry" if purpose.channels is None or member.channel in purpose.channels else "channel"
 
 
 def _subjects(members: Sequence[Member]) -> frozenset[Subject]:

@@ -16,7 +16,7 @@ from consent.errors import RecordRejectedError, UnknownSubjectError
 from consent.events import DENIALS, METHODS, NOT_A_NOTICE, NOTICE, RECORD, STATES, ConsentEvent, Subject
 from consent.key_store import KeyStore
 from consent.linking_permission import EventSource, LinkingPermission
-from consent.permission import Evidence, Member, permission
+from consent.permission import Evidence, Member, Outside, outside, permission
 from consent.purposes import Purpose, Purposes
 from consent.subjects import Named, SubjectRef, Subjects
 from consent.vault import EvidenceKey, Vault
@@ -52,12 +52,16 @@ class Saying:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is permitted, why, and every event that it rests on."""
+    """What is permitted, why, and every event that it rests on.
+
+    `outside` are the records of the person that the purpose does not see: for officers only.
+    """
 
     state: str
     allowed: bool
     reasons: tuple[Reason, ...]
     events: tuple[ConsentEvent, ...]
+    outside: tuple[Outside, ...] = ()
 
 
 class ConsentRecorder:
@@ -112,16 +116,19 @@ class ConsentRecorder:
         purpose = self._purposes[purpose_name]
         named = self._subjects.named(ref, now)
         evidence = named.person.evidence if as_of is None else _replay(named.person.evidence, as_of)
+        members = named.person.members
+        unseen: tuple[Outside, ...] = ()
         if named.token is None:
-            decision = permission(named.person.members, evidence, purpose).decision
+            permitted = permission(members, evidence, purpose)
+            decision, unseen = permitted.decision, outside(members, permitted.view, purpose)
         else:
             contact = frozenset() if named.contact is None else frozenset({named.contact})
-            holders = {Subject(RECORD, member.record_no) for member in named.person.members}
+            holders = {Subject(RECORD, member.record_no) for member in members}
             decision = evidence.decide(purpose, contact, contact | holders)
         events = tuple(
             event for event in evidence.events if event.purpose == purpose.name or event.state == "restricted"
         )
-        return Answer(decision.state, decision.allowed, decision.reasons, events)
+        return Answer(decision.state, decision.allowed, decision.reasons, events, unseen)
 
     def _project_linking(self, conn: Connection, named: Named, targets: Sequence[Subject], now: int) -> None:
         members = [_with_contact(member, named, targets) for member in named.person.members]
@@ -132,8 +139,9 @@ class ConsentRecorder:
     def _targets(
         self, conn: Connection, named: Named, purpose: Purpose, saying: Saying
     ) -> tuple[Subject, ...]:
-        contacts = self._key_store.evidence.contacts(conn, sorted(named.tokens(purpose)))
-        targets = named.targets(purpose, contacts, denial=saying.state in DENIALS)
+        denial = saying.state in DENIALS
+        contacts = self._key_store.evidence.contacts(conn, sorted(named.tokens(purpose, denial=denial)))
+        targets = named.targets(purpose, contacts, denial=denial)
         if not targets:
             raise RecordRejectedError("subject", f"has no address that {purpose.name} could use")
         return targets

@@ -56,11 +56,16 @@ class Named:
     token: bytes | None = field(default=None, repr=False)
     contact: Subject | None = None
 
-    def tokens(self, purpose: Purpose) -> set[bytes]:
+    def tokens(self, purpose: Purpose, *, denial: bool) -> set[bytes]:
         """Return the addresses that a statement about `purpose` concerns: those it binds to."""
         if self.token is not None:
             return {self.token}
-        return {token for kind, token in self.person.addresses if kind in purpose.contact_attributes}
+        concerned = self._records(purpose, denial=denial)
+        return {
+            token
+            for record_no, kind, token in self.person.addresses
+            if kind in purpose.contact_attributes and record_no in concerned
+        }
 
     def targets(
         self, purpose: Purpose, contacts: Mapping[bytes, int], *, denial: bool
@@ -70,13 +75,23 @@ class Named:
         Where the purpose binds to addresses, a grant goes to the addresses alone, so that it does not
         follow the record to its next address; a denial goes to the records too, so that it does.
         """
-        addresses = tuple(Subject(CONTACT, contacts[token]) for token in sorted(self.tokens(purpose)))
-        records = tuple(Subject(RECORD, member.record_no) for member in self.person.members)
+        tokens = self.tokens(purpose, denial=denial)
+        addresses = tuple(Subject(CONTACT, contacts[token]) for token in sorted(tokens))
+        records = tuple(Subject(RECORD, no) for no in self._records(purpose, denial=denial))
         if self.token is not None:
             return addresses
         if purpose.binds != "contact":
             return records
         return (*addresses, *records) if denial else addresses
+
+    def _records(self, purpose: Purpose, *, denial: bool) -> list[int]:
+        """Return the records that a statement is about.
+
+        A grant about a golden ID is not given for the records that are too doubtful for its purpose: should
+        they turn out to be somebody else's, that person has granted nothing.
+        """
+        members = self.person.members
+        return [each.record_no for each in members if denial or each.confidence >= purpose.minimum_confidence]
 
 
 class Subjects:

@@ -101,6 +101,10 @@ def explain_state(
         f"{event['recorded_at']}"
         for event in answer["events"]
     ]
+    lines += [
+        f"  record {each['record']} is out of view by its {each['why']} ({each['confidence']:.6f})"
+        for each in answer.get("out_of_view", ())
+    ]
     show(answer, as_json=as_json, text="\n".join(lines))
 
 
@@ -113,7 +117,7 @@ def _query(purpose: str, subject: dict[str, Any], as_of: str | None, as_client: 
         who = acting(opened, as_client, "query consents", purpose)
         if who.role == "ingest" and asked.subject.golden_id is not None:
             raise CommandError("the role ingest names a record or a contact, not a golden ID")
-        return query_consent(opened, who, asked).model_dump()
+        return query_consent(opened, who, asked).model_dump(exclude_unset=True)
 
 
 def _subject(golden_id: str | None, record: str | None, contact: str | None) -> dict[str, Any]:

@@ -29,7 +29,11 @@ def record(body: ConsentIn, caller: Recorder, services: ServicesOf, key: Idempot
     return run_once(services, caller, key, lambda: record_consent(services, caller, body), status=201)
 
 
-@router.post("/v1/consents/query", responses=problems(401, 403, 404, 413, 422, 503))
+@router.post(
+    "/v1/consents/query",
+    responses=problems(401, 403, 404, 413, 422, 503),
+    response_model_exclude_unset=True,  # what is told to officers only is not even named to others
+)
 def query(body: ConsentQuery, caller: Inquirer, services: ServicesOf) -> ConsentAnswer:
     """Tell what is permitted, or was by what had been recorded at `as_of`, and why."""
     check_purpose(caller, body.purpose)

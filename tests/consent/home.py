@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import delete, insert, update
+from sqlalchemy.event import listen, remove
 
 from api.settings import Settings
 from api.stores import create_home, load_keyring, open_keys, open_operational
@@ -31,6 +32,7 @@ from consent.vault import Vault
 from identity.records import RecordKey, new_golden_id
 from identity.store import MembershipReader
 from identity.tables import FOREVER, golden_ids, golden_names, golden_states, lineage, members, memberships
+from identity.tables import links as stored_links
 
 NOW = 1_790_000_000_000
 
@@ -128,13 +130,23 @@ class Home:
         assert result.record_no is not None, result
         return result.record_no
 
-    def person(self, *record_nos: int, confidences: Sequence[float] = ()) -> str:
-        """Publish a golden ID with these records, which leave the one they had."""
+    def person(
+        self,
+        *record_nos: int,
+        confidences: Sequence[float] = (),
+        links: Sequence[tuple[int, int, float]] = (),
+    ) -> str:
+        """Publish a golden ID with these records, which leave the one they had; the first is its anchor."""
         number, name = self._next_golden, new_golden_id()
         self._next_golden += 1
         sure = confidences or [1.0] * len(record_nos)
         forever = {"valid_from": 0, "valid_to": FOREVER}
+        both_ways = [row for a, b, bits in links for row in ((a, b, bits), (b, a, bits))]
         with self.db.write() as conn:
+            for one, other, bits in both_ways:
+                conn.execute(
+                    insert(stored_links).values(record_no=one, other_no=other, weight=bits, **forever)
+                )
             anchor = record_nos[0] if record_nos else 0
             conn.execute(
                 insert(golden_ids).values(
@@ -233,3 +245,19 @@ def a_home(folder: Path, purposes: Purposes | None = None) -> Iterator[Home]:
         yield home
     finally:
         home.close()
+
+
+@contextmanager
+def counted(home: Home) -> Iterator[list[str]]:
+    """The texts of the statements that both stores are asked."""
+    asked: list[str] = []
+
+    def note(*event: Any) -> None:
+        asked.append(event[2])
+
+    engines = (home.db.engine, home.keys.engine)
+    for engine in engines:
+        listen(engine, "before_cursor_execute", note)
+    yield asked
+    for engine in engines:
+        remove(engine, "before_cursor_execute", note)

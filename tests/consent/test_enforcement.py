@@ -1,14 +1,13 @@
 """The only door: what a purpose is shown of a person, and what happens before anything is opened."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
 import pytest
-from sqlalchemy.event import listen, remove
 
 from consent.access_log_reading import entries
 from consent.enforcement import Profile, RevealRequest, Scattered, Withheld
@@ -17,7 +16,7 @@ from consent.purposes import Purposes
 from consent.sealed_records import OpenedRecord
 from consent.subjects import ContactRef
 from identity.survivorship import Survivorship
-from tests.consent.home import NOW, Home, a_home, record_ref
+from tests.consent.home import NOW, Home, a_home, counted, record_ref
 
 DAY = 86_400_000
 CANARY = "quintanilla"
@@ -234,22 +233,6 @@ class TestGoldenIdsThatChanged:
         assert home.why(golden_id) == "not_permitted"
 
 
-@contextmanager
-def counted(home: Home) -> Iterator[list[str]]:
-    """The texts of the statements that both stores are asked."""
-    asked: list[str] = []
-
-    def note(*event: Any) -> None:
-        asked.append(event[2])
-
-    engines = (home.db.engine, home.keys.engine)
-    for engine in engines:
-        listen(engine, "before_cursor_execute", note)
-    yield asked
-    for engine in engines:
-        remove(engine, "before_cursor_execute", note)
-
-
 class Watched:
     """Hands on to the real opener, noting when it was asked."""
 
@@ -336,7 +319,7 @@ def test_unknown_erased_restricted_and_not_permitted_cost_the_same_work(home: Ho
     """Each asks the same statements of both stores and writes one log entry."""
     people = {
         "unknown": "g_unknown",
-        "not permitted": home.person(home.add("1", attributes={"user_id": "u"})),
+        "not permitted": home.person(home.add("1", attributes={"user_id": "u", "email": "u@example.com"})),
         "erased": home.person(home.add("2", attributes={"user_id": "v"})),
         "restricted": home.person(home.add("3", attributes={"user_id": "w"})),
     }

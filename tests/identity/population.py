@@ -22,6 +22,7 @@ from identity.rerun import Rerun, RunOutcome
 from identity.resolution import pairs_of
 from identity.scoring import Scores
 from identity.store import MembershipReader
+from identity.views import confidences
 
 SURE, DOUBTFUL = 10.0, 1.0
 MODEL = Model((), (), 0.0, None, threshold=2.0, review_threshold=0.0, rare_frequencies={}, records=0, seed=0)
@@ -240,6 +241,12 @@ def consistent(population: Population) -> None:
             assert view.status == "active"
             members = {row[0] for row in by_record if row[1] == golden_no}
             assert view.anchor_no in members
+            stored = population.memberships.links(conn, sorted(members))
+            links = [(link.record_a, link.record_b, link.weight) for link in stored]
+            published = {
+                each.record_no: each.confidence for each in population.memberships.members(conn, golden_no)
+            }
+            assert confidences(links, view.anchor_no, MODEL.threshold) == published
         for (golden_no,) in conn.execute(
             text("SELECT golden_no FROM golden_ids WHERE created_version <= :v"), seen
         ).all():

@@ -1,0 +1,111 @@
+"""One golden ID, linked for real: a lenient purpose sees all of it, a cautious one what is beyond doubt."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from consent.purposes import DEFAULT_POLICY
+from tests.world import World, a_world, row
+
+LENIENT, CAUTIOUS = "personalization", "advertising"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """Ana's records of crm and web are equal; that of pos shares her name and birth date alone."""
+    default = DEFAULT_POLICY.read_text()
+    policy = default.replace("minimum_confidence = 0.9", "minimum_confidence = 1.0")
+    assert policy != default
+    with a_world(tmp_path, policy=policy) as one:
+        one.ingest(
+            row("crm", "1", "Ana", gender="f"),
+            row("web", "1", "Ana", gender="f"),
+            row("pos", "1", "Ana", email=None, phone=None, city="Getxo"),
+            grants=("identity_linking", LENIENT, CAUTIOUS),
+        )
+        one.settle()
+        yield one
+
+
+def read(world: World, purpose: str) -> httpx.Response:
+    return reader(world, purpose).get(
+        f"/v1/profiles/{world.golden_id('crm', '1')}", params={"purpose": purpose}
+    )
+
+
+def reader(world: World, purpose: str) -> httpx.Client:
+    return world.client("consumer", purpose)
+
+
+def members(world: World) -> dict[str, dict[str, float]]:
+    shown = world.client("steward").get(f"/v1/golden-ids/{world.golden_id('crm', '1')}").json()
+    return {member["channel"]: member for member in shown["members"]}
+
+
+def test_the_cautious_purpose_sees_a_part_of_what_the_lenient_one_sees(world: World) -> None:
+    lenient, cautious = read(world, LENIENT).json(), read(world, CAUTIOUS).json()
+    assert lenient["golden_id"] == cautious["golden_id"]
+    assert (lenient["channels"], lenient["records"]) == (["crm", "pos", "web"], 3)
+    assert (cautious["channels"], cautious["records"]) == (["crm", "web"], 2)
+    assert lenient["attributes"]["city"] == "Getxo"
+    assert "city" not in cautious["attributes"]
+
+
+def test_each_profile_has_the_confidence_of_its_own_view(world: World) -> None:
+    doubtful = members(world)["pos"]["confidence"]
+    assert 0 < doubtful < 1
+    assert read(world, LENIENT).json()["confidence"] == doubtful
+    assert read(world, CAUTIOUS).json()["confidence"] == 1.0
+
+
+def test_a_record_outside_the_view_is_no_way_in_and_looks_like_nobody(world: World) -> None:
+    def look_up(purpose: str, source: str) -> httpx.Response:
+        asked = {"purpose": purpose, "identifiers": [{"type": "record", "value": source}]}
+        return reader(world, purpose).post("/v1/profiles/lookup", json=asked)
+
+    assert look_up(LENIENT, "pos:1").status_code == look_up(CAUTIOUS, "web:1").status_code == 200
+    outside, nobody = look_up(CAUTIOUS, "pos:1"), look_up(CAUTIOUS, "pos:2")
+    assert (outside.status_code, outside.content) == (nobody.status_code, nobody.content)
+    assert outside.status_code == 404
+
+
+def test_the_views_hold_when_a_record_leaves(world: World) -> None:
+    gone = {"records": [{"channel": "web", "source_id": "1"}]}
+    assert world.client("ingest").post("/v1/records/delete", json=gone).status_code == 200
+    assert read(world, LENIENT).json()["channels"] == ["crm", "pos"]
+    assert read(world, CAUTIOUS).json()["records"] == 1
+
+
+def test_a_denial_outside_the_view_stops_the_cautious_purpose_too(world: World) -> None:
+    said = {"subject": {"record": {"channel": "pos", "source_id": "1"}}, "purpose": CAUTIOUS}
+    withdrawn = world.client("officer").post("/v1/consents", json=said | {"state": "withdrawn"})
+    assert withdrawn.status_code == 201
+    assert read(world, CAUTIOUS).status_code == 404
+    assert read(world, LENIENT).status_code == 200
+
+
+def test_an_officer_who_asks_why_is_told_what_is_out_of_view_and_nobody_else_is(world: World) -> None:
+    asked = {"subject": {"golden_id": world.golden_id("crm", "1")}, "purpose": CAUTIOUS}
+    answers = {
+        role: world.client(role).post("/v1/consents/query", json=asked).json()
+        for role in ("officer", "steward", "auditor")
+    }
+    member = members(world)["pos"]
+    assert answers["officer"].pop("out_of_view") == [
+        {"record": member["record"], "confidence": member["confidence"], "why": "confidence"}
+    ]
+    assert answers["officer"] == answers["steward"] == answers["auditor"]
+    assert set(answers["steward"]) == {"state", "allowed", "reasons", "events"}
+
+
+def test_the_command_line_tells_the_officer_alone(world: World) -> None:
+    explain = ("consent", "explain", "--golden-id", world.golden_id("crm", "1"), "--purpose", CAUTIOUS)
+    officer, secret = world.services.clients.create("olga", "officer")
+    told = world.command(
+        *explain, "--as", officer.client_id, environment={"AUREA_CLIENT_SECRET": secret}
+    ).stdout
+    member = members(world)["pos"]
+    assert f"record {member['record']} is out of view by its confidence ({member['confidence']:.6f})" in told
+    assert "out of view" not in world.command(*explain).stdout
