@@ -1,4 +1,4 @@
-"""The figures behind a pair's match weight, from the same statements and parameters that score it.
+"""The figures behind a pair's match weight, from the same conditions and parameters that score it.
 
 Two records at a time, in a locked engine of their own that holds them during the call only.
 """
@@ -21,14 +21,17 @@ _AS_RECORDS = "CREATE TABLE records AS SELECT position AS unique_id, * EXCLUDE (
 
 
 def explain_weights(
-    scorer: OnlineScorer, record: Comparable, others: Sequence[Comparable]
+    scorer: OnlineScorer, pairs: Sequence[tuple[Comparable, Comparable]]
 ) -> list[Waterfall]:
-    """Return what makes the match weight of `record` with each of `others`, in their order."""
+    """Return what makes the match weight of each of `pairs`, in their order."""
+    sql = pair_terms_sql(scorer.model, "one", "other")
     engine = open_engine(threads=1, memory_limit=_MEMORY)
     try:
-        engine.register("newcomer", scorer.table([record]))
-        engine.register("candidates", scorer.table(others))
-        rows = engine.execute(pair_terms_sql(scorer.model, "newcomer", "candidates")).fetchall()
+        rows = []
+        for one, other in pairs:
+            engine.register("one", scorer.table([one]))
+            engine.register("other", scorer.table([other]))
+            rows += engine.execute(sql).fetchall()
     finally:
         engine.close()
     return [_waterfall(scorer.model, row) for row in rows]

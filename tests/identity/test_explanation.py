@@ -70,6 +70,10 @@ def linked(request):
     return Linked(request.param)
 
 
+def explained_with(scorer, record, others):
+    return explain_weights(scorer, [(record, other) for other in others])
+
+
 def total(explained):
     return (
         explained.prior
@@ -82,7 +86,7 @@ def total(explained):
 def test_the_steps_add_up_to_the_weight_of_the_batch(linked):
     with linked.scorer(linked.frequencies) as scorer:
         for record, others, weights in linked.by_record(25):
-            for explained, weight in zip(explain_weights(scorer, record, others), weights, strict=True):
+            for explained, weight in zip(explained_with(scorer, record, others), weights, strict=True):
                 assert explained.match_weight == pytest.approx(weight, abs=1e-6)
                 assert total(explained) == pytest.approx(weight, abs=1e-6)
 
@@ -91,7 +95,7 @@ def test_without_the_frequencies_of_rare_values_the_stored_weight_says_how_rare_
     differed = 0
     with linked.scorer(linked.kept) as scorer:
         for record, others, weights in linked.by_record(25):
-            for explained, weight in zip(explain_weights(scorer, record, others), weights, strict=True):
+            for explained, weight in zip(explained_with(scorer, record, others), weights, strict=True):
                 corrected = explained.stored_as(weight)
                 assert corrected.match_weight == weight
                 assert total(corrected) == pytest.approx(weight, abs=1e-6)
@@ -108,7 +112,7 @@ def test_each_step_is_what_the_model_says_of_its_level(linked, household_prior):
     with linked.scorer(linked.frequencies, model) as scorer:
         record, others, _ = next(linked.by_record(1))
         weights = scorer.score(record, others)
-        for explained, weight in zip(explain_weights(scorer, record, others), weights, strict=True):
+        for explained, weight in zip(explained_with(scorer, record, others), weights, strict=True):
             assert (explained.match_weight, total(explained)) == pytest.approx((weight, weight), abs=1e-6)
             assert [step.comparison for step in explained.steps] == [item.name for item in model.comparisons]
             for step in explained.steps:
@@ -144,7 +148,7 @@ def test_two_records_that_share_nothing_meet_under_no_rule(linked):
 
 def test_an_empty_record_is_explained_by_the_prior_alone(linked):
     with linked.scorer(linked.frequencies) as scorer:
-        (explained,) = explain_weights(scorer, linked.records[0], [Comparable({})])
+        (explained,) = explain_weights(scorer, [(linked.records[0], Comparable({}))])
     assert {step.level for step in explained.steps} == {None}
     assert explained.against_strangers == pytest.approx(explained.prior)
 
@@ -152,7 +156,7 @@ def test_an_empty_record_is_explained_by_the_prior_alone(linked):
 def test_no_value_is_told(linked):
     with linked.scorer(linked.frequencies) as scorer:
         for record, others, _ in linked.by_record(10):
-            said = repr(explain_weights(scorer, record, others)).lower()
+            said = repr(explained_with(scorer, record, others)).lower()
             for one in (record, *others):
                 values = [value for column in one.columns for value in one.values(column) if len(value) > 4]
                 assert not [value for value in values if f"'{value}'" in said]
