@@ -15,11 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from api.migrations import OPERATIONAL, upgrade
-from identity.clustering import Pairs, cluster
+from identity.clustering import Pairs
 from identity.database import Database, open_database
 from identity.difference import difference
 from identity.golden_events import Ints
 from identity.golden_ids import assign_golden_ids
+from identity.judged_clusters import cluster_judged
+from identity.judgements import Judged
 from identity.leases import Lease
 from identity.publishing import Publisher
 from identity.snapshot import load_all
@@ -50,7 +52,8 @@ def main() -> None:
 def publish(db: Database, name: str, people: Ints) -> None:
     clock = Clock()
     records = np.arange(1, len(people) + 1, dtype=np.int64)
-    clusters = cluster(records, chained(records, people), 0.0)
+    found = cluster_judged(records, chained(records, people), 0.0, [], Judged.of())
+    clusters = found.clusters
     clock.lap()
     with db.read() as conn:
         version = MembershipReader().version(conn)
@@ -58,7 +61,7 @@ def publish(db: Database, name: str, people: Ints) -> None:
     clock.lap()
     assignment = assign_golden_ids(before.state, clusters.record_nos, clusters.label)
     clock.lap()
-    rows = difference(before, assignment, clusters)
+    rows = difference(before, assignment, found)
     clock.lap()
     lease = Lease.acquire(db, now)
     publisher = Publisher(db, now)

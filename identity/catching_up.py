@@ -1,9 +1,10 @@
 """What happened while a run was at work, resolved again at the version that the run is about to publish.
 
-Touched is every record that changed in content or permission since the run began, and every golden ID that
-an online write changed since. Around each of them the staged rows are dropped, and the people concerned
-are clustered again from scored pairs: the run's for records that are as the run saw them, the online
-path's for those that changed (it scored their new content; one that it never saw stays alone).
+Touched is every record that changed in content or permission since the run began or that a steward judged
+since, and every golden ID that an online write changed. Around each of them the staged rows are dropped,
+and the people concerned are clustered again from scored pairs: the run's for records that are as the run
+saw them, the online path's for those that changed (it scored their new content; one that it never saw stays
+alone).
 """
 
 import json
@@ -13,6 +14,7 @@ from typing import Final, Literal
 
 from sqlalchemy import Connection
 
+from identity import judgement_store
 from identity.database import Database
 from identity.leases import Clock, Lease
 from identity.publishing import Publisher
@@ -50,6 +52,7 @@ class CatchingUp:
     sequence: int  # of the run's snapshot: records changed after it were not scored as they are now
     seen_sequence: int
     seen_feed: int
+    seen_judgement: int
     looks: int = 0
     met: int = 0
     done: set[Touched] = field(default_factory=set)  # resolved since the last look
@@ -60,7 +63,8 @@ class CatchingUp:
         sequence = reader.sequence()
         with db.read() as conn:
             mark, version = int(_MARK.rows(conn)[0][0]), MembershipReader().version(conn)
-        return cls(db, reader, facts, clock, version, sequence, sequence, mark)
+            judgement = judgement_store.mark(conn)
+        return cls(db, reader, facts, clock, version, sequence, sequence, mark, judgement)
 
     def run(self, publisher: Publisher, lease: Lease) -> None:
         """Resolve again until hardly anybody is left, in small transactions."""
@@ -91,9 +95,13 @@ class CatchingUp:
             feed = seq
             touched.add(("golden ID", golden_no))
             touched.update(_named(json.loads(details)))
+        judgement = self.seen_judgement
+        for number, *pair in judgement_store.since(conn, self.seen_judgement):
+            judgement = max(judgement, number)
+            touched.update(("record", record_no) for record_no in pair)
         if limit is not None and len(touched) > limit:
             return None
-        self.seen_sequence, self.seen_feed = sequence, feed
+        self.seen_sequence, self.seen_feed, self.seen_judgement = sequence, feed, judgement
         self.looks += 1
         self.done = set()
         return sorted(touched)
@@ -110,10 +118,10 @@ class CatchingUp:
         if not scope.record_nos and not scope.golden_nos:
             return
         published = load_scope(conn, self.version, scope)
-        links = load_scope(conn, staged, scope).links
+        scored = load_scope(conn, staged, scope).scored
         facts = self.facts.facts(conn, scope.record_nos, now)
         changed = {number for number, fact in facts.items() if fact.change_sequence > self.sequence}
-        pairs = joined(touching(links, changed, wanted=False), touching(published.links, changed))
+        pairs = joined(touching(scored, changed, wanted=False), touching(published.scored, changed))
         unstage(conn, staged, scope.record_nos, scope.golden_nos)
         resolve(conn, published, facts, pairs, version=staged, now=now, staged=True)
         self.met += len(touched)

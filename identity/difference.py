@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from identity.clustering import Clusters, Pairs
+from identity.clustering import Pairs
 from identity.golden_events import GONE, KINDS, MERGED, SPLIT, Events, Ints
 from identity.golden_state import NONE, Assignment, State, lookup
+from identity.judged_clusters import JudgedClusters
 
 Floats = npt.NDArray[np.float64]
 
@@ -25,7 +26,18 @@ class Snapshot:
     confidence: Floats
     anchor_goldens: Ints  # active golden IDs, ascending
     anchor_records: Ints
-    links: Pairs  # record_a < record_b, ascending
+    links: Pairs  # record_a < record_b, ascending; a steward's have infinite weight
+    overridden: Pairs  # scored pairs that judgements keep from being links
+
+    @property
+    def scored(self) -> Pairs:
+        """What the scores alone have to say: links that are not a steward's, and those overridden."""
+        own, other = self.links.where(np.isfinite(self.links.weight)), self.overridden
+        return Pairs(
+            np.concatenate([own.record_a, other.record_a]),
+            np.concatenate([own.record_b, other.record_b]),
+            np.concatenate([own.weight, other.weight]),
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,19 +62,20 @@ class Difference:
     members: Rows  # golden_no, record_no | golden_no, record_no, confidence
     formers: Rows  # golden_no, record_no | the same
     links: Rows  # record_no, other_no | record_no, other_no, weight: each pair in both directions
+    overridden: Rows  # the same
     events: Events
 
     def __len__(self) -> int:
-        tables = (self.memberships, self.members, self.formers, self.links)
+        tables = (self.memberships, self.members, self.formers, self.links, self.overridden)
         return (
             len(self.births[0]) + len(self.states) + len(self.lineage) + len(self.events)
             + sum(len(rows) for rows in tables)
         )  # fmt: skip
 
 
-def difference(before: Snapshot, assignment: Assignment, clusters: Clusters) -> Difference:
-    """Compare the stored state with the new one. `clusters` are those that `assignment` was made from."""
-    after = assignment.state
+def difference(before: Snapshot, assignment: Assignment, found: JudgedClusters) -> Difference:
+    """Compare the stored state with the new one. `found` is what `assignment` was made from."""
+    after, clusters = assignment.state, found.clusters
     golden_nos, first = np.unique(after.golden_nos, return_index=True)
     anchors = clusters.anchor[first]
     return Difference(
@@ -73,6 +86,7 @@ def difference(before: Snapshot, assignment: Assignment, clusters: Clusters) -> 
         members=_members(before, assignment, clusters.confidence),
         formers=_formers(before.state, after),
         links=_links(before.links, clusters.links),
+        overridden=_links(before.overridden, found.overridden),
         events=assignment.events,
     )
 

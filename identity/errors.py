@@ -17,6 +17,10 @@ class RunLostError(IdentityError):
     """This run's lease ran out and another took over; nothing of it was published."""
 
 
+class RunStoppedError(IdentityError):
+    """A publishing gate closed: the run published nothing, and the last good state goes on serving."""
+
+
 class StaleScoresError(IdentityError):
     """A record changed between its scoring and the write that would use the scores; score it again."""
 
@@ -29,5 +33,21 @@ class NoModelError(IdentityError):
     """Records cannot be scored before a model was trained by `aurea link`."""
 
 
+class ModelFileError(IdentityError):
+    """A model was named that does not exist here, or that may not be let into the engine."""
+
+
 class EngineError(IdentityError):
     """The linkage engine cannot be opened locked down; nothing was loaded into it."""
+
+
+class ContradictionError(IdentityError):
+    """A judgement that cannot stand beside others; `judgements` are the numbers of those."""
+
+    def __init__(self, message: str, judgements: tuple[int, ...]) -> None:
+        super().__init__(message)
+        self.judgements = judgements
+
+
+class NotJudgeableError(IdentityError):
+    """A judgement about something that is not a pair of two live records, or that is not the newest one."""

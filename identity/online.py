@@ -6,16 +6,18 @@ elsewhere (`identity.matching`), computed before the transaction and checked in 
 """
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from sqlalchemy import Connection
 
+from identity import judgement_store, review_queue
 from identity.database import Database
 from identity.errors import StaleScoresError
 from identity.records import GoldenId, RecordFact, RecordFacts
 from identity.resolution import joined, pairs_of, resolve, touching
-from identity.review_queue import Doubt, add_reviews, drop_reviews
+from identity.review_queue import Doubt, cause
 from identity.snapshot import Scope, load_scope
 from identity.store import MembershipReader
 
@@ -40,6 +42,9 @@ class Resolution:
     linked: bool
 
 
+_NOBODY: Final[frozenset[int]] = frozenset()
+
+
 class OnlineResolver:
     """Attaches and detaches records at the published version."""
 
@@ -56,6 +61,7 @@ class OnlineResolver:
         sequence: int,
         threshold: float,
         now: int,
+        model_version: str | None = None,
     ) -> Resolution:
         """Resolve a new or updated record. `candidates` are those worth a steward's look or more.
 
@@ -65,8 +71,9 @@ class OnlineResolver:
         """
         with self._db.write() as conn:
             return self.attach_in(
-                conn, record_no, candidates, sequence=sequence, threshold=threshold, now=now
-            )
+                conn, record_no, candidates, sequence=sequence, threshold=threshold, now=now,
+                model_version=model_version,
+            )  # fmt: skip
 
     def attach_in(
         self,
@@ -77,6 +84,7 @@ class OnlineResolver:
         sequence: int,
         threshold: float,
         now: int,
+        model_version: str | None = None,
     ) -> Resolution:
         """Do as `attach`, inside the caller's write transaction."""
         numbers = [record_no, *(candidate.record_no for candidate in candidates)]
@@ -89,11 +97,17 @@ class OnlineResolver:
         links = [(record_no, c.record_no, c.weight) for c in strong]
         self._resolve(conn, {record_no}, links, now)
         golden_no = self._reader.goldens_of(conn, [record_no])[record_no]
-        attached = len(self._reader.members(conn, golden_no)) > 1
-        decision: Decision = "attached" if attached else "review" if usable else "new"
-        drop_reviews(conn, [record_no])
-        add_reviews(
-            conn, [Doubt(record_no, c.record_no, c.weight) for c in usable if c.weight < threshold], now
+        members = [member.record_no for member in self._reader.members(conn, golden_no)]
+        doubtful = self._doubtful(conn, members, usable)
+        decision: Decision = "attached" if len(members) > 1 else "review" if doubtful else "new"
+        review_queue.drop(conn, [record_no])
+        review_queue.add(
+            conn,
+            [
+                Doubt(record_no, c.record_no, c.weight, cause(c.weight, threshold), model_version)
+                for c in doubtful
+            ],
+            now,
         )
         name = self._reader.names(conn, [golden_no])[golden_no]
         return Resolution(golden_no, name, decision, own.linkable)
@@ -109,21 +123,47 @@ class OnlineResolver:
     def detach_in(self, conn: Connection, record_nos: Iterable[int], now: int) -> None:
         """Do as `detach`, inside the caller's write transaction (the one that deletes the records)."""
         leaving = set(record_nos)
-        drop_reviews(conn, leaving)
+        review_queue.drop(conn, leaving)
         self._resolve(conn, leaving, [], now)
 
+    def resolve_in(self, conn: Connection, record_nos: Iterable[int], now: int) -> None:
+        """Cluster again all that these records are tied to, from stored scores and judgements as they stand.
+
+        Inside the caller's write transaction, which changed the judgements.
+        """
+        self._resolve(conn, set(), [], now, around=set(record_nos))
+
+    def _doubtful(
+        self, conn: Connection, members: Sequence[int], usable: Sequence[ScoredCandidate]
+    ) -> list[ScoredCandidate]:
+        """Return the best candidate of every other golden ID that no judgement keeps apart from this one."""
+        apart = judgement_store.kept_apart(conn, members)
+        owner = self._reader.goldens_of(conn, [c.record_no for c in usable] + sorted(apart))
+        settled = {owner.get(number) for number in apart} | {owner.get(number) for number in members}
+        best: dict[int | None, ScoredCandidate] = {}
+        for candidate in sorted(usable, key=lambda c: (-c.weight, c.record_no)):
+            best.setdefault(owner.get(candidate.record_no), candidate)
+        return [candidate for golden_no, candidate in best.items() if golden_no not in settled]
+
     def _resolve(
-        self, conn: Connection, fresh: set[int], links: list[tuple[int, int, float]], now: int
+        self,
+        conn: Connection,
+        fresh: set[int],
+        links: list[tuple[int, int, float]],
+        now: int,
+        *,
+        around: AbstractSet[int] = _NOBODY,
     ) -> None:
-        """Cluster all that `fresh` records are tied to; of these only `links` count, not what is stored."""
+        """Cluster all that the records are tied to; of `fresh` ones only `links` count, nothing stored."""
         version = self._reader.version(conn)
-        scope = Scope(fresh | {number for link in links for number in link[:2]})
+        scope = Scope(fresh | around | {number for link in links for number in link[:2]})
         scope.grow(conn, [version])
         before = load_scope(conn, version, scope)
         live = self._facts.facts(conn, scope.record_nos, now)
+        judgement_store.forget(conn, fresh - live.keys())  # after the scope grew by them
         resolved = set(before.state.record_nos.tolist()) | fresh
         facts = {record_no: fact for record_no, fact in live.items() if record_no in resolved}
-        pairs = joined(touching(before.links, fresh, wanted=False), pairs_of(links))
+        pairs = joined(touching(before.scored, fresh, wanted=False), pairs_of(links))
         resolve(conn, before, facts, pairs, version=version, now=now)
 
 

@@ -9,10 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from sqlalchemy import Connection
 
-from identity.clustering import Pairs, cluster
+from identity.clustering import Pairs
 from identity.difference import Snapshot, difference
 from identity.golden_events import Ints
 from identity.golden_ids import Assignment, assign_golden_ids, record_weights
+from identity.judged_clusters import cluster_judged
+from identity.judgement_store import judged_among
 from identity.records import RecordFact
 from identity.rows import apply, count_up
 
@@ -78,18 +80,20 @@ def resolve(
 ) -> Assignment:
     """Cluster the records in `facts` (live ones only) by `pairs`, and write what changes at `version`.
 
-    All `pairs` are above the threshold of their model. Records that may not be linked stay alone, whatever
-    `pairs` says. Inside a write transaction.
+    All `pairs` are above the threshold of their model; what stands of the judgements overrides them. Records
+    that may not be linked stay alone, whatever pairs and judgements say. Inside a write transaction.
     """
     linkable = [record_no for record_no, fact in facts.items() if fact.linkable]
-    clusters = cluster(ints(facts), among(pairs, linkable), -np.inf, verified=verified_of(facts))
+    judged = judged_among(conn, linkable)
+    found = cluster_judged(ints(facts), among(pairs, linkable), -np.inf, verified_of(facts), judged)
+    clusters = found.clusters
     standing = np.array([facts[number].standing for number in clusters.record_nos.tolist()], dtype=np.int64)
     assignment = assign_golden_ids(
         before.state, clusters.record_nos, clusters.label, record_weights(standing)
     )
     if len(assignment.created):
         count_up(conn, "golden_no", len(assignment.created))
-    apply(conn, difference(before, assignment, clusters), version, now, staged=staged)
+    apply(conn, difference(before, assignment, found), version, now, staged=staged)
     return assignment
 
 

@@ -18,6 +18,7 @@ from identity.versioned import (
     LINKS,
     MEMBERS,
     MEMBERSHIPS,
+    OVERRIDDEN,
     STATES,
     Row,
     Step,
@@ -89,6 +90,7 @@ def steps(difference: Difference, version: int, *, staged: bool) -> list[Step]:
         (MEMBERS, difference.members),
         (FORMERS, difference.formers),
         (LINKS, difference.links),
+        (OVERRIDDEN, difference.overridden),
     )
     for table, rows in tables:
         found += table.stage(rows, version) if staged else table.write(rows, version)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy import Connection
 
+from identity import judgement_store
 from identity.clustering import Pairs
 from identity.difference import Snapshot
 from identity.golden_events import Ints
@@ -57,6 +58,13 @@ _ALL_FORMERS = Statement("""
 """)
 
 
+_ALL_OVERRIDDEN = Statement("""
+    SELECT record_no, other_no, weight
+    FROM overridden_links
+    WHERE record_no < other_no AND valid_from <= :version AND valid_to > :version
+""")
+
+
 def load_all(conn: Connection, version: int) -> Snapshot:
     """Return the whole state at `version`. One million records take about 2 s and 100 MB."""
     golden_nos, record_nos, confidence = _members(_columns(conn, _ALL_MEMBERS, 3, version=version))
@@ -64,13 +72,13 @@ def load_all(conn: Connection, version: int) -> Snapshot:
     formers = _columns(conn, _ALL_FORMERS, 2, version=version)
     anchors = _columns(conn, _ALL_ANCHORS, 2, version=version)
     links = _columns(conn, _ALL_LINKS, 3, version=version)
+    overridden = _columns(conn, _ALL_OVERRIDDEN, 3, version=version)
     state = State(
         record_nos, golden_nos, _ints(merged[0]), _ints(merged[1]), _ints(formers[0]), _ints(formers[1]),
         int(_NEXT.rows(conn)[0][0]),
     )  # fmt: skip
     return Snapshot(
-        state, confidence, _ints(anchors[0]), _ints(anchors[1]),
-        Pairs(_ints(links[0]), _ints(links[1]), links[2]),
+        state, confidence, _ints(anchors[0]), _ints(anchors[1]), _pairs(links), _pairs(overridden)
     )  # fmt: skip
 
 
@@ -81,6 +89,10 @@ def _columns(
     parts = [np.array(rows, dtype=np.float64) for rows in statement.chunks(conn, CHUNK, **values)]
     table = np.concatenate(parts) if parts else np.empty((0, width))
     return [table[:, column] for column in range(width)]
+
+
+def _pairs(columns: list[npt.NDArray[np.float64]]) -> Pairs:
+    return Pairs(_ints(columns[0]), _ints(columns[1]), columns[2])
 
 
 def _ints(column: npt.NDArray[np.float64]) -> Ints:
@@ -133,10 +145,17 @@ _LINKS_OF = Statement("""
       AND valid_from <= :version AND valid_to > :version
 """)
 
+_OVERRIDDEN_OF = Statement("""
+    SELECT record_no, other_no, weight
+    FROM overridden_links
+    WHERE record_no IN :record_nos AND record_no < other_no
+      AND valid_from <= :version AND valid_to > :version
+""")
+
 
 @dataclass(slots=True)
 class Scope:
-    """Records and golden IDs that belong together: closed under membership and former membership."""
+    """Records and golden IDs that belong together: by membership, former membership and judgement."""
 
     record_nos: set[int] = field(default_factory=set)
     golden_nos: set[int] = field(default_factory=set)
@@ -159,6 +178,7 @@ class Scope:
                     records.update(
                         row[1] for row in _FORMER_RECORDS.rows(conn, golden_nos=part, version=version)
                     )
+            records.update(judgement_store.partners(conn, new_records))
             new_records, new_goldens = records - self.record_nos, goldens - self.golden_nos
             self.record_nos |= new_records
             self.golden_nos |= new_goldens
@@ -170,24 +190,25 @@ def load_scope(conn: Connection, version: int, scope: Scope) -> Snapshot:
     formers: list[Any] = []
     states: list[Any] = []
     links: list[Any] = []
+    overridden: list[Any] = []
     for part in slices(sorted(scope.golden_nos)):
         members += _MEMBERS_OF.rows(conn, golden_nos=part, version=version)
         formers += _FORMER_RECORDS.rows(conn, golden_nos=part, version=version)
         states += _ANCHORS_OF.rows(conn, golden_nos=part, version=version)
     for part in slices(sorted(scope.record_nos)):
         links += _LINKS_OF.rows(conn, record_nos=part, version=version)
+        overridden += _OVERRIDDEN_OF.rows(conn, record_nos=part, version=version)
     golden_nos, record_nos, confidence = _members(_table(members, 3))
     active = [(row[0], row[3]) for row in states if row[1] == "active"]
     merged = [(row[0], row[2]) for row in states if row[1] == "merged"]
     anchors, redirects, former = _table(active, 2), _table(merged, 2), _table(sorted(formers), 2)
-    scored = _table(sorted(links), 3)
     state = State(
         record_nos, golden_nos, _ints(redirects[0]), _ints(redirects[1]), _ints(former[0]), _ints(former[1]),
         int(_NEXT.rows(conn)[0][0]),
     )  # fmt: skip
     return Snapshot(
         state, confidence, _ints(anchors[0]), _ints(anchors[1]),
-        Pairs(_ints(scored[0]), _ints(scored[1]), scored[2]),
+        _pairs(_table(sorted(links), 3)), _pairs(_table(sorted(overridden), 3)),
     )  # fmt: skip
 
 

@@ -88,8 +88,9 @@ MEMBERSHIPS: Final = VersionedTable("memberships", ("record_no",), ("golden_no",
 MEMBERS: Final = VersionedTable("members", ("golden_no", "record_no"), ("confidence",))
 FORMERS: Final = VersionedTable("former_members", ("golden_no", "record_no"), ())
 LINKS: Final = VersionedTable("links", ("record_no", "other_no"), ("weight",))
+OVERRIDDEN: Final = VersionedTable("overridden_links", ("record_no", "other_no"), ("weight",))
 STATES: Final = VersionedTable("golden_states", ("golden_no",), ("status", "redirect_no", "anchor_no"))
 
-VERSIONED: Final = (STATES, MEMBERSHIPS, MEMBERS, FORMERS, LINKS)
-BY_RECORD: Final = (MEMBERSHIPS, LINKS)
+VERSIONED: Final = (STATES, MEMBERSHIPS, MEMBERS, FORMERS, LINKS, OVERRIDDEN)
+BY_RECORD: Final = (MEMBERSHIPS, LINKS, OVERRIDDEN)
 BY_GOLDEN: Final = (STATES, MEMBERS, FORMERS)

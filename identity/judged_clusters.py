@@ -1,0 +1,131 @@
+"""Clusters as scores and judgements make them together. Pure and deterministic.
+
+A `same` joins two records as a link of infinite weight (confidence 1). A `different` keeps two records in
+different clusters: links are taken strongest first, and one that would bring such a pair together is left
+out, so a cluster parts at its weakest seam. What the judgements override is kept beside the links: with
+both, the clusters that the scores alone make are known, and undoing a judgement restores them.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+from scipy.sparse import csgraph
+
+from identity.clustering import Clusters, Integers, Pairs, cluster
+from identity.judgements import Judged
+
+JUDGED_WEIGHT: Final = np.inf
+"""Bits of a link that a steward vouches for: a confidence of exactly 1."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JudgedClusters:
+    """Clusters, and the scored links that judgements override: the scores alone would have kept them."""
+
+    clusters: Clusters
+    overridden: Pairs
+
+
+def cluster_judged(
+    record_nos: npt.ArrayLike, pairs: Pairs, threshold: float, verified: npt.ArrayLike, judged: Judged
+) -> JudgedClusters:
+    """Return the clusters of `record_nos`; as `identity.clustering.cluster`, and what `judged` says holds.
+
+    `judged` names pairs of `record_nos` that may be joined, and is satisfiable (`identity.judgements`).
+    """
+    nodes: Integers = np.unique(np.asarray(record_nos, dtype=np.int64))
+    if not len(judged):
+        return JudgedClusters(cluster(nodes, pairs, threshold, verified), _none())
+    effective = _effective(nodes, pairs, threshold, judged)
+    clusters = cluster(nodes, effective, threshold, verified)
+    touched = np.unique(clusters.label[np.isin(clusters.record_nos, judged.records())])
+    concerned = clusters.record_nos[np.isin(clusters.label, touched)]
+    inside = np.isin(pairs.record_a, concerned) & np.isin(pairs.record_b, concerned)
+    unjudged = cluster(concerned, pairs.where(inside), threshold, verified)
+    return JudgedClusters(clusters, _without(unjudged.links, clusters.links))
+
+
+def _effective(nodes: Integers, pairs: Pairs, threshold: float, judged: Judged) -> Pairs:
+    """Return the pairs without those that may not join, and a link of infinite weight for each `same`."""
+    strong = pairs.weight >= threshold
+    every = replace(
+        pairs,
+        record_a=np.concatenate([judged.same_a, pairs.record_a]),
+        record_b=np.concatenate([judged.same_b, pairs.record_b]),
+        weight=np.concatenate([np.full(len(judged.same_a), JUDGED_WEIGHT), pairs.weight]),
+    )
+    if not len(judged.different_a):
+        return every
+    joining = every.where(np.concatenate([np.ones(len(judged.same_a), dtype=bool), strong]))
+    component = _components(nodes, joining)
+    disputed = np.isin(component, component[np.searchsorted(nodes, judged.different_a)])
+    numbers = nodes[disputed]
+    part = _parts(numbers, joining.where(np.isin(joining.record_a, numbers)), judged)
+    side = component.astype(np.int64)
+    side[disputed] = len(nodes) + part
+    left, right = np.searchsorted(nodes, every.record_a), np.searchsorted(nodes, every.record_b)
+    crosses = (side[left] != side[right]) & (every.weight >= threshold)
+    return every.where(~crosses)
+
+
+def _components(nodes: Integers, links: Pairs) -> npt.NDArray[np.int32]:
+    left, right = np.searchsorted(nodes, links.record_a), np.searchsorted(nodes, links.record_b)
+    ones = np.ones(len(links), dtype=np.int8)
+    graph = sparse.csr_array((ones, (left, right)), shape=(len(nodes), len(nodes)))
+    _, component = csgraph.connected_components(graph, directed=False)
+    found: npt.NDArray[np.int32] = component
+    return found
+
+
+def _parts(numbers: Integers, links: Pairs, judged: Judged) -> Integers:
+    """Return the part that each of these few records is in: Kruskal's order, strongest links first."""
+    order = np.lexsort((links.record_b, links.record_a, -links.weight))
+    parts = _Parts(numbers.tolist())
+    for one, other in zip(judged.different_a.tolist(), judged.different_b.tolist(), strict=True):
+        parts.keep_apart(one, other)
+    for one, other in zip(links.record_a[order].tolist(), links.record_b[order].tolist(), strict=True):
+        parts.join(one, other)
+    return np.searchsorted(numbers, np.array([parts.root(number) for number in numbers.tolist()]))
+
+
+class _Parts:
+    """Disjoint sets of records, some pairs of which may never meet."""
+
+    def __init__(self, numbers: list[int]) -> None:
+        self._parent = {number: number for number in numbers}
+        self._apart: dict[int, set[int]] = {}  # root -> roots it may not meet
+
+    def root(self, number: int) -> int:
+        while self._parent[number] != number:
+            self._parent[number] = self._parent[self._parent[number]]
+            number = self._parent[number]
+        return number
+
+    def keep_apart(self, one: int, other: int) -> None:
+        self._apart.setdefault(one, set()).add(other)
+        self._apart.setdefault(other, set()).add(one)
+
+    def join(self, one: int, other: int) -> None:
+        one, other = sorted((self.root(one), self.root(other)))
+        if one == other or other in self._apart.get(one, ()):
+            return
+        self._parent[other] = one
+        for enemy in self._apart.pop(other, set()):
+            self._apart[enemy].discard(other)
+            self.keep_apart(one, enemy)
+
+
+def _without(links: Pairs, others: Pairs) -> Pairs:
+    """Return the links that `others` does not hold with a scored weight."""
+    span = 1 + max(links.record_b.max(initial=0), others.record_b.max(initial=0))
+    scored = others.where(np.isfinite(others.weight))
+    mine, theirs = links.record_a * span + links.record_b, scored.record_a * span + scored.record_b
+    return links.where(~np.isin(mine, theirs))
+
+
+def _none() -> Pairs:
+    none = np.empty(0, dtype=np.int64)
+    return Pairs(none, none, np.empty(0, dtype=np.float64))
