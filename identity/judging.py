@@ -59,7 +59,10 @@ class Judge:
             check(judgement_store.standing_around(conn, (one, other)), (one, other), verdict)
             made = judgement_store.add(conn, (one, other), verdict, author=author, reason=reason, now=now)
             review_queue.settle(conn, (one, other), verdict)
-            return self._effect(conn, made, now)
+            decided = self._effect(conn, made, now)
+            if verdict == "different":
+                review_queue.close_between(conn, *(self._together(conn, number) for number in (one, other)))
+            return decided
 
     def undo(self, number: int, *, author: str, reason: str, now: int) -> Decided:
         """Take back the judgement of this number: the two records are left to their score again.
@@ -76,6 +79,12 @@ class Judge:
             made = judgement_store.add(conn, known.pair, "undone", author=author, reason=reason, now=now)
             review_queue.settle(conn, known.pair, "open")
             return self._effect(conn, made, now)
+
+    def _together(self, conn: Connection, record_no: int) -> list[int]:
+        """Return the records of a record's golden ID."""
+        golden_no = self._reader.golden_of(conn, record_no)
+        members = [] if golden_no is None else self._reader.members(conn, golden_no)
+        return [member.record_no for member in members]
 
     def _effect(self, conn: Connection, made: Judgement, now: int) -> Decided:
         """Resolve again around the two records, and tell what came of it."""

@@ -138,11 +138,12 @@ class OnlineResolver:
     ) -> list[ScoredCandidate]:
         """Return the best candidate of every other golden ID that no judgement keeps apart from this one."""
         apart = judgement_store.kept_apart(conn, members)
-        owner = self._reader.goldens_of(conn, [c.record_no for c in usable] + sorted(apart))
-        settled = {owner.get(number) for number in apart} | {owner.get(number) for number in members}
-        best: dict[int | None, ScoredCandidate] = {}
+        owner = self._reader.goldens_of(conn, [*(c.record_no for c in usable), *apart, *members])
+        settled = {owner[number] for number in (*apart, *members) if number in owner}
+        best: dict[int, ScoredCandidate] = {}
         for candidate in sorted(usable, key=lambda c: (-c.weight, c.record_no)):
-            best.setdefault(owner.get(candidate.record_no), candidate)
+            golden_no = owner.get(candidate.record_no, -candidate.record_no)  # none yet: a golden ID to be
+            best.setdefault(golden_no, candidate)
         return [candidate for golden_no, candidate in best.items() if golden_no not in settled]
 
     def _resolve(

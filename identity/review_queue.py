@@ -78,6 +78,13 @@ _SET_STATE: Final = Statement("""
 """)
 _OPEN: Final = Statement("SELECT record_a, record_b FROM reviews WHERE state = 'open'")
 
+_OPEN_BY_A: Final = Statement("""
+    SELECT record_a, record_b FROM reviews WHERE record_a IN :nos AND state = 'open'
+""")
+_OPEN_BY_B: Final = Statement("""
+    SELECT record_a, record_b FROM reviews WHERE record_b IN :nos AND state = 'open'
+""")
+
 _COLUMNS: Final = (
     "r.record_a, r.record_b, r.weight, r.cause, r.state, r.model_version, r.recorded_at, r.seen_at"
 )
@@ -143,6 +150,14 @@ def settle(conn: Connection, pair: Pair, state: State) -> None:
     """Note what became of the question about two records, if there is one."""
     one, other = sorted(pair)
     _SET_STATE.run(conn, state=state, record_a=one, record_b=other)
+
+
+def close_between(conn: Connection, ones: Iterable[int], others: Iterable[int]) -> None:
+    """Take the open questions between two golden IDs' records out of the queue: one answer was for all."""
+    far = set(others)
+    for part in slices(sorted(ones)):
+        rows = [row for statement in (_OPEN_BY_A, _OPEN_BY_B) for row in statement.rows(conn, nos=part)]
+        _DROP_OPEN.many(conn, sorted({(a, b) for a, b in rows if {a, b} & far}))
 
 
 def drop(conn: Connection, record_nos: Iterable[int]) -> None:
