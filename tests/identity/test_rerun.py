@@ -111,7 +111,9 @@ def test_a_second_run_is_refused_while_one_holds_the_lease_and_told_by_whom(peop
     people.put_all(PEOPLE)
     refused = []
 
-    def another(_step):
+    def another(step):
+        if step == "review":  # published by then, and the lease is free
+            return
         with pytest.raises(RunInProgressError, match=r"run_\w+ by .* holds the lease for another \d+ s"):
             people.link()
         refused.append(True)
@@ -227,7 +229,7 @@ def test_whatever_happens_during_a_run_nothing_is_undone_and_nobody_is_linked_wr
         nonlocal cursor
         here = next(step)
         for moment, action in between:
-            if moment == here and (name != "compact" or action[0] != "put"):  # by then it is published
+            if moment == here and (name not in {"compact", "review"} or action[0] != "put"):  # by then it is published
                 act(people, action)
         consistent(people)
         page = people.feed(cursor)
