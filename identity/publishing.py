@@ -23,6 +23,15 @@ from sqlalchemy import Connection
 
 from identity.database import Database
 from identity.difference import Difference
+from identity.household_store import (
+    DELETE_NAME,
+    EMPTY_NAMES,
+    HOUSEHOLD_MEMBERS,
+    STAGED_NAMES,
+    household_steps,
+    reserve,
+)
+from identity.households import Plan
 from identity.leases import Clock, Lease
 from identity.rows import changes, count_up, steps, write_changes
 from identity.statements import Statement
@@ -97,6 +106,14 @@ class Publisher:
         feed = changes(difference.events, version, self._clock())
         self.in_batches("stage changes", feed, write_changes, lease)
 
+    def stage_households(self, lease: Lease, plan: Plan, version: int) -> None:
+        """Write the households of a run at the unpublished `version`. Raises RunLostError."""
+        with self.locked("reserve households") as conn:
+            lease.check(conn)
+            reserve(conn, plan)
+        for statement, rows in household_steps(plan, version):
+            self.in_batches("stage households", rows, statement.many, lease)
+
     def reserve_golden_nos(self, lease: Lease, count: int) -> int:
         """Take `count` golden numbers, so that what a run creates can't meet what is created online."""
         with self.locked("reserve") as conn:
@@ -112,11 +129,12 @@ class Publisher:
         """Remove what runs that never published left staged; the holder of the lease may."""
         with self._db.read() as conn:
             version = self._reader.version(conn)
-            for table in VERSIONED:
+            for table in (*VERSIONED, HOUSEHOLD_MEMBERS):
                 self._sweep(conn, table.staged, table.delete, version, lease)
                 self._sweep(conn, table.ended, table.reopen, version, lease)
             self._sweep(conn, _STAGED_LINEAGE, _DELETE_LINEAGE, version, lease)
             self._sweep(conn, _STAGED_CHANGES, _DELETE_CHANGE, version, lease)
+            self._sweep(conn, STAGED_NAMES, DELETE_NAME, version, lease)
             for rows in _STAGED_NAMES.chunks(conn, LARGEST_BATCH, version=version):
                 names, numbers = ([(row[place],) for row in rows] for place in (0, 1))
                 self.in_batches("recover", iter(names), _DELETE_NAME.many, lease)
@@ -126,8 +144,10 @@ class Publisher:
         """Remove what no version from the published one on can see. A row may be there a while longer."""
         with self._db.read() as conn:
             version = self._reader.version(conn)
-            for table in VERSIONED:
+            for table in (*VERSIONED, HOUSEHOLD_MEMBERS):
                 self._sweep(conn, table.superseded, table.delete, version, lease, step="compact")
+        with self._db.read() as conn:
+            self._sweep(conn, EMPTY_NAMES, DELETE_NAME, version, lease, step="compact")
 
     def _sweep(
         self,
