@@ -155,7 +155,24 @@ class Door:
         view = None if requested is None else requested.final
         person = self._people.of_golden(None if view is None else view.golden_no, now)
         granted = permission(person.members, person.evidence, purpose)
-        return _Case(_why(view, found, granted, purpose), person, granted, view)
+        why = _why(view, found, granted, purpose)
+        if why == REVEALED and not self._leads_into_view(requested, found, person, purpose):
+            why = "entry"
+        return _Case(why, person, granted, view)
+
+    def _leads_into_view(
+        self, requested: GoldenView | None, found: Found | None, person: Person, purpose: Purpose
+    ) -> bool:
+        """Whether a merged ID may answer as its survivor: all its records must be sure enough for `purpose`.
+
+        Else whoever holds the ID of one person could be shown another, on a merge too doubtful to rely on.
+        """
+        if found is not None or requested is None or requested.redirect is None:
+            return True
+        with self._db.read() as conn:
+            former = set(self._memberships.former_members(conn, requested.golden_no))
+        sure = (member.confidence for member in person.members if member.record_no in former)
+        return min(sure, default=0.0) >= purpose.minimum_confidence
 
     def _scattered(
         self, requested: GoldenView, purpose: Purpose, request: RevealRequest, now: int

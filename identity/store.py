@@ -104,6 +104,13 @@ _MEMBERS = Statement(f"""
     ORDER BY record_no
 """)  # noqa: S608 - constants of this module are joined, values are bound
 
+_FORMERS = Statement(f"""
+    SELECT record_no
+    FROM former_members
+    WHERE golden_no = :golden_no AND valid_from <= {PUBLISHED} AND valid_to > {PUBLISHED}
+    ORDER BY record_no
+""")  # noqa: S608 - constants of this module are joined, values are bound
+
 _GOLDEN_OF = Statement(f"""
     SELECT record_no, golden_no
     FROM memberships
@@ -177,6 +184,10 @@ class MembershipReader:
     def members(self, conn: Connection, golden_no: int) -> list[Member]:
         """Return the records of an active golden ID, ascending; empty for any other."""
         return [Member(*row) for row in _MEMBERS.rows(conn, golden_no=golden_no)]
+
+    def former_members(self, conn: Connection, golden_no: int) -> list[int]:
+        """Return the records that a merged golden ID had when it merged, ascending; empty for any other."""
+        return [record_no for (record_no,) in _FORMERS.rows(conn, golden_no=golden_no)]
 
     def resolve(self, conn: Connection, golden_id: str) -> GoldenView | None:
         """Return what this golden ID is now (redirects followed in `.final`); None if never published."""

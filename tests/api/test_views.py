@@ -71,6 +71,22 @@ def test_a_record_outside_the_view_is_no_way_in_and_looks_like_nobody(world: Wor
     assert outside.status_code == 404
 
 
+def test_an_id_that_merged_on_a_doubtful_link_shows_the_cautious_purpose_nobody(world: World) -> None:
+    world.ingest(row("app", "1", "Olga"), grants=("identity_linking", LENIENT, CAUTIOUS))
+    world.link()
+    merged = world.golden_id("app", "1")
+    world.ingest(row("app", "1", "Ana", email=None, phone=None))
+    world.link()
+    assert world.golden_id("app", "1") == world.golden_id("crm", "1")
+
+    def ask(purpose: str) -> httpx.Response:
+        return reader(world, purpose).get(f"/v1/profiles/{merged}", params={"purpose": purpose})
+
+    assert ask(LENIENT).json()["requested_id"] == merged
+    assert read(world, CAUTIOUS).status_code == 200
+    assert ask(CAUTIOUS).status_code == 404
+
+
 def test_the_views_hold_when_a_record_leaves(world: World) -> None:
     gone = {"records": [{"channel": "web", "source_id": "1"}]}
     assert world.client("ingest").post("/v1/records/delete", json=gone).status_code == 200

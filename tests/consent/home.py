@@ -31,7 +31,16 @@ from consent.subjects import GoldenRef, RecordRef, SubjectRef, Subjects
 from consent.vault import Vault
 from identity.records import RecordKey, new_golden_id
 from identity.store import MembershipReader
-from identity.tables import FOREVER, golden_ids, golden_names, golden_states, lineage, members, memberships
+from identity.tables import (
+    FOREVER,
+    former_members,
+    golden_ids,
+    golden_names,
+    golden_states,
+    lineage,
+    members,
+    memberships,
+)
 from identity.tables import links as stored_links
 
 NOW = 1_790_000_000_000
@@ -163,8 +172,10 @@ class Home:
                 )
         return name
 
-    def retire(self, golden_id: str, status: str, *, into: Sequence[str] = ()) -> None:
-        """Make a golden ID merged, split or erased."""
+    def retire(
+        self, golden_id: str, status: str, *, into: Sequence[str] = (), former: Sequence[int] = ()
+    ) -> None:
+        """Make a golden ID merged, split or erased; `former` are the records it had when it merged."""
         numbers = {each: self._number(each) for each in (golden_id, *into)}
         with self.db.write() as conn:
             conn.execute(update(members).where(members.c.golden_no == numbers[golden_id]).values(valid_to=0))
@@ -177,6 +188,12 @@ class Home:
                     redirect_no=numbers[into[0]] if status == "merged" else None,
                 )
             )
+            for no in former:
+                conn.execute(
+                    insert(former_members).values(
+                        golden_no=numbers[golden_id], record_no=no, valid_from=0, valid_to=FOREVER
+                    )
+                )
             for other in into if status == "split" else ():
                 conn.execute(
                     insert(lineage).values(

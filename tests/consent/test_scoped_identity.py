@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from consent.enforcement import Profile
+from consent.enforcement import Profile, Scattered
 from consent.purposes import Purposes
 from consent.subjects import GoldenRef
 from tests.consent.home import Home, a_home, counted, record_ref
@@ -136,6 +136,40 @@ def test_a_grant_to_be_written_to_is_for_the_addresses_of_records_that_are_sure_
 
     assert home.profile(golden_id, MAIL).attributes["email"] == ["ana@example.com"]
     assert home.why(home.person(doubtful), MAIL) == "not_permitted"
+
+
+class TestAMergedId:
+    """Whoever holds the ID of one person is not shown another, on a merge that is too doubtful to rely on."""
+
+    def test_answers_as_its_survivor_where_all_its_records_are_sure_enough(self, home: Home) -> None:
+        survivor, numbers = chain(home)
+        merged = home.person()
+        home.retire(merged, "merged", into=[survivor], former=numbers[1:3])
+
+        for purpose in (LENIENT, CAREFUL):
+            answer = home.profile(merged, purpose)
+            assert (answer.golden_id, answer.requested_id) == (survivor, merged)
+        assert home.why(merged, CAUTIOUS) == "entry"
+        assert home.profile(survivor, CAUTIOUS).golden_id == survivor
+
+    def test_whose_records_are_all_gone_vouches_for_a_purpose_without_a_minimum_only(
+        self, home: Home
+    ) -> None:
+        survivor, _ = chain(home)
+        merged = home.person()
+        home.retire(merged, "merged", into=[survivor], former=[9_999])
+
+        assert home.profile(merged, LENIENT).requested_id == merged
+        assert home.why(merged, CAREFUL) == "entry"
+
+    def test_closes_a_split_id_whose_successor_it_is(self, home: Home) -> None:
+        survivor, numbers = chain(home)
+        merged, split = home.person(), home.person()
+        home.retire(merged, "merged", into=[survivor], former=numbers[3:])
+        home.retire(split, "split", into=[survivor, merged])
+
+        assert isinstance(home.read(split, LENIENT), Scattered)
+        assert home.why(split, CAUTIOUS) == "entry"
 
 
 def test_a_lookup_outside_the_view_asks_the_stores_what_one_for_nobody_does(home: Home) -> None:
