@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from consent.events import ConsentEvent
 from consent.lookup import Match, enters
-from consent.permission import Evidence, Member, Permission, permission
+from consent.permission import Evidence, Member, Permission, outside, permission
 from consent.purposes import Purpose
 from tests.consent.consent_events import DAY, NOW, contact, member, purpose, record, said
 
@@ -230,6 +230,43 @@ def test_raising_the_minimum_confidence_never_widens_anything(
     assert wide.decision.allowed or not narrow.decision.allowed
     assert set(narrow.view) <= set(wide.view)
     assert (narrow.contacts or set()) <= (wide.contacts or set())
+
+
+matches_drawn = st.lists(
+    st.builds(
+        Match, st.sampled_from(["user_id", "email", "record"]), st.frozensets(st.integers(1, 4), min_size=1)
+    ),
+    min_size=1,
+    max_size=2,
+)
+
+
+@given(members_drawn, events_drawn, purposes_drawn, matches_drawn)
+def test_raising_the_minimum_confidence_lets_no_lookup_in(
+    members: list[Member], events: list[ConsentEvent], about: Purpose, matches: list[Match]
+) -> None:
+    raised = replace(about, minimum_confidence=1.0)
+    wide, narrow = (permission(members, Evidence(events, NOW), each).view for each in (about, raised))
+
+    assert enters(matches, wide, about) or not enters(matches, narrow, raised)
+
+
+@given(members_drawn, events_drawn, purposes_drawn)
+def test_every_record_is_either_seen_or_outside_for_a_reason(
+    members: list[Member], events: list[ConsentEvent], about: Purpose
+) -> None:
+    limited = replace(about, channels=("web",))
+    view = permission(members, Evidence(events, NOW), limited).view
+    unseen = {each.record_no: each.why for each in outside(members, view, limited)}
+
+    assert unseen.keys() == {each.record_no for each in members} - {each.record_no for each in view}
+    for each in members:
+        if each.confidence < limited.minimum_confidence:
+            assert unseen[each.record_no] == "confidence"
+        elif each.channel == "crm":
+            assert unseen[each.record_no] == "channel"
+        else:
+            assert unseen.get(each.record_no, "entry") == "entry"
 
 
 @given(members_drawn, events_drawn, purposes_drawn)
