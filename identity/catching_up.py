@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 
 from identity import judgement_store
 from identity.database import Database
+from identity.household_store import leave_households
 from identity.leases import Clock, Lease
 from identity.publishing import Publisher
 from identity.records import RecordFacts, RecordReader
@@ -124,6 +125,7 @@ class CatchingUp:
         pairs = joined(touching(scored, changed, wanted=False), touching(published.scored, changed))
         unstage(conn, staged, scope.record_nos, scope.golden_nos)
         resolve(conn, published, facts, pairs, version=staged, now=now, staged=True)
+        leave_households(conn, changed | (scope.record_nos - facts.keys()), staged)
         self.met += len(touched)
         self.done |= {("record", number) for number in scope.record_nos}
         self.done |= {("golden ID", number) for number in scope.golden_nos}

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from identity import judgement_store, review_queue
 from identity.database import Database
 from identity.errors import StaleScoresError
+from identity.household_store import leave_households
 from identity.records import GoldenId, RecordFact, RecordFacts
 from identity.resolution import joined, pairs_of, resolve, touching
 from identity.review_queue import Doubt, cause
@@ -166,6 +167,7 @@ class OnlineResolver:
         facts = {record_no: fact for record_no, fact in live.items() if record_no in resolved}
         pairs = joined(touching(before.scored, fresh, wanted=False), pairs_of(links))
         resolve(conn, before, facts, pairs, version=version, now=now)
+        leave_households(conn, fresh, version)
 
 
 def _counts(fact: RecordFact | None, sequence: int) -> bool:

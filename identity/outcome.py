@@ -34,6 +34,7 @@ class RunOutcome:
     gone: int
     kept: int
     unchanged: int
+    households: int  # of at least two people; see identity.households
     touched_meanwhile: int
     trained: bool
     model_version: str | None

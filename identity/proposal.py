@@ -24,6 +24,7 @@ from identity.gates import Step
 from identity.golden_events import Ints
 from identity.golden_ids import Assignment, assign_golden_ids, record_weights
 from identity.golden_state import NONE, lookup
+from identity.households import Group, group
 from identity.hysteresis import Held
 from identity.judged_clusters import JudgedClusters, cluster_judged
 from identity.judgement_store import all_judged
@@ -84,6 +85,11 @@ class Proposal:
         """Return what is left to a steward."""
         return doubts(self.clusters, self.pairs, self.threshold, self.judged)
 
+    def households(self) -> Group:
+        """Return who lives together, of these people; made after them and no evidence for them."""
+        found = None if self.scores is None else self.scores.scored.households
+        return group(found or no_pairs(), self.clusters.record_nos, self.clusters.label)
+
     def step(self) -> Step:
         """Return what this run does to the records that have not changed since the last one."""
         return self.previous.step(self.clusters, self.pairs, self._weights_from)
@@ -106,6 +112,7 @@ class Proposal:
         return {
             **assigned(self.assignment),
             "linkable": self.linkable,
+            "households": len(np.unique(self.households().label)),
             "trained": self.trained,
             "model_version": self.model_version,
             "uncompared": () if scored is None else scored.report.uncompared,

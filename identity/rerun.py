@@ -27,6 +27,8 @@ from identity.difference import difference
 from identity.errors import RunStoppedError
 from identity.gates import sentence
 from identity.golden_state import NONE
+from identity.household_store import load_households
+from identity.households import plan
 from identity.leases import Clock, Lease
 from identity.model import Model
 from identity.model_comparison import Merge, compare
@@ -159,6 +161,9 @@ class Rerun:
             self._save_model(lease, publisher, proposal.scores)
         rows = difference(proposal.before, proposal.assignment, proposal.found)
         publisher.stage(lease, rows, version)
+        with self.db.read() as conn:
+            settled = load_households(conn, catching_up.version)
+        publisher.stage_households(lease, plan(settled, proposal.households()), version)
         while True:
             catching_up.run(publisher, lease)
             with publisher.locked("switch") as conn:
