@@ -18,6 +18,7 @@ from api.routes import (
     changes,
     consents,
     console,
+    explanations,
     golden_ids,
     health,
     ledger,
@@ -57,7 +58,19 @@ def create_app(services: Services, *, housekeeping_seconds: float = EVERY_SECOND
     )
     app.state.services = services
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]  # the documented way to replace it
-    for routes in (tokens, records, profiles, golden_ids, consents, changes, ledger, status, health, console):
+    for routes in (
+        tokens,
+        records,
+        profiles,
+        golden_ids,
+        explanations,
+        consents,
+        changes,
+        ledger,
+        status,
+        health,
+        console,
+    ):
         app.include_router(routes.router)
     app.add_middleware(LimitBody, tokens=services.tokens)
     app.add_middleware(Observe)

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from api.commands import clients, consents, files, home, linkage, people, proofs
+from api.commands import clients, consents, explanations, files, home, linkage, people, proofs
 from api.commands.frame import FAILED, WRONG_USAGE, explain_failure, is_wrong_usage
 
 app = typer.Typer(
@@ -21,7 +21,7 @@ app.command("memberships")(linkage.memberships)
 app.command("evaluate")(linkage.evaluate)
 app.command("profile")(people.profile)
 app.command("lookup")(people.lookup)
-app.command("explain")(linkage.explain)
+app.command("explain")(explanations.explain)
 app.command("delete")(files.delete)
 app.add_typer(consents.app, name="consent")
 app.add_typer(proofs.ledger, name="ledger")

@@ -1,71 +1,195 @@
-"""Why two records are one person: the path of scored links between them. Numbers and weights, no values."""
+"""Why two records are, or are not, one person: numbers, levels and weights for stewards, never a value.
 
-from typing import TYPE_CHECKING, Any
+Levels tell something about people, so every explanation is in the access log before a record is opened; only
+records that may be linked are.
+"""
 
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from api.explanation_reading import (
+    channels_of,
+    links_among,
+    log_look,
+    members_of,
+    number_of,
+    opened_records,
+)
+from api.explanation_schemas import (
+    GuardOut,
+    LinkOut,
+    PairExplanation,
+    WaterfallOut,
+)
+from api.golden_explanation import golden_out
 from consent.errors import UnknownSubjectError
-from identity.records import RecordKey
+from identity import judgement_store, review_queue
+from identity.evidence import explain_between, explain_weights, meeting_rules
+from identity.explanation import (
+    Facts,
+    Refusal,
+    Waterfall,
+    decide,
+    reasons,
+    refusal,
+)
+from identity.link_graph import Edge, strongest_path
+from identity.model import Model
+from identity.model_store import version_of
+from identity.records import GoldenId, RecordKey
+from identity.review_queue import Review
 
 if TYPE_CHECKING:
+    from api.auth import Caller
     from api.services import Services
 
+MOST_BETWEEN: Final = 2500
+"""Pairs of records between two golden IDs up to which the guard's sum is told: a second's work."""
 
-def explain_pair(services: "Services", first: RecordKey, second: RecordKey) -> dict[str, Any]:
-    """Return whether two records share a golden ID, and the strongest path of links that joins them.
 
-    Raises UnknownSubjectError if there is no such record.
+def explain_pair(
+    services: "Services", caller: "Caller", first: RecordKey | int, second: RecordKey | int
+) -> PairExplanation:
+    """Return why two records are, or are not, one person.
+
+    Raises UnknownSubjectError if there is no such record or both are the same one, and AccessLogError.
     """
-    numbers = [services.lookup.record(key) for key in (first, second)]
-    if None in numbers:
-        raise UnknownSubjectError("one of the two is no record of this home")
-    one, other = (number for number in numbers if number is not None)
+    pair = _read_pair(services, number_of(services, first), number_of(services, second))
+    log_look(services, caller, pair.golden_no, pair.records)
+    evidence = _evidence(services, pair)
+    guard = _refused(services, caller, pair, evidence)
+    return _pair_out(services, caller, pair, evidence, guard)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """What the stores say of two records at one moment."""
+
+    records: tuple[int, int]
+    channels: tuple[str, str]
+    golden_nos: tuple[int | None, int | None]
+    names: Mapping[int, GoldenId]
+    members: tuple[Sequence[int], Sequence[int]]  # of the golden ID of either
+    edges: Sequence[Edge]  # links of their common golden ID
+    judged: str | None
+    review: Review | None
+
+    @property
+    def golden_no(self) -> int | None:
+        """Their common golden ID, if they have one."""
+        one, other = self.golden_nos
+        return one if one == other else None
+
+    def stored(self, model: Model) -> float | None:
+        """Return the weight that the last run stored for the two, if it scored them with `model`."""
+        linked = (w for a, b, w in self.edges if {a, b} == set(self.records) and math.isfinite(w))
+        weight = next(linked, None)
+        if weight is None and self.review is not None:
+            return self.review.weight if self.review.model_version == version_of(model) else None
+        return weight
+
+
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    """What a comparison of the two comes to; nothing of it without a model and both permissions."""
+
+    model: Model | None
+    not_linkable: tuple[int, ...]
+    waterfall: Waterfall | None = None
+    rules: tuple[str, ...] = ()
+
+
+def _read_pair(services: "Services", one: int, other: int) -> _Pair:
+    if one == other:
+        raise UnknownSubjectError("both name the same record")
     with services.db.read() as conn:
+        channels = channels_of(conn, [one, other])
         goldens = services.memberships.goldens_of(conn, [one, other])
-        names = services.memberships.names(conn, goldens.values())
-        golden_no = goldens.get(one)
-        same = golden_no is not None and golden_no == goldens.get(other)
-        members = services.memberships.members(conn, golden_no) if same and golden_no is not None else []
-        links = services.memberships.links(conn, [member.record_no for member in members])
-    edges = [(link.record_a, link.record_b, link.weight) for link in links]
-    path = strongest_path(edges, one, other) if same else []
-    return {
-        "same_person": same,
-        "golden_ids": [names.get(goldens[number]) if number in goldens else None for number in (one, other)],
-        "records": [one, other],
-        "path": [{"records": [a, b], "match_weight": round(weight, 6)} for a, b, weight in path],
-    }
+        golden_nos = (goldens.get(one), goldens.get(other))
+        members = [members_of(services, conn, golden_no) for golden_no in golden_nos]
+        standing = (each for each in judgement_store.standing(conn, [one]) if other in each.pair)
+        if len(channels) < 2:
+            raise UnknownSubjectError("one of the two is no record of this home")
+        return _Pair(
+            records=(one, other),
+            channels=(channels[one], channels[other]),
+            golden_nos=golden_nos,
+            names=services.memberships.names(conn, goldens.values()),
+            members=(members[0], members[1]),
+            edges=links_among(services, conn, members[0]) if golden_nos[0] == golden_nos[1] else [],
+            judged=next((each.verdict for each in standing), None),
+            review=review_queue.find(conn, (one, other)),
+        )
 
 
-def strongest_path(edges: list[tuple[int, int, float]], start: int, end: int) -> list[tuple[int, int, float]]:
-    """Return the path whose weakest link is strongest, empty if there is none (pure).
+def _refused(services: "Services", caller: "Caller", pair: _Pair, evidence: _Evidence) -> Refusal | None:
+    """Return why a guard holds the two apart, by its own rule; None if it does not, or they are too many."""
+    model, found = evidence.model, evidence.waterfall
+    scoring = services.resolver.scoring()
+    if model is None or found is None or scoring is None or pair.golden_nos[0] == pair.golden_nos[1]:
+        return None
+    sizes = (len(pair.members[0]), len(pair.members[1]))
+    if (
+        pair.judged == "different"
+        or found.match_weight < model.threshold
+        or sizes[0] * sizes[1] > MOST_BETWEEN
+    ):
+        return None
+    log_look(services, caller, None, sorted({*pair.members[0], *pair.members[1]}))
+    sides = [list(opened_records(services, members).values()) for members in pair.members]
+    between = explain_between(scoring[1], sides[0], sides[1])
+    return refusal(between, (len(sides[0]), len(sides[1])), found.match_weight - model.threshold)
 
-    The maximum spanning forest holds such a path for every pair; edges are (a, b, weight in bits).
-    """
-    parent: dict[int, int] = {}
 
-    def root(node: int) -> int:
-        while parent.setdefault(node, node) != node:
-            parent[node] = parent[parent[node]]
-            node = parent[node]
-        return node
+def _evidence(services: "Services", pair: _Pair) -> _Evidence:
+    opened = opened_records(services, pair.records)
+    scoring = services.resolver.scoring()
+    not_linkable = tuple(number for number in pair.records if number not in opened)
+    if scoring is None or not_linkable:
+        return _Evidence(None if scoring is None else scoring[0], not_linkable)
+    model, scorer = scoring
+    one, other = (opened[number] for number in pair.records)
+    (explained,) = explain_weights(scorer, [(one, other)])
+    stored = pair.stored(model)
+    if stored is not None:
+        explained = explained.stored_as(stored)
+    return _Evidence(model, (), explained, meeting_rules(scorer, one, other))
 
-    forest: dict[int, list[tuple[int, float]]] = {}
-    for a, b, weight in sorted(edges, key=lambda edge: (-edge[2], edge[:2])):
-        if root(a) != root(b):
-            parent[root(a)] = root(b)
-            forest.setdefault(a, []).append((b, weight))
-            forest.setdefault(b, []).append((a, weight))
-    came: dict[int, tuple[int, float]] = {start: (start, 0.0)}
-    waiting = [start]
-    while waiting and end not in came:
-        node = waiting.pop()
-        for neighbour, weight in forest.get(node, []):
-            if neighbour not in came:
-                came[neighbour] = (node, weight)
-                waiting.append(neighbour)
-    path: list[tuple[int, int, float]] = []
-    node = end
-    while node in came and node != start:
-        before, weight = came[node]
-        path.append((before, node, weight))
-        node = before
-    return path[::-1]
+
+def _pair_out(
+    services: "Services", caller: "Caller", pair: _Pair, evidence: _Evidence, guard: Refusal | None
+) -> PairExplanation:
+    model, found = evidence.model, evidence.waterfall
+    decision = None
+    if model is not None and found is not None:
+        decision = decide(found.match_weight, model.threshold, model.review_threshold)
+    path = strongest_path(pair.edges, *pair.records)
+    facts = Facts(
+        together=pair.golden_no is not None,
+        not_linkable=evidence.not_linkable,
+        path=tuple(weight for _, _, weight in path),
+        judged=pair.judged,
+        guarded=guard is not None or (pair.review is not None and pair.review.cause == "guarded"),
+        rules=evidence.rules,
+    )
+    names = [None if no is None else services.names.shown(caller, pair.names[no]) for no in pair.golden_nos]
+    golden = None
+    if pair.golden_no is not None and names[0] is not None:
+        golden = golden_out(names[0], pair.members[0], pair.edges, model)
+    return PairExplanation(
+        same_person=golden is not None,
+        golden_ids=names,
+        records=list(pair.records),
+        channels=list(pair.channels),
+        decision=decision,
+        reasons=reasons(facts, decision),
+        threshold=None if model is None else model.threshold,
+        review_threshold=None if model is None else model.review_threshold,
+        waterfall=None if found is None else WaterfallOut.of(found),
+        rules=list(evidence.rules),
+        guard=None if guard is None else GuardOut.of(guard),
+        path=LinkOut.of(path),
+        golden=golden,
+    )

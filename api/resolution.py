@@ -86,7 +86,7 @@ class Resolver:
         if not own.record_nos:  # it may not be linked: it stays alone
             return 0.0, []
         near = _Neighbours(self._stores, record_no)
-        scoring = self._scoring()
+        scoring = self.scoring()
         if scoring is None:
             permitted = self._linkable.opened(near.verified_alike()).record_nos
             return VERIFIED_WEIGHT, [ScoredCandidate(number, VERIFIED_WEIGHT) for number in permitted]
@@ -101,7 +101,8 @@ class Resolver:
         ]
         return model.threshold, kept
 
-    def _scoring(self) -> tuple[Model, OnlineScorer] | None:
+    def scoring(self) -> tuple[Model, OnlineScorer] | None:
+        """Return the model of the last published run with its scorer; None before the first run."""
         with self._stores.db.read() as conn:
             name = model_store.current_version(conn)
             if name is None:

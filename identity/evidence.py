@@ -20,9 +20,7 @@ _MEMORY = "256MB"
 _AS_RECORDS = "CREATE TABLE records AS SELECT position AS unique_id, * EXCLUDE (position) FROM pair"
 
 
-def explain_weights(
-    scorer: OnlineScorer, pairs: Sequence[tuple[Comparable, Comparable]]
-) -> list[Waterfall]:
+def explain_weights(scorer: OnlineScorer, pairs: Sequence[tuple[Comparable, Comparable]]) -> list[Waterfall]:
     """Return what makes the match weight of each of `pairs`, in their order."""
     sql = pair_terms_sql(scorer.model, "one", "other")
     engine = open_engine(threads=1, memory_limit=_MEMORY)
@@ -32,6 +30,20 @@ def explain_weights(
             engine.register("one", scorer.table([one]))
             engine.register("other", scorer.table([other]))
             rows += engine.execute(sql).fetchall()
+    finally:
+        engine.close()
+    return [_waterfall(scorer.model, row) for row in rows]
+
+
+def explain_between(
+    scorer: OnlineScorer, ones: Sequence[Comparable], others: Sequence[Comparable]
+) -> list[Waterfall]:
+    """Return what makes the match weight of every one of `ones` with every one of `others`, in no order."""
+    engine = open_engine(threads=1, memory_limit=_MEMORY)
+    try:
+        engine.register("one", scorer.table(ones))
+        engine.register("other", scorer.table(others))
+        rows = engine.execute(pair_terms_sql(scorer.model, "one", "other")).fetchall()
     finally:
         engine.close()
     return [_waterfall(scorer.model, row) for row in rows]

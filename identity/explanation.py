@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from identity.contradictions import PRICE
+
 Decision = Literal["link", "review", "no link"]
 
 _DECIMALS: Final = 9  # of each figure: twenty rounded ones still add up to the weight's 6 decimals
@@ -83,7 +85,7 @@ def waterfall(
         against_strangers=strangers or 0.0,
         household_prior=priors[1],
         against_household=household,
-        households=None if household is None else round(match_weight - sums[0], _DECIMALS),
+        households=None if household is None else min(round(match_weight - sums[0], _DECIMALS), 0.0),
         rarity=0.0,
         match_weight=match_weight,
     )
@@ -159,6 +161,46 @@ def _joined(path: Sequence[float]) -> list[str]:
     weakest = min(path)
     shown = "a steward's word" if math.isinf(weakest) else f"{weakest:.1f} bits"
     return [f"{len(path) - 1} other record(s) join the two; the weakest link between is {shown}."]
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """What one comparison, on the whole, says against two golden IDs being one person."""
+
+    comparison: str
+    mean: float  # bits of a pair of records, one from each
+    pairs: int  # that could be compared
+    cost: float  # bits, 0 or less
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why the guard holds two golden IDs apart: the link and the contradictions add up to 0 or less."""
+
+    link: float  # bits above the threshold
+    contradictions: tuple[Contradiction, ...]  # the costliest first
+
+
+def refusal(between: Sequence[Waterfall], sizes: tuple[int, int], link: float) -> Refusal | None:
+    """Return why a guard refuses a link between two golden IDs of these sizes; None if it does not.
+
+    `between` are the waterfalls of all pairs of records, one from each; `link` is the weight of the link
+    above the threshold. The rule and its price are those of `identity.contradictions`: two single records
+    need no second look, what contradicts is in their weight.
+    """
+    if sum(sizes) < 3:
+        return None
+    found = []
+    for position, name in enumerate([step.comparison for step in between[0].steps] if between else []):
+        steps = [each.steps[position] for each in between]
+        bits = [step.weight - step.term_frequency for step in steps if step.level is not None]
+        if sum(bits) < 0:
+            mean = sum(bits) / len(bits)
+            cost = PRICE * mean * math.sqrt(min(len(bits), *sizes))
+            found.append(Contradiction(name, round(mean, _DECIMALS), len(bits), round(cost, _DECIMALS)))
+    if link + sum(each.cost for each in found) > 0:
+        return None
+    return Refusal(link, tuple(sorted(found, key=lambda each: (each.cost, each.comparison))))
 
 
 TITLES: Final = {

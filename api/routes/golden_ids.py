@@ -1,6 +1,5 @@
 """GET /v1/golden-ids/{golden_id}: status, lineage and members, for stewards and officers."""
 
-from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
@@ -8,13 +7,11 @@ from sqlalchemy import Connection
 
 from api.auth import Caller
 from api.dependencies import ServicesOf, permit
+from api.explanation_reading import channels_of
 from api.problems import NOT_FOUND, ProblemError
 from api.schemas import GoldenIdOut, LineageStep, Member, problems
 from api.services import Services
-from identity.statements import Statement, slices
 from identity.store import GoldenView
-
-_CHANNELS = Statement("SELECT record_no, channel FROM records WHERE record_no IN :record_nos")
 
 router = APIRouter(tags=["golden ids"])
 _SEES_ERASED = ("officer", "auditor")
@@ -50,14 +47,6 @@ def _answer(conn: Connection, services: Services, caller: Caller, view: GoldenVi
         lineage=lineage,
         members=_members(conn, services, view) if caller.role in _SEES_MEMBERS else None,
     )
-
-
-def channels_of(conn: Connection, record_nos: Sequence[int]) -> dict[int, str]:
-    """Return the channel of each of these records that is live."""
-    found: dict[int, str] = {}
-    for part in slices(record_nos):
-        found.update(_CHANNELS.rows(conn, record_nos=part))
-    return found
 
 
 def _members(conn: Connection, services: Services, view: GoldenView) -> list[Member]:

@@ -15,6 +15,7 @@ SUBJECT: dict[str, Any] = {
 }
 EMPTY = {"records": [{"channel": "a", "source_id": "1", "attributes": {}}]}
 ABSENT = {"records": [{"channel": "a", "source_id": "x"}]}
+PAIR = {"first": {"number": 1}, "second": {"number": 2}}
 LOOKUP = {"purpose": "personalization", "identifiers": [{"type": "email", "value": "nobody@example.com"}]}
 
 # (method, path, body, roles that may). Written from the contract, not from api.roles.
@@ -24,6 +25,9 @@ TABLE: dict[str, tuple[str, str, Any, set[str] | frozenset[str]]] = {
     "read a profile": ("GET", "/v1/profiles/g_x?purpose=personalization", None, {"consumer"}),
     "look a person up": ("POST", "/v1/profiles/lookup", LOOKUP, {"consumer"}),
     "inspect a golden ID": ("GET", "/v1/golden-ids/g_x", None, READERS),
+    "explain two records": ("POST", "/v1/explanations", PAIR, {"steward"}),
+    "explain a golden ID": ("GET", "/v1/golden-ids/g_x/explanation", None, {"steward"}),
+    "explain it plainly": ("GET", "/v1/golden-ids/g_x/plain-explanation", None, {"officer"}),
     "record a consent": ("POST", "/v1/consents", SUBJECT | {"state": "withdrawn"}, {"ingest", "officer"}),
     "ask about consent": ("POST", "/v1/consents/query", SUBJECT, READERS | {"ingest"}),
     "read changes": ("GET", "/v1/changes", None, ALL - {"ingest"}),
