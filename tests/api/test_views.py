@@ -1,6 +1,7 @@
 """One golden ID, linked for real: a lenient purpose sees all of it, a cautious one what is beyond doubt."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -12,13 +13,13 @@ from tests.world import World, a_world, row
 LENIENT, CAUTIOUS = "personalization", "advertising"
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+@contextmanager
+def anas_world(folder: Path) -> Iterator[World]:
     """Ana's records of crm and web are equal; that of pos shares her name and birth date alone."""
     default = DEFAULT_POLICY.read_text()
     policy = default.replace("minimum_confidence = 0.9", "minimum_confidence = 1.0")
     assert policy != default
-    with a_world(tmp_path, policy=policy) as one:
+    with a_world(folder, policy=policy) as one:
         one.ingest(
             row("crm", "1", "Ana", gender="f"),
             row("web", "1", "Ana", gender="f"),
@@ -26,6 +27,20 @@ def world(tmp_path: Path) -> Iterator[World]:
             grants=("identity_linking", LENIENT, CAUTIOUS),
         )
         one.settle()
+        yield one
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A world that is only read."""
+    with anas_world(tmp_path_factory.mktemp("town")) as one:
+        yield one
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """A world of the test's own, to change."""
+    with anas_world(tmp_path) as one:
         yield one
 
 
@@ -44,8 +59,8 @@ def members(world: World) -> dict[str, dict[str, float]]:
     return {member["channel"]: member for member in shown["members"]}
 
 
-def test_the_cautious_purpose_sees_a_part_of_what_the_lenient_one_sees(world: World) -> None:
-    lenient, cautious = read(world, LENIENT).json(), read(world, CAUTIOUS).json()
+def test_the_cautious_purpose_sees_a_part_of_what_the_lenient_one_sees(town: World) -> None:
+    lenient, cautious = read(town, LENIENT).json(), read(town, CAUTIOUS).json()
     assert lenient["golden_id"] == cautious["golden_id"]
     assert (lenient["channels"], lenient["records"]) == (["crm", "pos", "web"], 3)
     assert (cautious["channels"], cautious["records"]) == (["crm", "web"], 2)
@@ -53,17 +68,17 @@ def test_the_cautious_purpose_sees_a_part_of_what_the_lenient_one_sees(world: Wo
     assert "city" not in cautious["attributes"]
 
 
-def test_each_profile_has_the_confidence_of_its_own_view(world: World) -> None:
-    doubtful = members(world)["pos"]["confidence"]
+def test_each_profile_has_the_confidence_of_its_own_view(town: World) -> None:
+    doubtful = members(town)["pos"]["confidence"]
     assert 0 < doubtful < 1
-    assert read(world, LENIENT).json()["confidence"] == doubtful
-    assert read(world, CAUTIOUS).json()["confidence"] == 1.0
+    assert read(town, LENIENT).json()["confidence"] == doubtful
+    assert read(town, CAUTIOUS).json()["confidence"] == 1.0
 
 
-def test_a_record_outside_the_view_is_no_way_in_and_looks_like_nobody(world: World) -> None:
+def test_a_record_outside_the_view_is_no_way_in_and_looks_like_nobody(town: World) -> None:
     def look_up(purpose: str, source: str) -> httpx.Response:
         asked = {"purpose": purpose, "identifiers": [{"type": "record", "value": source}]}
-        return reader(world, purpose).post("/v1/profiles/lookup", json=asked)
+        return reader(town, purpose).post("/v1/profiles/lookup", json=asked)
 
     assert look_up(LENIENT, "pos:1").status_code == look_up(CAUTIOUS, "web:1").status_code == 200
     outside, nobody = look_up(CAUTIOUS, "pos:1"), look_up(CAUTIOUS, "pos:2")
@@ -102,13 +117,13 @@ def test_a_denial_outside_the_view_stops_the_cautious_purpose_too(world: World) 
     assert read(world, LENIENT).status_code == 200
 
 
-def test_an_officer_who_asks_why_is_told_what_is_out_of_view_and_nobody_else_is(world: World) -> None:
-    asked = {"subject": {"golden_id": world.golden_id("crm", "1")}, "purpose": CAUTIOUS}
+def test_an_officer_who_asks_why_is_told_what_is_out_of_view_and_nobody_else_is(town: World) -> None:
+    asked = {"subject": {"golden_id": town.golden_id("crm", "1")}, "purpose": CAUTIOUS}
     answers = {
-        role: world.client(role).post("/v1/consents/query", json=asked).json()
+        role: town.client(role).post("/v1/consents/query", json=asked).json()
         for role in ("officer", "steward", "auditor")
     }
-    member = members(world)["pos"]
+    member = members(town)["pos"]
     assert answers["officer"].pop("out_of_view") == [
         {"record": member["record"], "confidence": member["confidence"], "why": "confidence"}
     ]
@@ -116,12 +131,12 @@ def test_an_officer_who_asks_why_is_told_what_is_out_of_view_and_nobody_else_is(
     assert set(answers["steward"]) == {"state", "allowed", "reasons", "events"}
 
 
-def test_the_command_line_tells_the_officer_alone(world: World) -> None:
-    explain = ("consent", "explain", "--golden-id", world.golden_id("crm", "1"), "--purpose", CAUTIOUS)
-    officer, secret = world.services.clients.create("olga", "officer")
-    told = world.command(
+def test_the_command_line_tells_the_officer_alone(town: World) -> None:
+    explain = ("consent", "explain", "--golden-id", town.golden_id("crm", "1"), "--purpose", CAUTIOUS)
+    officer, secret = town.services.clients.create("olga", "officer")
+    told = town.command(
         *explain, "--as", officer.client_id, environment={"AUREA_CLIENT_SECRET": secret}
     ).stdout
-    member = members(world)["pos"]
+    member = members(town)["pos"]
     assert f"record {member['record']} is out of view by its confidence ({member['confidence']:.6f})" in told
-    assert "out of view" not in world.command(*explain).stdout
+    assert "out of view" not in town.command(*explain).stdout
