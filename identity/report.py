@@ -16,27 +16,43 @@ from typing import Any
 import numpy as np
 
 from identity.clustering import Clusters
+from identity.evaluation_detail import in_ranges
 from identity.linking import ScoredPairs
 from identity.model import Model
 from identity.report_page import render_page
-
-_SIZES = ((1, 1), (2, 2), (3, 3), (4, 5), (6, 10), (11, 20), (21, 50), (51, None))
+from identity.run_history import read_history
+from identity.weight_figures import histogram, threshold_choice
 
 
 def build_report(
-    scored: ScoredPairs, clusters: Clusters, *, run_id: str, more: Mapping[str, Any] | None = None
+    scored: ScoredPairs,
+    clusters: Clusters,
+    *,
+    run_id: str,
+    finished_at: int = 0,
+    more: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the report as JSON-ready values; `more` adds what only the caller knows (counts, seconds)."""
+    """Return the report as JSON-ready values; `more` adds what only the caller knows (counts, seconds).
+
+    `finished_at`: milliseconds since the epoch, by which reports are put in order.
+    """
     found, model = scored.report, scored.model
-    accepted = int((scored.pairs.weight >= model.threshold).sum())
+    weights = scored.pairs.weight
+    links = weights[weights >= model.threshold]
+    accepted = len(links)
     return {
         "run_id": run_id,
+        "finished_at": finished_at,
         "records": found.profile.records,
         "golden_ids": len(np.unique(clusters.label)),
         "compared_pairs": found.compared_pairs,
         "accepted_pairs": accepted,
         "review_pairs": len(scored.pairs) - accepted,
         "cluster_sizes": cluster_sizes(clusters),
+        "largest": int(np.unique(clusters.label, return_counts=True)[1].max(initial=0)),
+        "match_weights": histogram(weights, model.review_threshold),
+        "median_weight": round(float(np.median(links)), 2) if accepted else None,
+        "threshold_choice": threshold_choice(weights, model.review_threshold),
         "coverage": {
             name: {"coverage": round(column.coverage, 4), "distinct": column.distinct}
             for name, column in found.profile.columns.items()
@@ -55,11 +71,7 @@ def build_report(
 def cluster_sizes(clusters: Clusters) -> dict[str, int]:
     """Return how many clusters there are of each size, in ranges."""
     _, sizes = np.unique(clusters.label, return_counts=True)
-    counts = {}
-    for low, high in _SIZES:
-        name = f"{low}" if low == high else f"{low}-{high}" if high else f"{low} and more"
-        counts[name] = int(((sizes >= low) & (sizes <= (high or np.inf))).sum())
-    return counts
+    return {name: int(mask.sum()) for name, mask in in_ranges(sizes).items()}
 
 
 def notices(scored: ScoredPairs) -> list[str]:
@@ -86,12 +98,18 @@ def peak_rss_mb() -> int:
 
 
 def write_report(folder: Path, report: Mapping[str, Any], model: Model) -> tuple[Path, Path]:
-    """Write `<run_id>.json` and `<run_id>.html` into `folder`, readable by the owner only."""
+    """Write `<run_id>.json` and `<run_id>.html` into `folder`, readable by the owner only.
+
+    The page shows the earlier runs whose JSON lies in the folder, too.
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    texts = (json.dumps(report, indent=1), render_page(report, model))
-    paths = (folder / f"{report['run_id']}.json", folder / f"{report['run_id']}.html")
-    for path, text in zip(paths, texts, strict=True):
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-    return paths
+    data, page = folder / f"{report['run_id']}.json", folder / f"{report['run_id']}.html"
+    _write(data, json.dumps(report, indent=1))
+    _write(page, render_page(report, model, read_history(folder)))
+    return data, page
+
+
+def _write(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)

@@ -1,7 +1,15 @@
-"""A run report as one HTML page without scripts: charts are inline SVG, made by Splink and vl-convert."""
+"""A run report as one HTML file: Altair's and Splink's charts, drawn by the Vega that the file itself holds.
 
+The page's content security policy lets it run its one script, known by its hash, and load nothing at all:
+whatever a chart says, the page can tell nobody. Vega compiles its expressions, hence 'unsafe-eval', which
+without a network and without foreign text reaches nothing. Without scripts the tables remain.
+"""
+
+import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from hashlib import sha256
 from html import escape
 from typing import Any, Final
 
@@ -10,6 +18,7 @@ import vl_convert
 from identity.comparable import COLUMNS, LIST_COLUMNS
 from identity.engine import open_engine
 from identity.model import Model
+from identity.report_charts import Figure, figures
 from identity.splink_bridge import linker
 
 _STYLE: Final = """
@@ -28,32 +37,56 @@ th, td { text-align: right; padding: .28rem .6rem; border-bottom: 1px solid #e2e
 th { color: #5b6675; font-weight: 600 }
 th:first-child, td:first-child { text-align: left }
 figure { margin: 1rem 0; overflow-x: auto }
-figcaption { color: #5b6675 }
-svg { max-width: 100%; height: auto }
+h2 + p { color: #5b6675; margin: .2rem 0 .6rem; max-width: 46rem }
+summary { color: #5b6675; cursor: pointer; margin: .4rem 0 }
 """
 
 
-def render_page(report: Mapping[str, Any], model: Model) -> str:
-    """Return the page. It loads nothing from anywhere and holds no value of a person."""
-    weights, parameters = charts(model)
+_DRAW: Final = """
+window.addEventListener("DOMContentLoaded", async () => {
+  const drawn = [...document.querySelectorAll("script[data-chart]")].map((data) =>
+    vegaEmbed(document.getElementById(data.dataset.chart), JSON.parse(data.textContent),
+                     {actions: false, renderer: "svg", tooltip: {theme: "light"}}));
+  await Promise.all(drawn);
+  document.documentElement.dataset.charts = drawn.length;
+});
+"""
+
+
+def render_page(report: Mapping[str, Any], model: Model, history: Sequence[Mapping[str, Any]] = ()) -> str:
+    """Return the page. It loads nothing from anywhere and holds no value of a person.
+
+    `history`: what `identity.run_history` found of the runs so far, this one last.
+    """
+    script = _script()
+    policy = (
+        f"default-src 'none'; script-src 'sha256-{_hash(script)}' 'unsafe-eval'; style-src 'unsafe-inline';"
+        " img-src data:; base-uri 'none'; form-action 'none'"
+    )
+    drawn = {figure.name: figure for figure in figures(report, history)}
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Linkage run {escape(report["run_id"])}</title>
-<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head><body>
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style>
+<script>{script}</script></head><body>
 <h1>Linkage run</h1><p class="run">{escape(report["run_id"])}</p>
-{_figures(report)}
-{_notices(report["notices"])}
-<h2>Golden IDs by number of records</h2>
-{_table(("records", "golden IDs"), report["cluster_sizes"].items())}
+<noscript><p>The charts need scripts; every figure also stands in a table.</p></noscript>
+{_totals(report)}
+{_notices([*_gates(report), *report["notices"]])}
+{_section(drawn, "cluster-sizes")}
+{_folded(("records", "golden IDs"), report["cluster_sizes"].items())}
+{_section(drawn, "match-weights")}
+{_section(drawn, "threshold-choice")}
+{_folded(("threshold, bits", "links", "expected wrong", "expected missed"), _thresholds(report))}
+{_section(drawn, "contact-classes")}
+{_section(drawn, "canaries")}
+{_section(drawn, "drift")}
 <h2>What the records hold</h2>
 {_table(("attribute", "filled", "distinct values"), _coverage(report["coverage"]))}
-<h2>Which pairs were compared</h2>
+{_section(drawn, "largest-blocks")}
 <p>Records that agree on a rule are compared; blocks too large to tell anything are dropped.</p>
 {_table(("rule", "pairs", "largest block", "dropped blocks", "dropped pairs"), _blocking(report["blocking"]))}
-<h2>What agreement is worth</h2>
-<figure><figcaption>Match weight in bits of each level, one person against unrelated people.</figcaption>
-{weights}</figure>
-<figure><figcaption>How often each level occurs within one person (m) and among strangers (u).</figcaption>
-{parameters}</figure>
+{"".join(_drawn(figure) for figure in _model_figures(model))}
 <h2>Parameters</h2>
 <p>m: pairs of one person; u: unrelated people; h: two people of one household.
 A pair joins at {model.threshold:g} bits; from {model.review_threshold:g} bits on it is shown for review.</p>
@@ -64,27 +97,67 @@ A pair joins at {model.threshold:g} bits; from {model.review_threshold:g} bits o
 """
 
 
-def charts(model: Model) -> tuple[str, str]:
-    """Return Splink's match-weight chart and m/u chart of the model as SVG."""
+@cache
+def _script() -> str:
+    """Return Vega, Vega-Lite and Vega-Embed as one script, and the lines that draw this page's charts."""
+    return vl_convert.javascript_bundle(_DRAW).replace("</script", "<\\/script")
+
+
+def _hash(script: str) -> str:
+    return base64.b64encode(sha256(script.encode()).digest()).decode()
+
+
+def _model_figures(model: Model) -> list[Figure]:
+    """Return Splink's match-weight chart and m/u chart of the model."""
     with open_engine(threads=1) as engine:
         columns = ", ".join(
             f"{name} VARCHAR[]" if name in LIST_COLUMNS else f"{name} VARCHAR" for name in COLUMNS
         )
         engine.execute(f"CREATE TABLE records (unique_id BIGINT, {columns})")
         probability = 1 / (1 + 2**-model.prior)
-        visualisations = linker(engine, model.comparisons, prior=probability).visualisations
-        return (
-            _svg(visualisations.match_weights_chart().chart_dict),
-            _svg(visualisations.m_u_parameters_chart().chart_dict),
-        )
+        shown = linker(engine, model.comparisons, prior=probability).visualisations
+        return [
+            Figure(
+                "agreement",
+                "What agreement is worth",
+                "Match weight in bits of each level, one person against unrelated people.",
+                dict(shown.match_weights_chart().chart_dict),
+            ),
+            Figure(
+                "parameters",
+                "How often each level occurs",
+                "Within one person (m) and among strangers (u).",
+                dict(shown.m_u_parameters_chart().chart_dict),
+            ),
+        ]
 
 
-def _svg(specification: Mapping[str, Any]) -> str:
-    still = {name: part for name, part in specification.items() if name != "title"}  # it tells how to zoom
-    return str(vl_convert.vegalite_to_svg(json.dumps(still, default=str)))
+def _section(drawn: Mapping[str, Figure], name: str) -> str:
+    return _drawn(drawn[name]) if name in drawn else ""
 
 
-def _figures(report: Mapping[str, Any]) -> str:
+def _drawn(figure: Figure) -> str:
+    """Return the heading, the caption, the place of the chart and its data. In them `<` ends no script."""
+    unsaid = {"title", "$schema"}  # Splink's title tells how to zoom; its schema is an older one than Vega's
+    still = {name: part for name, part in figure.spec.items() if name not in unsaid}
+    data = json.dumps(still, default=str).replace("<", "\\u003c")
+    return (
+        f"<h2>{escape(figure.title)}</h2><p>{escape(figure.caption)}</p>"
+        f'<figure id="{figure.name}" role="img" aria-label="{escape(figure.title)}"></figure>'
+        f'<script type="application/json" data-chart="{figure.name}">{data}</script>'
+    )
+
+
+def _gates(report: Mapping[str, Any]) -> list[str]:
+    """Return why the run might not have been published, and why it was."""
+    outcome = report.get("outcome") or {}
+    found = [str(reason) for reason in outcome.get("gates") or ()]
+    if outcome.get("forced"):
+        found.append(f"published nevertheless, because: {outcome['forced']}")
+    return found
+
+
+def _totals(report: Mapping[str, Any]) -> str:
     shown = {
         "records": report["records"],
         "golden IDs": report["golden_ids"],
@@ -108,6 +181,14 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     heading = "".join(f"<th>{escape(name)}</th>" for name in head)
     body = "".join("<tr>" + "".join(f"<td>{_cell(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<table><thead><tr>{heading}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _folded(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    return f"<details><summary>As a table</summary>{_table(head, rows)}</details>"
+
+
+def _thresholds(report: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    return [tuple(row.values()) for row in report["threshold_choice"]]
 
 
 def _cell(value: object) -> str:
