@@ -8,7 +8,8 @@ them. Four gates:
   records may be joined (or parted). New evidence moves people; a model that moves many without any is wrong.
 - growth: the largest golden ID may have at most LARGEST + GROWTH times the records of the largest before.
 - drift: the match weights of the pairs among unchanged records, against the weights of the last run, by the
-  population stability index; judged where both have LEAST_PAIRS pairs.
+  population stability index; judged where both have LEAST_PAIRS pairs. Counted are pairs from NEAR bits below
+  the match threshold on: weaker ones come and go with the blocks of a growing file, and decide nothing.
 
 Where new and changed records outnumber the unchanged ones, growth and drift are reported and stop nothing:
 that is another file, not the same one judged differently. A first run has nothing to be judged by. The
@@ -37,6 +38,8 @@ Scorecards, 2006: below 0.1 stable, above 0.25 shifted)."""
 
 LEAST_PAIRS: Final = 1_000
 
+NEAR: Final = 4.0  # bits
+
 EDGES: Final = tuple(range(-20, 61, 4))
 """Bits: the bins of the weight histogram lie between these, with one more at either end."""
 
@@ -45,8 +48,8 @@ EDGES: Final = tuple(range(-20, 61, 4))
 class Figures:
     """What a published run leaves behind for the next one to be judged by.
 
-    `weights` counts the scored pairs in the bins of EDGES; `weights_from` is the threshold, in bits, from
-    which the run kept pairs at all.
+    `weights` counts the scored pairs in the bins of EDGES; `weights_from` is the weight, in bits, from which
+    on they were counted.
     """
 
     largest: int
@@ -74,7 +77,7 @@ def histogram(weights: Floats) -> tuple[int, ...]:
 def drift(before: Figures, after: Figures) -> float | None:
     """Return the population stability index of two runs' weights; None where too few pairs tell.
 
-    Where the runs kept pairs from different thresholds on, the bins that both of them filled are compared.
+    Where the runs counted pairs from different weights on, the bins that both of them filled are compared.
     """
     start = 0
     if before.weights_from != after.weights_from:

@@ -6,7 +6,7 @@ import numpy as np
 from sqlalchemy import Connection
 
 from identity.clustering import Clusters, Pairs
-from identity.gates import Figures, Step, closed, drift, histogram
+from identity.gates import NEAR, Figures, Step, closed, drift, histogram
 from identity.golden_events import Ints
 from identity.golden_state import NONE, State, lookup
 from identity.hysteresis import Again, Held, settled
@@ -51,8 +51,8 @@ class Previous:
         )  # fmt: skip
         return replace(found, clusters=clusters), held
 
-    def step(self, clusters: Clusters, pairs: Pairs, weights_from: float) -> Step:
-        """Return what this run does to the unchanged records."""
+    def step(self, clusters: Clusters, pairs: Pairs, threshold: float) -> Step:
+        """Return what this run, with its match threshold in bits, does to the unchanged records."""
         was = lookup(clusters.record_nos, self.record_nos, self.golden_nos)
         same = was != NONE
         mine = pairs
@@ -63,7 +63,7 @@ class Previous:
             unchanged=int(same.sum()),
             fresh=int((~same).sum()),
             change=compare(was[same], clusters.label[same]),
-            figures=figures_of(clusters, mine, weights_from),
+            figures=figures_of(clusters, mine, threshold),
         )
 
     def verdict(self, step: Step) -> tuple[tuple[str, ...], float | None]:
@@ -74,7 +74,8 @@ class Previous:
         return tuple(closed(self.run.figures, step)), moved
 
 
-def figures_of(clusters: Clusters, pairs: Pairs, weights_from: float) -> Figures:
+def figures_of(clusters: Clusters, pairs: Pairs, threshold: float) -> Figures:
     """Return what the next run is judged by."""
     _, sizes = np.unique(clusters.label, return_counts=True)
-    return Figures(int(sizes.max(initial=0)), histogram(pairs.weight), weights_from)
+    counted = pairs.weight[pairs.weight >= threshold - NEAR]
+    return Figures(int(sizes.max(initial=0)), histogram(counted), threshold - NEAR)

@@ -92,7 +92,7 @@ class Proposal:
 
     def step(self) -> Step:
         """Return what this run does to the records that have not changed since the last one."""
-        return self.previous.step(self.clusters, self.pairs, self._weights_from)
+        return self.previous.step(self.clusters, self.pairs, self._match_threshold)
 
     def merges(self) -> list[Merge]:
         """Return which published golden IDs would become one, by their records."""
@@ -119,13 +119,15 @@ class Proposal:
             "held": self.held,
             "gates": gates,
             "drift": drift,
-            "figures": None if scored is None else figures_of(self.clusters, self.pairs, self._weights_from),
+            "figures": None
+            if scored is None
+            else figures_of(self.clusters, self.pairs, self._match_threshold),
             "canaries": None if self.scores is None else self.scores.canaries,
         }
 
     @property
-    def _weights_from(self) -> float:
-        return 0.0 if self.scores is None else self.scores.scored.model.review_threshold
+    def _match_threshold(self) -> float:
+        return 0.0 if self.scores is None else self.threshold
 
 
 @dataclass(frozen=True, slots=True)

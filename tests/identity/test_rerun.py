@@ -229,7 +229,9 @@ def test_whatever_happens_during_a_run_nothing_is_undone_and_nobody_is_linked_wr
         nonlocal cursor
         here = next(step)
         for moment, action in between:
-            if moment == here and (name not in {"compact", "review"} or action[0] != "put"):  # by then it is published
+            if moment == here and (
+                name not in {"compact", "review"} or action[0] != "put"  # by then it is published
+            ):
                 act(people, action)
         consistent(people)
         page = people.feed(cursor)
