@@ -24,6 +24,7 @@ from api.routes import (
     ledger,
     profiles,
     records,
+    reviews,
     status,
     tokens,
 )
@@ -64,6 +65,7 @@ def create_app(services: Services, *, housekeeping_seconds: float = EVERY_SECOND
         profiles,
         golden_ids,
         explanations,
+        reviews,
         consents,
         changes,
         ledger,

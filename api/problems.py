@@ -32,9 +32,11 @@ from consent.errors import (
 )
 from consent.merkle import ProofError
 from identity.errors import (
+    ContradictionError,
     CursorError,
     IdentityError,
     NoModelError,
+    NotJudgeableError,
     RunInProgressError,
     StaleScoresError,
     StoreBusyError,
@@ -138,10 +140,13 @@ TABLE: Final[dict[type[Exception], Problem]] = {
     CursorError: Problem(422, "invalid-cursor", "This is no cursor of the change feed"),
     RunInProgressError: Problem(409, "run-in-progress", "A linkage run is under way"),
     NoModelError: Problem(409, "no-model", "There is no model yet", "Run `aurea link` once."),
+    ContradictionError: Problem(409, "contradiction", "This contradicts other judgements"),
+    NotJudgeableError: Problem(409, "not-judgeable", "This cannot be judged"),
     IdentityError: INTERNAL,
 }
 DOMAIN_ERRORS: Final = (ConsentError, IdentityError, ProofError)
-_SAFE: Final = (RecordRejectedError, LedgerCorruptError)  # their message names a column or an index only
+# Their message names a column, an index, or records and judgements by number.
+_SAFE: Final = (RecordRejectedError, LedgerCorruptError, ContradictionError, NotJudgeableError)
 
 
 def problem_of(error: Exception) -> Problem:
@@ -205,7 +210,7 @@ _FIELDS: Final = frozenset({
     "traits", "verified", "consents", "purpose", "state", "notice", "method", "subject", "golden_id",
     "record", "contact", "type", "value", "identifiers", "event_time", "as_of", "after", "limit", "n",
     "first", "second", "grant_type", "scope", "client_id", "client_secret", "Idempotency-Key",
-    "idempotency-key",
+    "idempotency-key", "number", "verdict", "reason", "judgement",
 })  # fmt: skip
 
 

@@ -6,6 +6,7 @@ identifier that both channels have verified attaches a record to another.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from threading import Lock
 from typing import Final
 
@@ -56,11 +57,12 @@ class Resolver:
         """Give a stored record its golden ID. Raises StaleScoresError if it keeps changing."""
         for attempt in range(_ATTEMPTS):
             sequence = self._linkable.sequence()
-            threshold, candidates = self._candidates(record_no)
+            found = self._candidates(record_no)
             try:
                 return self._online.attach(
-                    record_no, candidates, sequence=sequence, threshold=threshold, now=now
-                )
+                    record_no, found.scored, sequence=sequence, threshold=found.threshold, now=now,
+                    model_version=found.model_version,
+                )  # fmt: skip
             except StaleScoresError:
                 if attempt == _ATTEMPTS - 1:
                     raise
@@ -80,29 +82,35 @@ class Resolver:
                 self._loaded[2].close()
                 self._loaded = None
 
-    def _candidates(self, record_no: int) -> tuple[float, list[ScoredCandidate]]:
-        """Return the threshold and the candidates worth a steward's look or more."""
+    def _candidates(self, record_no: int) -> "_Candidates":
+        """Return the candidates worth a steward's look or more."""
         own = self._linkable.opened([record_no])
         if not own.record_nos:  # it may not be linked: it stays alone
-            return 0.0, []
+            return _Candidates(0.0, [], None)
         near = _Neighbours(self._stores, record_no)
-        scoring = self.scoring()
+        scoring = self._scoring()
         if scoring is None:
             permitted = self._linkable.opened(near.verified_alike()).record_nos
-            return VERIFIED_WEIGHT, [ScoredCandidate(number, VERIFIED_WEIGHT) for number in permitted]
-        model, scorer = scoring
+            scored = [ScoredCandidate(number, VERIFIED_WEIGHT) for number in permitted]
+            return _Candidates(VERIFIED_WEIGHT, scored, None)
+        name, model, scorer = scoring
         others = self._linkable.opened(near.record_nos)
         weights = scorer.score(
             Comparable.decode(own.comparables[0]), [Comparable.decode(one) for one in others.comparables]
         )
-        scored = zip(others.record_nos, weights, strict=True)
         kept = [
-            ScoredCandidate(no, round(weight, 6)) for no, weight in scored if weight >= model.review_threshold
+            ScoredCandidate(no, round(weight, 6))
+            for no, weight in zip(others.record_nos, weights, strict=True)
+            if weight >= model.review_threshold
         ]
-        return model.threshold, kept
+        return _Candidates(model.threshold, kept, name)
 
     def scoring(self) -> tuple[Model, OnlineScorer] | None:
         """Return the model of the last published run with its scorer; None before the first run."""
+        found = self._scoring()
+        return None if found is None else found[1:]
+
+    def _scoring(self) -> tuple[str, Model, OnlineScorer] | None:
         with self._stores.db.read() as conn:
             name = model_store.current_version(conn)
             if name is None:
@@ -110,7 +118,7 @@ class Resolver:
             with self._loading:
                 if self._loaded is None or self._loaded[0] != name:
                     self._load(conn)
-                return None if self._loaded is None else self._loaded[1:]
+                return self._loaded
 
     def _load(self, conn: Connection) -> None:
         current = model_store.load_current(conn)
@@ -120,6 +128,15 @@ class Resolver:
         name, model = current
         known = model_store.frequencies(conn, name)
         self._loaded = (name, model, OnlineScorer(model, lambda c, v: known.get((c, self._token(c, v)))))
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidates:
+    """Scored candidates, the weight from which they match, and the name of the model that scored them."""
+
+    threshold: float  # bits
+    scored: list[ScoredCandidate]
+    model_version: str | None
 
 
 class _Neighbours:

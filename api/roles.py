@@ -13,6 +13,8 @@ PERMITTED: Final[dict[str, frozenset[Role]]] = {
     "inspect golden ids": frozenset({"steward", "officer", "auditor"}),
     "explain links": frozenset({"steward"}),  # weights and levels
     "explain to people": frozenset({"officer"}),  # plain words for the person concerned
+    "review links": frozenset({"steward", "officer"}),  # the queue, and deciding what scores do not
+    "read judgements": frozenset({"steward", "officer", "auditor"}),
     "record consents": frozenset({"ingest", "officer"}),
     "record verified consents": frozenset({"officer"}),  # beside the above, where the method is `verified`
     "query consents": frozenset({"ingest", "steward", "officer", "auditor"}),

@@ -32,6 +32,7 @@ from consent.sealed_records import SealedRecords
 from consent.subjects import Subjects
 from consent.worker_stores import StoreAccess, record_stores
 from identity.errors import IdentityError
+from identity.judging import Judge
 from identity.online import OnlineResolver
 from identity.store import MembershipReader
 
@@ -71,6 +72,7 @@ class Services:
             self.stores, self.clock, access=StoreAccess.to(self.stores, self.keyring)
         )
         self.online = OnlineResolver(self.db, self.facts)
+        self.judge = Judge(self.db, self.facts, self.online)
         self.resolver = Resolver(self.stores, self.linkable, self.online)
         self.writer = RecordWriter(self.stores, detach=self.online.detach_in)
         self.sealed = SealedRecords(self.db, self.keys, self.key_store, self.stores.vault)

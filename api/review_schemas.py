@@ -1,0 +1,112 @@
+"""The review queue and judgements over HTTP and in `--json`: record numbers and weights, no values."""
+
+import re
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from api.explanation_schemas import RecordRefIn
+from api.schemas import Text
+
+MAX_REVIEWS: Final = 200
+MAX_JUDGEMENTS: Final = 1_000
+MOST_LETTERS: Final = 500
+
+_PERSONAL: Final = re.compile(r"@|\d(?:[\s./-]?\d){5}")  # an address, or six digits of a number
+
+
+def _impersonal(reason: str) -> str:
+    if _PERSONAL.search(reason):
+        raise ValueError("must say why without an e-mail address, a number or a date of a person")
+    return reason
+
+
+Reason = Annotated[
+    Text,
+    Field(min_length=1, max_length=MOST_LETTERS, description="Why; kept as it is, so no personal data"),
+    AfterValidator(_impersonal),
+]
+Verdict = Literal["same", "different", "unsure"]
+ReviewState = Literal["open", "same", "different", "unsure"]
+
+
+class JudgementIn(BaseModel):
+    """A decision about two records."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    first: RecordRefIn
+    second: RecordRefIn
+    verdict: Verdict
+    reason: Reason
+
+
+class UndoIn(BaseModel):
+    """Why a judgement is taken back."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    reason: Reason
+
+
+class ReviewOut(BaseModel):
+    """Two records whose score does not decide."""
+
+    records: list[int]
+    channels: list[str | None] = Field(description="None: the record was deleted a moment ago")
+    golden_ids: list[str | None]
+    match_weight: float = Field(description="Bits (log2 of the odds)")
+    cause: Literal["uncertain", "guarded"] = Field(
+        description="uncertain: below the threshold; guarded: above it, but a guard refused to join them"
+    )
+    state: ReviewState
+    model_version: str | None
+    found_at: str
+    seen_at: str = Field(description="When a run or an arriving record last found the pair doubtful")
+
+
+class ReviewsOut(BaseModel):
+    """A page of the queue, the most likely matches first."""
+
+    reviews: list[ReviewOut]
+    next: str | None = Field(
+        description="Ask with `after` for the rows that follow; null: these are the last"
+    )
+    count: int = Field(description="How many rows are in this state")
+
+
+class JudgementOut(BaseModel):
+    """One decision. `standing`: it is the newest about its records, and not undone."""
+
+    judgement: int
+    records: list[int]
+    verdict: Literal["same", "different", "unsure", "undone"]
+    author: str
+    reason: str
+    recorded_at: str
+    standing: bool
+
+
+class JudgementsOut(BaseModel):
+    """Decisions in the order in which they were made."""
+
+    judgements: list[JudgementOut]
+    next: int | None = Field(description="Ask with `after` for those that follow; null: these are the last")
+
+
+class PairOut(BaseModel):
+    """What is known of two records: the question, if there is one, and every decision, oldest first."""
+
+    records: list[int]
+    golden_ids: list[str | None]
+    review: ReviewOut | None
+    judgements: list[JudgementOut]
+
+
+class DecidedOut(BaseModel):
+    """What a decision led to, at once."""
+
+    judgement: JudgementOut
+    golden_ids: list[str | None] = Field(description="Of the two records now")
+    same_person: bool
+    in_effect: bool = Field(description="False: one of them may not be linked, or waits for its first run")
