@@ -19,6 +19,7 @@ from typing import Final, Protocol
 
 from consent.access_log import AccessEntry, AccessLog
 from consent.decisions import Decision
+from consent.households import Households
 from consent.lookup import Found, Identifier, Lookup, enters
 from consent.people import NOBODY, People, Person
 from consent.permission import Permission, permission
@@ -66,6 +67,7 @@ class Profile:
     withheld: Mapping[str, str]
     channels: tuple[str, ...]
     records: int
+    household: str | None = None  # only for purposes that are shown one (consent.households)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,7 @@ class Door:
         self._db, self._memberships = db, memberships
         self._people, self._lookup = people, lookup
         self._opener, self._purposes, self._access_log = opener, purposes, access_log
+        self._households = Households(db=db, memberships=memberships, people=people)
 
     def reveal(self, request: RevealRequest, now: int) -> Profile | Scattered | Withheld:
         """Answer `request` as of `now` (ms since the epoch).
@@ -199,7 +202,7 @@ class Door:
             client=request.client,
             purpose=purpose.name,
             decision=case.why,
-            attributes=(*purpose.attributes, *purpose.traits) if case.allowed else (),
+            attributes=purpose.disclosed if case.allowed else (),
             golden_no=None if case.view is None else case.view.golden_no,
             record_nos=tuple(member.record_no for member in case.permission.view) if case.allowed else (),
         )
@@ -237,6 +240,7 @@ class Door:
             withheld=self._purposes.withheld(purpose),
             channels=tuple(sorted({record.channel for record in opened.values()})),
             records=len(opened),
+            household=self._households.shown(case.person, case.permission, purpose, now),
         )
 
     def _permitted(self, case: _Case, purpose: Purpose) -> Callable[[str, str], bool]:

@@ -80,6 +80,13 @@ class PolicyTable:
         )
         return value
 
+    def flag(self, setting: str) -> bool:
+        """Return true or false; false where the setting is absent."""
+        self._read.add(setting)
+        value = self.content.get(setting, False)
+        self.require(isinstance(value, bool), setting, "write true or false, without quotes")
+        return bool(value)
+
     def table(self, setting: str) -> "PolicyTable | None":
         """Return the table `setting`, or None where it is absent."""
         self._read.add(setting)

@@ -63,10 +63,16 @@ class Purpose:
     retention_days: int | None
     evidence_retention_days: int | None
     notice: str
+    household: bool = False  # whether it is shown who lives together (consent.households)
 
     def expires_at(self, recorded_at: int) -> int | None:
         """When a grant recorded at `recorded_at` lapses; both in ms since the epoch."""
         return None if self.lasts_days is None else recorded_at + self.lasts_days * _DAY_MS
+
+    @property
+    def disclosed(self) -> tuple[str, ...]:
+        """Everything that a profile for this purpose may show, as the access log names it."""
+        return (*self.attributes, *self.traits, *(("household",) if self.household else ()))
 
     @property
     def contact_attributes(self) -> tuple[str, ...]:
@@ -149,6 +155,7 @@ def _purpose(table: PolicyTable) -> Purpose:
         retention_days=table.days("retention_days"),
         evidence_retention_days=table.days("evidence_retention_days"),
         notice=table.text("notice"),
+        household=table.flag("household"),
     )
     table.refuse_unknown()
     _refuse_contradictions(purpose, table)
@@ -185,6 +192,11 @@ def _refuse_contradictions(purpose: Purpose, table: PolicyTable) -> None:
         table.require(
             not serves, "attributes", "linking discloses nothing: leave attributes and traits empty"
         )
+    table.require(
+        purpose.binds == "person" or not purpose.household,
+        "household",
+        'remove it: who lives together is decided for a "person"',
+    )
     if purpose.binds == "contact":
         table.require(purpose.contact_attributes, "binds", 'serve "email" or "phone", or bind to "person"')
 
