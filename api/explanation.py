@@ -173,6 +173,7 @@ def _pair_out(
         judged=pair.judged,
         guarded=guard is not None or (pair.review is not None and pair.review.cause == "guarded"),
         rules=evidence.rules,
+        household=model is not None and found is not None and found.against_strangers >= model.threshold,
     )
     names = [None if no is None else services.names.shown(caller, pair.names[no]) for no in pair.golden_nos]
     golden = None

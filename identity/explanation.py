@@ -107,7 +107,8 @@ def decide(match_weight: float, threshold: float, review_threshold: float) -> De
 class Facts:
     """What is known of a pair besides its waterfall. `judged`: a steward's standing word, if any.
 
-    `together`: of one golden ID. `guarded`: a guard of the last run refused the link.
+    `together`: of one golden ID. `guarded`: a guard refuses the link. `household`: strangers who agree
+    like this would be linked, but people who live together agree as much.
     """
 
     together: bool
@@ -116,6 +117,7 @@ class Facts:
     judged: str | None  # same, different, unsure
     guarded: bool
     rules: tuple[str, ...]
+    household: bool = False
 
 
 def reasons(facts: Facts, decision: Decision | None) -> list[str]:
@@ -136,6 +138,8 @@ def reasons(facts: Facts, decision: Decision | None) -> list[str]:
         said.append("No blocking rule brings the two together, so no run compares them.")
     if not said or decision != "link":
         said.append(_NOT_JOINED[decision])
+    if facts.household and decision != "link":
+        said.append("Strangers do not agree like this, but two people of one household do.")
     return said
 
 

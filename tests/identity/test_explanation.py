@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from identity.comparable import Comparable
+from identity.contradictions import Merging
 from identity.engine import open_engine
 from identity.evidence import explain_weights, meeting_rules
 from identity.explanation import (
@@ -17,6 +18,7 @@ from identity.explanation import (
     plain_link,
     probability,
     reasons,
+    refusal,
     waterfall,
 )
 from identity.linking import score
@@ -162,6 +164,60 @@ def test_no_value_is_told(linked):
                 assert not [value for value in values if f"'{value}'" in said]
 
 
+def test_a_pair_that_only_a_household_explains_says_so():
+    facts = Facts(False, (), (), None, False, ("phone",), household=True)
+    assert reasons(facts, "no link") == [
+        "The evidence is too weak.",
+        "Strangers do not agree like this, but two people of one household do.",
+    ]
+    assert "household" not in " ".join(reasons(facts, "link"))
+
+
+def between(*rows):
+    """Return waterfalls of two comparisons, each with these bits; None: nothing to compare."""
+    return [
+        waterfall(
+            (0.0, None),
+            [
+                Step(n, None if b is None else "x", b or 0.0, 0.0, None)
+                for n, b in zip("ab", row, strict=True)
+            ],
+            (0.0, None),
+            0.0,
+        )
+        for row in rows
+    ]
+
+
+def test_a_guard_weighs_what_the_records_say_against_each_other_against_the_link():
+    rows = between((4.0, -6.0), (4.0, -6.0), (4.0, None), (4.0, -6.0))
+    found = refusal(rows, (2, 2), 3.0)
+    (contradiction,) = found.contradictions
+    assert (contradiction.comparison, contradiction.mean, contradiction.pairs) == ("b", -6.0, 3)
+    assert contradiction.cost == pytest.approx(0.5 * -6.0 * math.sqrt(2))
+    assert refusal(rows, (2, 2), 5.0) is None
+    assert refusal(between((4.0, -6.0)), (1, 1), 3.0) is None
+    assert refusal([], (2, 2), 3.0) is None
+
+
+cells = st.one_of(st.none(), st.floats(-12, 12).filter(lambda bits: abs(bits) > 1e-6))
+
+
+@given(st.integers(1, 4), st.integers(1, 4), st.floats(0.01, 20), st.data())
+def test_the_guards_sum_is_the_one_by_which_clusters_were_merged(one, other, link, data):
+    rows = data.draw(st.lists(st.tuples(cells, cells), min_size=one * other, max_size=one * other))
+    merging = Merging(2)
+    merging._size = [one, other]
+    sums = [sum(row[place] or 0.0 for row in rows) for place in (0, 1)]
+    counts = [sum(row[place] is not None for row in rows) for place in (0, 1)]
+    score = merging._score(0, 1, link, sums, counts)
+    found = refusal(between(*rows), (one, other), link)
+    if one + other > 2 and abs(score) > 1e-6:
+        assert (found is not None) == (score < 0)
+    if found is not None:
+        assert link + sum(each.cost for each in found.contradictions) == pytest.approx(score, abs=1e-6)
+
+
 bits = st.floats(-30, 30)
 
 
@@ -202,6 +258,7 @@ WHY = {
     "judged different": (Facts(False, (), (), "different", False, ("email",)), 9.0, "no score overrides"),
     "never compared": (Facts(False, (), (), None, False, ()), -9.0, "No blocking rule"),
     "not permitted": (Facts(False, (4,), (), None, False, ()), None, "Record 4 may not be linked"),
+    "a household": (Facts(False, (), (), None, False, ("email",), household=True), -1.0, "doubtful"),
     "before the first run": (APART, None, "No run has trained"),
 }  # fmt: skip
 
