@@ -8,6 +8,7 @@ without a network and without foreign text reaches nothing. Without scripts the 
 import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
 from html import escape
@@ -69,7 +70,7 @@ def render_page(report: Mapping[str, Any], model: Model, history: Sequence[Mappi
 <meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style>
 <script>{script}</script></head><body>
-<h1>Linkage run</h1><p class="run">{escape(report["run_id"])}</p>
+<h1>Linkage run</h1><p class="run">{escape(report["run_id"])}{_finished(report)}</p>
 <noscript><p>The charts need scripts; every figure also stands in a table.</p></noscript>
 {_totals(report)}
 {_notices([*_gates(report), *report["notices"]])}
@@ -130,6 +131,12 @@ def _model_figures(model: Model) -> list[Figure]:
                 dict(shown.m_u_parameters_chart().chart_dict),
             ),
         ]
+
+
+def _finished(report: Mapping[str, Any]) -> str:
+    if not report.get("finished_at"):
+        return ""
+    return f", {datetime.fromtimestamp(report['finished_at'] / 1000, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _section(drawn: Mapping[str, Figure], name: str) -> str:

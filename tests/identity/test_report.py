@@ -72,6 +72,7 @@ def test_the_page_stands_alone_and_has_a_chart_for_each_question(written):
     ]  # fmt: skip
     assert all(f'<figure id="{name}"' in page for name in charts)
     assert not re.search(r"<[^>]*(src|href)\s*=\s*[\"'](?!#)", without_vega(page)), "it loads nothing"
+    assert "run-1, 2026-05-28 20:26 UTC" in page
     assert "published nevertheless, because: the &lt;new&gt; shop" in page
     for word in ("birth_date", "Golden IDs by number of records"):
         assert word in page
