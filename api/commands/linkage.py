@@ -1,23 +1,23 @@
-"""`aurea link`, `memberships`, `evaluate`, `explain`: who is the same person."""
+"""`aurea link`, `memberships`, `evaluate`: who is the same person."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
 import typer
 
 from api.commands.frame import (
-    AsClient,
     CommandError,
     Json,
-    acting,
     hint_before_first_link,
     interruptible,
     note,
-    record_key,
     services,
     show,
     steps,
 )
+
+_LONGEST_REASON: Final = 500  # characters
 
 
 def link(
@@ -25,21 +25,57 @@ def link(
         bool, typer.Option("--dry-run", help="Say what would change; change nothing.")
     ] = False,
     retrain: Annotated[bool, typer.Option("--retrain", help="Train the model anew.")] = False,
+    compare: Annotated[
+        str | None,
+        typer.Option(
+            "--compare",
+            metavar="MODEL",
+            help="Say what another model would do: a run, or a file. Changes nothing.",
+        ),
+    ] = None,
+    force: Annotated[
+        str | None,
+        typer.Option("--force", metavar="REASON", help="Publish although a gate closes; kept with the run."),
+    ] = None,
     engine: Annotated[Literal["duckdb", "spark"], typer.Option("--engine")] = "duckdb",
     seed: Annotated[int, typer.Option(help="Of the training's samples; same seed, same result.")] = 1,
     threads: Annotated[int | None, typer.Option(min=1, help="Default: all; the result is the same.")] = None,
     as_json: Json = False,
 ) -> None:
     """Link all permitted records into golden IDs and publish the difference."""
-    from api.linkage import LinkRequest, run_link
+    from api.linkage import LinkRequest, compare_model, run_link
 
     if engine == "spark":
         raise CommandError("the Spark engine is not part of this version; use --engine duckdb")
+    if compare is not None and (dry_run or retrain or force is not None):
+        raise typer.BadParameter("--compare goes with none of --dry-run, --retrain and --force")
+    request = LinkRequest(dry_run=dry_run, retrain=retrain, seed=seed, threads=threads, force=_reason(force))
     with interruptible("interrupted; nothing changed"), services() as opened:
         opened.recover()
-        request = LinkRequest(dry_run=dry_run, retrain=retrain, seed=seed, threads=threads)
         with steps("aurea link") as progress:
-            summary = run_link(opened, request, progress)
+            if compare is not None:
+                summary = compare_model(opened, compare, request, progress)
+            else:
+                summary = run_link(opened, request, progress)
+    if compare is None:
+        _notes(summary)
+    if not as_json:
+        summary.pop("figures", None)  # a histogram, for the next run
+    show(summary, as_json=as_json)
+
+
+def _reason(force: str | None) -> str | None:
+    """Return the reason for `--force`, in one line. Ends with 2 if there is none, or if it is a story."""
+    if force is None:
+        return None
+    reason = " ".join(force.split())
+    if not reason or len(reason) > _LONGEST_REASON:
+        raise typer.BadParameter(f"--force needs a reason, of at most {_LONGEST_REASON} characters")
+    return reason
+
+
+def _notes(summary: Mapping[str, Any]) -> None:
+    """Tell people what they should do about this run."""
     if summary["records"] and not summary["linkable"]:
         note(
             "aurea: no record may be linked, so each is a person of its own. State the basis with "
@@ -50,7 +86,9 @@ def link(
             f"aurea: the records hold {', '.join(summary['uncompared'])}, which the model was made without: "
             "run `aurea link --retrain` to compare it."
         )
-    show(summary, as_json=as_json)
+    if summary["gates"]:
+        would = "would be stopped" if summary["dry_run"] and not summary["forced"] else "was forced"
+        note(f"aurea: this run {would}: {'; '.join(summary['gates'])}")
 
 
 def memberships(
@@ -91,18 +129,3 @@ def evaluate(
         )
     detail = evaluate_in_detail(found, known, lambda key: key.channel)
     show(detail.as_dict(), as_json=as_json, text=render(detail))
-
-
-def explain(
-    first: Annotated[str, typer.Argument(metavar="CHANNEL:SOURCE_ID")],
-    second: Annotated[str, typer.Argument(metavar="CHANNEL:SOURCE_ID")],
-    as_client: AsClient = None,
-    as_json: Json = False,
-) -> None:
-    """Tell why two records are, or are not, one person: the scored links between them."""
-    from api.explanation import explain_pair
-
-    with services() as opened:
-        acting(opened, as_client, "explain links")
-        answer = explain_pair(opened, record_key(first), record_key(second))
-    show(answer, as_json=as_json)
