@@ -11,8 +11,6 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
-from scipy.sparse import csgraph
 
 from identity.clustering import Clusters, Integers, Pairs, cluster
 from identity.judgements import Judged
@@ -39,8 +37,7 @@ def cluster_judged(
     nodes: Integers = np.unique(np.asarray(record_nos, dtype=np.int64))
     if not len(judged):
         return JudgedClusters(cluster(nodes, pairs, threshold, verified), _none())
-    effective = _effective(nodes, pairs, threshold, judged)
-    clusters = cluster(nodes, effective, threshold, verified)
+    clusters = _obeying(nodes, _vouched(pairs, judged), threshold, verified, judged)
     touched = np.unique(clusters.label[np.isin(clusters.record_nos, judged.records())])
     concerned = clusters.record_nos[np.isin(clusters.label, touched)]
     inside = np.isin(pairs.record_a, concerned) & np.isin(pairs.record_b, concerned)
@@ -48,36 +45,45 @@ def cluster_judged(
     return JudgedClusters(clusters, _without(unjudged.links, clusters.links))
 
 
-def _effective(nodes: Integers, pairs: Pairs, threshold: float, judged: Judged) -> Pairs:
-    """Return the pairs without those that may not join, and a link of infinite weight for each `same`."""
-    strong = pairs.weight >= threshold
-    every = replace(
+def _vouched(pairs: Pairs, judged: Judged) -> Pairs:
+    """Return the pairs with a link of infinite weight for each `same`."""
+    return replace(
         pairs,
         record_a=np.concatenate([judged.same_a, pairs.record_a]),
         record_b=np.concatenate([judged.same_b, pairs.record_b]),
         weight=np.concatenate([np.full(len(judged.same_a), JUDGED_WEIGHT), pairs.weight]),
     )
-    if not len(judged.different_a):
-        return every
-    joining = every.where(np.concatenate([np.ones(len(judged.same_a), dtype=bool), strong]))
-    component = _components(nodes, joining)
-    disputed = np.isin(component, component[np.searchsorted(nodes, judged.different_a)])
-    numbers = nodes[disputed]
-    part = _parts(numbers, joining.where(np.isin(joining.record_a, numbers)), judged)
-    side = component.astype(np.int64)
-    side[disputed] = len(nodes) + part
-    left, right = np.searchsorted(nodes, every.record_a), np.searchsorted(nodes, every.record_b)
-    crosses = (side[left] != side[right]) & (every.weight >= threshold)
-    return every.where(~crosses)
 
 
-def _components(nodes: Integers, links: Pairs) -> npt.NDArray[np.int32]:
-    left, right = np.searchsorted(nodes, links.record_a), np.searchsorted(nodes, links.record_b)
-    ones = np.ones(len(links), dtype=np.int8)
-    graph = sparse.csr_array((ones, (left, right)), shape=(len(nodes), len(nodes)))
-    _, component = csgraph.connected_components(graph, directed=False)
-    found: npt.NDArray[np.int32] = component
-    return found
+def _obeying(
+    nodes: Integers, pairs: Pairs, threshold: float, verified: npt.ArrayLike, judged: Judged
+) -> Clusters:
+    """Cluster, part what holds two records that are different, and cluster again until nothing does.
+
+    Once or twice, as a rule: what is parted can meet again only through records that a guard kept out.
+    """
+    while True:
+        clusters = cluster(nodes, pairs, threshold, verified)
+        one, other = (_labels(clusters, ends) for ends in (judged.different_a, judged.different_b))
+        violated = np.unique(one[one == other])
+        if not len(violated):
+            return clusters
+        numbers = nodes[np.isin(clusters.label, violated)]
+        both = np.isin(pairs.record_a, numbers) & np.isin(pairs.record_b, numbers)
+        left, right = _labels(clusters, pairs.record_a), _labels(clusters, pairs.record_b)
+        inside = both & (left == right)
+        part = _parts(numbers, pairs.where(inside & (pairs.weight >= threshold)), judged)
+        crosses = np.zeros(len(pairs), dtype=bool)
+        crosses[inside] = (
+            part[np.searchsorted(numbers, pairs.record_a[inside])]
+            != part[np.searchsorted(numbers, pairs.record_b[inside])]
+        )
+        pairs = pairs.where(~crosses)
+
+
+def _labels(clusters: Clusters, record_nos: Integers) -> Integers:
+    labels: Integers = clusters.label[np.searchsorted(clusters.record_nos, record_nos)]
+    return labels
 
 
 def _parts(numbers: Integers, links: Pairs, judged: Judged) -> Integers:

@@ -1,11 +1,14 @@
 """What stewards say about pairs: which verdicts can stand together, and what they make of the clusters."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from identity.clustering import Pairs, cluster
+from identity.contradictions import Evidence
 from identity.difference import Snapshot
 from identity.errors import ContradictionError
 from identity.judged_clusters import cluster_judged
@@ -155,6 +158,24 @@ def test_a_cluster_parts_at_its_weakest_seam():
     found = cluster_judged([1, 2, 3, 4], pairs, THRESHOLD, [], Judged.of(different=[(1, 4)]))
     assert found.clusters.label.tolist() == [1, 1, 3, 3]
     assert found.overridden.weight.tolist() == [3.0]
+
+
+def guarded() -> Pairs:
+    """1 -9- 2 -12- 3 -3- 4, where the dates of 2 and 3 contradict that of 1."""
+    against = Evidence(np.array([1, 1]), np.array([2, 3]), np.array([[-40.0], [-40.0]], dtype=np.float32))
+    return replace(columns([((1, 2), 9.0), ((2, 3), 12.0), ((3, 4), 3.0)]), evidence=against)
+
+
+def test_different_changes_nothing_where_a_guard_keeps_the_two_apart_already():
+    assert cluster([1, 2, 3, 4], guarded(), THRESHOLD, []).label.tolist() == [1, 2, 2, 2]
+    found = cluster_judged([1, 2, 3, 4], guarded(), THRESHOLD, [], Judged.of(different=[(1, 4)]))
+    assert found.clusters.label.tolist() == [1, 2, 2, 2]
+    assert len(found.overridden) == 0
+
+
+def test_a_steward_outweighs_a_guard():
+    found = cluster_judged([1, 2, 3, 4], guarded(), THRESHOLD, [], Judged.of(same=[(1, 2)]))
+    assert found.clusters.label[:2].tolist() == [1, 1]
 
 
 def test_a_vouched_link_is_certain_whatever_its_score():
