@@ -1,9 +1,9 @@
-"""Golden IDs and feed cursors as each client sees them: as they are, or in a form that is the client's own.
+"""Golden IDs, household IDs and feed cursors as a client sees them: as they are, or in a form of its own.
 
 Two clients with pairwise IDs cannot join their data by golden ID. The form is AES-SIV (RFC 5297) of the
 ID under a key of that client, derived from the keyring, so it is stable and stored nowhere. SIV is
-deterministic on purpose and authenticates: an ID that this client was not given does not decode. A cursor
-of the change feed would join them as well, so it has such a form too.
+deterministic on purpose and authenticates: an ID that this client was not given does not decode. A household
+ID or a cursor of the change feed would join them as well, so they have such a form too.
 """
 
 import base64
@@ -23,6 +23,8 @@ from identity.errors import CursorError
 _PREFIX: Final = "p_"
 _KEY_BYTES: Final = 64  # AES-256 for the MAC and AES-256 for the encryption
 _CONTEXT: Final = [b"aurea pairwise golden id 1"]
+_HOUSEHOLD_PREFIX: Final = "ph_"
+_HOUSEHOLD_CONTEXT: Final = [b"aurea pairwise household id 1"]
 _CURSOR_PREFIX: Final = "pc_"
 _CURSOR_CONTEXT: Final = [b"aurea pairwise change cursor 1"]
 _CURSOR_BYTES: Final = 40  # two numbers of 64 bits and a full stop; one length for all tells nothing
@@ -45,6 +47,12 @@ class GoldenNames:
         if not caller.pairwise:
             return name
         return self._opened(caller, _PREFIX, name, _CONTEXT)
+
+    def shown_household(self, caller: Caller, household_id: str) -> str:
+        """Return a household ID in the form that `caller` knows it by; nobody asks by it."""
+        if not caller.pairwise:
+            return household_id
+        return self._sealed(caller, _HOUSEHOLD_PREFIX, household_id.encode(), _HOUSEHOLD_CONTEXT)
 
     def shown_cursor(self, caller: Caller, cursor: str) -> str:
         """Return a cursor of the change feed in the form that `caller` knows it by."""

@@ -65,6 +65,9 @@ def _answer(services: "Services", caller: Caller, request: RevealRequest) -> Pro
 
 def _shown(services: "Services", caller: Caller, profile: Revealed) -> Profile:
     requested = profile.requested_id
+    household = profile.household
+    if household is not None:
+        household = services.names.shown_household(caller, household)
     return Profile(
         golden_id=services.names.shown(caller, profile.golden_id),
         requested_id=None if requested is None else services.names.shown(caller, requested),
@@ -76,4 +79,5 @@ def _shown(services: "Services", caller: Caller, profile: Revealed) -> Profile:
         withheld=dict(profile.withheld),
         channels=list(profile.channels),
         records=profile.records,
+        household=household,
     )

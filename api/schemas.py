@@ -195,6 +195,9 @@ class Profile(BaseModel):
     withheld: dict[str, str] = Field(description="What the purpose does not include, from policy alone")
     channels: list[str]
     records: int
+    household: str | None = Field(
+        default=None, description="Equal for people who live together; only for purposes that are shown it"
+    )
 
 
 IdentifierType = Literal[
@@ -310,6 +313,7 @@ class Member(BaseModel):
     record: int
     channel: str
     confidence: float
+    household: str | None = Field(default=None, description="The household that this record says it is of")
 
 
 class LineageStep(BaseModel):

@@ -73,11 +73,12 @@ coalesce(regexp_replace(l.address_line2, '[^a-z0-9]', '', 'g')
 """
 
 _BY_RULE: Final = f"""
-SELECT record_a, record_b, ?::DOUBLE AS weight
+SELECT record_a, record_b,
+    CASE WHEN jaro_winkler_similarity(l.first_name, r.first_name) < 0.8 THEN ?::DOUBLE ELSE 0.0 END AS weight
 FROM household_candidates
 JOIN records AS l ON l.unique_id = record_a
 JOIN records AS r ON r.unique_id = record_b
-WHERE {_SAME_FLAT} AND jaro_winkler_similarity(l.first_name, r.first_name) < 0.8
+WHERE {_SAME_FLAT}
 ORDER BY record_a, record_b
 """  # noqa: S608 - constants of this file
 

@@ -1,5 +1,6 @@
 """GET /v1/golden-ids/{golden_id}: status, lineage and members, for stewards and officers."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
@@ -11,6 +12,7 @@ from api.explanation_reading import channels_of
 from api.problems import NOT_FOUND, ProblemError
 from api.schemas import GoldenIdOut, LineageStep, Member, problems
 from api.services import Services
+from identity.household_store import HouseholdReader
 from identity.store import GoldenView
 
 router = APIRouter(tags=["golden ids"])
@@ -45,15 +47,32 @@ def _answer(conn: Connection, services: Services, caller: Caller, view: GoldenVi
         redirect=shown(view.final.golden_id) if view.redirect is not None else None,
         successors=[shown(successor) for successor in view.successors],
         lineage=lineage,
-        members=_members(conn, services, view) if caller.role in _SEES_MEMBERS else None,
+        members=_members(conn, services, caller, view) if caller.role in _SEES_MEMBERS else None,
     )
 
 
-def _members(conn: Connection, services: Services, view: GoldenView) -> list[Member]:
+def _members(conn: Connection, services: Services, caller: Caller, view: GoldenView) -> list[Member]:
     members = services.memberships.members(conn, view.golden_no)
-    channels = channels_of(conn, [member.record_no for member in members])
+    numbers = [member.record_no for member in members]
+    channels, homes = channels_of(conn, numbers), _homes(conn, services, caller, numbers)
     return [
-        Member(record=each.record_no, channel=channels[each.record_no], confidence=round(each.confidence, 6))
+        Member(
+            record=each.record_no,
+            channel=channels[each.record_no],
+            confidence=round(each.confidence, 6),
+            household=homes.get(each.record_no),
+        )
         for each in members
         if each.record_no in channels  # deleted between the two stores' clean-up steps
     ]
+
+
+def _homes(conn: Connection, services: Services, caller: Caller, record_nos: Sequence[int]) -> dict[int, str]:
+    """Return the household ID that each of these records gives, as `caller` knows it."""
+    reader = HouseholdReader()
+    found = reader.of_records(conn, record_nos)
+    names = {
+        number: services.names.shown_household(caller, reader.name(conn, number))
+        for number in set(found.values())
+    }
+    return {record_no: names[number] for record_no, number in found.items()}

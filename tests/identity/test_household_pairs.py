@@ -122,8 +122,7 @@ def test_two_records_without_a_household_class(rows, expected):
     with open_engine(threads=1) as engine:
         load(engine, [batch_of(rows)])
         found = household_pairs(engine, UNTRAINED)
-    assert (len(found) == 1) == expected
-    assert (found.weight >= THRESHOLD).all()
+    assert (found.weight >= THRESHOLD).any() == expected
 
 
 def test_an_address_of_very_many_names_says_nothing():
