@@ -112,6 +112,13 @@ def test_an_objection_taken_back_in_person_shows_the_household_again(couple: Cou
     assert couple.shown() == (NAME, NAME)
 
 
+def test_a_permission_to_link_that_ran_out_ends_the_household_before_the_next_run(couple: Couple) -> None:
+    lasts = couple.home.purposes["identity_linking"].lasts_days
+    assert lasts is not None
+    couple.home.now += lasts * 86_400_000
+    assert couple.shown("service") == (None, None)
+
+
 def test_of_three_the_two_who_permit_are_still_shown(tmp_path: Path) -> None:
     with a_home(tmp_path, policy()) as home:
         records = [home.add(str(number), consents=GRANTED) for number in range(3)]
