@@ -15,7 +15,7 @@ from consent.purposes import CONTACT_ATTRIBUTES
 from identity.database import Database
 from identity.statements import Statement, slices
 from identity.store import MembershipReader
-from identity.views import after_a_loss
+from identity.views import APART, after_a_loss
 
 # Statements run on a list that is never empty, so that an unknown person costs what a known one does.
 NOBODY: Final = -1
@@ -24,7 +24,7 @@ _NO_TOKEN: Final = bytes(32)
 _ATTEMPTS: Final = 3
 
 _RECORDS = Statement("""
-    SELECT record_no, channel, key_id, verified
+    SELECT record_no, channel, key_id, verified, linking_until
     FROM records WHERE record_no IN :record_nos ORDER BY record_no
 """)
 _LEDGER_TIME = Statement("SELECT recorded_at FROM ledger ORDER BY idx DESC LIMIT 1")
@@ -38,6 +38,7 @@ class Person:
     evidence: Evidence
     addresses: frozenset[tuple[int, str, bytes]] = field(repr=False)  # record, email or phone, token
     contacts: Mapping[bytes, int] = field(repr=False)  # token -> contact point, of those spoken of before
+    lapsed: frozenset[int] = frozenset()  # records whose permission to be linked has run out
 
 
 class People:
@@ -85,7 +86,7 @@ class People:
                 published = confidences(conn)
                 person = self._read(conn, published, now, also)
                 whole = len(person.members) == len(published)
-                if not whole and golden_no is not None:
+                if golden_no is not None and (not whole or (person.lapsed and len(published) > 1)):
                     person = self._without_the_lost(conn, golden_no, person)
             if whole or attempt == _ATTEMPTS - 1:
                 break
@@ -120,28 +121,35 @@ class People:
                 verified=frozenset(verified.split(",")) - {""},
                 contacts=frozenset(contacts[token] for _, token in carried[key_id] if token in contacts),
             )
-            for record_no, channel, key_id, verified in rows
+            for record_no, channel, key_id, verified, _ in rows
             if key_id in keys
         )
+        lapsed = frozenset(row[0] for row in rows if row[4] is not None and row[4] <= now)
         subjects = {*also, *(subject for member in members for subject in member.subjects)}
         events = self._events.events_for(conn, sorted(subjects) or [Subject(RECORD, NOBODY)])
-        return Person(members, Evidence(tuple(events), now, _ledger_time(conn)), addresses, contacts)
+        return Person(members, Evidence(tuple(events), now, _ledger_time(conn)), addresses, contacts, lapsed)
 
     def _without_the_lost(self, conn: Connection, golden_no: int, person: Person) -> Person:
         """Judge anew, from the stored links, how surely the records that are left belong to the person.
 
-        A record that only a lost one joined is in no view from now on, before the golden ID is resolved
-        again; what it says against a purpose counts until then.
+        Lost are the records whose key is destroyed, and those that may no longer be linked: these are alone
+        from now on. A record that only a lost one joined is in no view, before the golden ID is resolved
+        again; what it says against a purpose counts until then. If none is left the anchor stands alone.
         """
         view = self._memberships.view(conn, golden_no)
-        links = self._memberships.links(conn, [member.record_no for member in person.members])
-        confidences = after_a_loss(
-            {member.record_no: member.confidence for member in person.members},
-            [(link.record_a, link.record_b, link.weight) for link in links],
-            None if view is None else view.anchor_no,
-            [member.record_no for member in person.members if member.verified],
+        anchor = NOBODY if view is None or view.anchor_no is None else view.anchor_no
+        left = {
+            each.record_no: each.confidence for each in person.members if each.record_no not in person.lapsed
+        }
+        confidences = {anchor: 1.0}
+        if left:
+            links = self._memberships.links(conn, list(left))
+            scored = [(link.record_a, link.record_b, link.weight) for link in links]
+            verified = [each.record_no for each in person.members if each.verified]
+            confidences = after_a_loss(left, scored, anchor, verified)
+        members = (
+            replace(each, confidence=confidences.get(each.record_no, APART)) for each in person.members
         )
-        members = (replace(member, confidence=confidences[member.record_no]) for member in person.members)
         return replace(person, members=tuple(members))
 
 

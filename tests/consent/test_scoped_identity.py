@@ -10,12 +10,13 @@ import pytest
 from consent.enforcement import Profile, Scattered
 from consent.purposes import Purposes
 from consent.subjects import GoldenRef
-from tests.consent.home import Home, a_home, counted, record_ref
+from tests.consent.home import NOW, Home, a_home, counted, record_ref
 
 LENIENT, CAREFUL, CAUTIOUS = "service", "personalization", "advertising"
 PERMITTED = {CAREFUL: "granted", CAUTIOUS: "granted"}
 MAIL = "marketing_email"
 MINIMA = {LENIENT: 0.0, CAREFUL: 0.95, CAUTIOUS: 0.99}
+DAY = 86_400_000
 SURE, FAIR, WEAK = 9.0, 5.0, 2.0  # bits: 0.998051, 0.969697 and 0.8
 
 
@@ -222,3 +223,41 @@ class TestWhenARecordIsLost:
         home.writer.delete([record_ref("2", "c2").key], home.now)
 
         assert home.why(golden_id, CAUTIOUS) == "not_permitted"
+
+
+class TestWhenThePermissionToLinkRunsOut:
+    """Nothing is written on that day: the next run parts the records, and until then the read does."""
+
+    LINKED = PERMITTED | {"identity_linking": "granted"}
+
+    def two(self, home: Home, *, days_between: int) -> str:
+        """A person of two records, linked by permissions given one after the other."""
+        first = home.add("1", channel="c1", consents=self.LINKED)
+        home.now += days_between * DAY
+        second = home.add("2", channel="c2", consents=self.LINKED)
+        return home.person(first, second, confidences=[1.0, 0.998051], links=[(first, second, SURE)])
+
+    def test_the_record_is_seen_no_more_as_a_part_of_the_person(self, home: Home) -> None:
+        golden_id = self.two(home, days_between=10)
+        home.now = NOW + 1095 * DAY - 1
+        assert home.profile(golden_id, LENIENT).channels == ("c1", "c2")
+
+        home.now += 1
+        assert home.profile(golden_id, LENIENT).channels == ("c2",)
+        assert home.look_up(("record", "c1:1"), purpose=LENIENT) == "entry"
+
+    def test_what_it_says_against_a_purpose_counts_until_the_records_are_parted(self, home: Home) -> None:
+        golden_id = self.two(home, days_between=10)
+        home.say(record_ref("1", "c1"), "restricted", LENIENT)
+        home.now = NOW + 1095 * DAY
+        assert home.why(golden_id, LENIENT) == "not_permitted"
+
+    def test_of_all_at_once_the_anchor_stands_alone(self, home: Home) -> None:
+        golden_id = self.two(home, days_between=0)
+        home.now = NOW + 1095 * DAY
+        assert home.profile(golden_id, LENIENT).channels == ("c1",)
+
+    def test_of_a_record_that_is_alone_changes_nothing(self, home: Home) -> None:
+        golden_id = home.person(home.add("1", channel="c1", consents=self.LINKED))
+        home.now += 1095 * DAY
+        assert home.profile(golden_id, LENIENT).confidence == 1.0
