@@ -82,6 +82,11 @@ class _Pair:
         one, other = self.golden_nos
         return one if one == other else None
 
+    @property
+    def guarded(self) -> bool:
+        """Whether the last run asks a steward about the two because a guard refused their link."""
+        return self.review is not None and self.review.cause == "guarded"
+
     def stored(self, model: Model) -> float | None:
         """Return the weight that the last run stored for the two, if it scored them with `model`."""
         linked = (w for a, b, w in self.edges if {a, b} == set(self.records) and math.isfinite(w))
@@ -140,7 +145,10 @@ def _refused(services: "Services", caller: "Caller", pair: _Pair, evidence: _Evi
     log_look(services, caller, None, sorted({*pair.members[0], *pair.members[1]}))
     sides = [list(opened_records(services, members).values()) for members in pair.members]
     between = explain_between(scoring[1], sides[0], sides[1])
-    return refusal(between, (len(sides[0]), len(sides[1])), found.match_weight - model.threshold)
+    link = found.match_weight
+    if not pair.guarded:  # else it is the strongest between the two: the queue asks about no other
+        link = max(link, *(each.match_weight for each in between))
+    return refusal(between, (len(sides[0]), len(sides[1])), round(link - model.threshold, 6))
 
 
 def _evidence(services: "Services", pair: _Pair) -> _Evidence:
@@ -171,7 +179,7 @@ def _pair_out(
         not_linkable=evidence.not_linkable,
         path=tuple(weight for _, _, weight in path),
         judged=pair.judged,
-        guarded=guard is not None or (pair.review is not None and pair.review.cause == "guarded"),
+        guarded=guard is not None or pair.guarded,
         rules=evidence.rules,
         household=model is not None and found is not None and found.against_strangers >= model.threshold,
     )

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -9,7 +10,13 @@ import typer
 from api.commands.frame import AsClient, CommandError, Json, acting, from_argument, record_key, services, show
 
 if TYPE_CHECKING:
-    from api.explanation_schemas import GoldenExplanation, LinkOut, PairExplanation, WaterfallOut
+    from api.explanation_schemas import (
+        GoldenExplanation,
+        LinkOut,
+        PairExplanation,
+        PlainExplanation,
+        WaterfallOut,
+    )
     from identity.records import RecordKey
 
 WIDTH: Final = 32  # characters of the widest bar
@@ -44,7 +51,8 @@ def explain(
         if golden_no is None:
             raise CommandError("this record has no golden ID yet: run `aurea link`")
         if plain:
-            show(explain_plainly(opened, who, golden_no).model_dump(), as_json=as_json)
+            told = explain_plainly(opened, who, golden_no)
+            show(told.model_dump(), as_json=as_json, text="\n".join(_plainly(told)))
         else:
             golden = explain_golden(opened, who, golden_no)
             show(golden.model_dump(), as_json=as_json, text="\n".join(_golden(golden)))
@@ -145,6 +153,21 @@ def _golden(found: "GoldenExplanation") -> Iterator[str]:
         a, b = bridge.records
         parts = " and ".join(map(str, bridge.parts))
         yield f"  bridge: {a} --[{_bits(bridge.match_weight)}]-- {b}, all that holds {parts} records together"
+
+
+def _plainly(found: "PlainExplanation") -> Iterator[str]:
+    yield from wrap(found.logic, 100)
+    yield ""
+    yield (
+        f"{found.records} record(s) were joined:" if found.links else "There is nothing to join: one record."
+    )
+    for link in found.links:
+        one, other = link.channels
+        yield f"  a record of {one} and one of {other}: {link.certainty} to be the same person"
+        if link.speaks_for:
+            yield f"    speaks for it: {', '.join(link.speaks_for)}"
+        if link.speaks_against:
+            yield f"    speaks against it: {', '.join(link.speaks_against)}"
 
 
 def _bits(weight: float | None) -> str:

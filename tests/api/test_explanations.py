@@ -11,7 +11,10 @@ from tests.world import TOWN, World, a_world, record, row
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Every person of the town in two channels, linked; Zoe a third time; one record that is not linkable."""
+    """Every person of the town in two channels, linked; Zoe a third time; one record that is not linkable.
+
+    A father and his son, three records each, and one with the e-mail of one and the telephone of the other.
+    """
     with a_world(tmp_path_factory.mktemp("town")) as world:
         yield _linked(world)
 
@@ -19,6 +22,11 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def _linked(world: World) -> World:
     world.ingest(*(row(channel, name, name) for name in TOWN for channel in ("crm", "web")))
     world.ingest(row("shop", "z", "Zoe", email="zoe.work@example.com"))
+    for name, first_name in (("Zfather", "Zacarias"), ("Zson", "Maximo")):
+        more = {"first_name": first_name, "last_name": "Prats"}
+        world.ingest(*(row(channel, name, name, **more) for channel in ("shop", "pos", "app")))
+    mixed = {"email": row("x", "x", "Zfather")["email"], "phone": row("x", "x", "Zson")["phone"]}
+    world.ingest({"channel": "till", "source_id": "mixed", "last_name": "Prats", **mixed})
     world.ingest(row("till", "q", "Zoe"), grants=())
     world.link()
     return world
@@ -76,6 +84,39 @@ def test_different_people_are_told_why_they_are_not_joined(town: World) -> None:
     assert (found["decision"], found["path"], found["golden"]) == ("no link", [], None)
     assert found["waterfall"]["match_weight"] < found["review_threshold"]
     assert any("too weak" in reason or "No blocking rule" in reason for reason in found["reasons"])
+
+
+def test_a_link_that_a_guard_refuses_is_explained_by_what_stands_against_it(town: World) -> None:
+    pairs = [explained(town, key("shop", name), key("till", "mixed")) for name in ("Zfather", "Zson")]
+    (kept,) = (found for found in pairs if not found["same_person"])
+    assert kept["decision"] == "link"
+    assert kept["reasons"][0].startswith("A guard refused the link")
+    guard = kept["guard"]
+    costs = {each["comparison"]: each["cost"] for each in guard["contradictions"]}
+    assert {"first_name", "birth_date"} <= set(costs)
+    assert guard["link"] > 0 >= guard["link"] + sum(costs.values())
+    assert next(found for found in pairs if found["same_person"])["guard"] is None
+
+
+def test_a_stewards_word_is_told_before_the_scores(world: World) -> None:
+    world.settle()
+    ours, theirs, rosa = key("town_a", "Delia"), key("town_b", "Delia"), key("town_a", "Rosa")
+    one, two = explained(world, ours, theirs)["records"]
+    three = explained(world, ours, rosa)["records"][1]
+    said = {"author": "operator", "reason": "seen", "now": world.clock()}
+    world.services.judge.decide((one, two), "different", **said)
+    apart = explained(world, ours, theirs)
+    assert (apart["same_person"], apart["decision"]) == (False, "link")
+    assert apart["reasons"] == ["A steward judged the two to be different people; no score overrides that."]
+    world.services.judge.decide((one, three), "same", **said)
+    joined = explained(world, ours, rosa)
+    assert (joined["same_person"], joined["decision"]) == (True, "no link")
+    assert joined["reasons"][0] == "A steward judged the two to be one person."
+    assert [(link["judged"], link["match_weight"]) for link in joined["path"]] == [(True, None)]
+    assert total(joined["waterfall"]) == pytest.approx(joined["waterfall"]["match_weight"], abs=1e-6)
+    http = world.client("officer")
+    plain = http.get(f"/v1/golden-ids/{joined['golden_ids'][0]}/plain-explanation").json()
+    assert "decided by a person" in {link["certainty"] for link in plain["links"]}
 
 
 def test_a_record_that_may_not_be_linked_is_never_opened_to_be_explained(town: World) -> None:
@@ -188,6 +229,9 @@ def test_the_command_explains_one_person_and_plainly(town: World) -> None:
     assert (golden["golden_id"], golden["records"]) == (town.golden_id("crm", "Zoe"), 3)
     plain = town.answer("explain", "crm:Zoe", "--plain")
     assert len(plain["links"]) == 2
+    words = town.command("explain", "crm:Zoe", "--plain").stdout
+    assert "speaks for it: " in words
+    assert "e-mail address: different" in words
     numbers = town.answer("explain", "crm:Delia", "web:Delia")["records"]
     assert town.answer("explain", *map(str, numbers))["same_person"]
     assert town.command("explain", "crm:Zoe", "web:Zoe", "--plain").returncode == 2
