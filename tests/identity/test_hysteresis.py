@@ -67,7 +67,7 @@ def test_the_margin_decides(records, weights, before, expected, held):
 
 
 def test_what_a_guard_refuses_when_asked_again_is_left_as_proposed():
-    refusing = lambda numbers, _pairs, _threshold: cluster(numbers, pairs_of({}), THRESHOLD)  # noqa: E731 - a guard
+    refusing = lambda numbers, _pairs, _threshold: cluster(numbers, pairs_of({}), THRESHOLD)  # noqa: E731 - a guard in one line
     final, held = run("ab", {"ab": ALMOST}, "ab", refusing)
     assert groups(final) == "a b"
     assert held == Held()
