@@ -22,6 +22,9 @@ def provoke(world: World) -> list[httpx.Response]:
     lookup = {"purpose": "personalization", "identifiers": [{"type": "email", "value": mail}]}
     assert ingest.post("/v1/records", json={"records": [one]}).status_code == 200
     assert reader.post("/v1/profiles/lookup", json=lookup).status_code == 200
+    steward = world.client("steward")
+    named = {"record": {"channel": "crm", "source_id": mail}}
+    unknown = {"first": named, "second": {"record": {"channel": mail, "source_id": mail}}}
     wrong = [
         reader.get(f"/v1/profiles/{mail}", params={"purpose": "personalization"}),
         reader.get("/v1/profiles/x", params={"purpose": mail}),
@@ -43,6 +46,10 @@ def provoke(world: World) -> list[httpx.Response]:
         officer.get("/v1/changes", params={"after": mail}),
         officer.get(f"/v1/ledger/entries/{mail}/proof"),
         officer.get(f"/v1/golden-ids/{mail}", headers={"x-request-id": mail}),
+        steward.post("/v1/explanations", json={"first": {mail: mail}, "second": {"number": mail}}),
+        steward.post("/v1/explanations", json=unknown),
+        steward.get(f"/v1/golden-ids/{mail}/explanation"),
+        officer.get(f"/v1/golden-ids/{mail}/plain-explanation"),
         world.anonymous().post("/v1/token", data={"grant_type": mail, "scope": mail}, auth=(mail, mail)),
         world.anonymous().get("/healthz", headers={"authorization": mail, "user-agent": mail}),
     ]  # fmt: skip
