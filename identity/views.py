@@ -15,7 +15,11 @@ from typing import Final
 
 import numpy as np
 
+from identity.hysteresis import MARGIN
 from identity.model import MATCH_THRESHOLD
+
+WEAKEST: Final = MATCH_THRESHOLD - MARGIN
+"""Bits of the weakest link that a run joins two records by, or keeps them together by."""
 
 APART: Final = -1.0
 """The confidence of a record that nothing joins to the anchor: below every minimum."""
@@ -23,7 +27,7 @@ APART: Final = -1.0
 Scored = tuple[int, int, float]  # two record numbers and the match weight in bits
 
 
-def confidences(links: Iterable[Scored], anchor: int, threshold: float = MATCH_THRESHOLD) -> dict[int, float]:
+def confidences(links: Iterable[Scored], anchor: int, threshold: float = WEAKEST) -> dict[int, float]:
     """Map each record that links of at least `threshold` bits join to `anchor` -> its confidence.
 
     A probability to 6 decimals, 1 / (1 + 2 ** -bits) of the weakest link on the surest path, as published;
@@ -53,7 +57,7 @@ def after_a_loss(
     links: Iterable[Scored],
     anchor: int | None,
     verified: Collection[int] = (),
-    threshold: float = MATCH_THRESHOLD,
+    threshold: float = WEAKEST,
 ) -> dict[int, float]:
     """Map each record that is left of a golden ID -> its confidence without the lost ones.
 
