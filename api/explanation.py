@@ -26,7 +26,7 @@ from api.explanation_schemas import (
 from api.golden_explanation import golden_out
 from consent.errors import UnknownSubjectError
 from identity import judgement_store, review_queue
-from identity.evidence import explain_between, explain_weights, meeting_rules
+from identity.evidence import explain_between, explain_weights, meeting_rules, set_aside
 from identity.explanation import (
     Facts,
     Refusal,
@@ -104,6 +104,7 @@ class _Evidence:
     not_linkable: tuple[int, ...]
     waterfall: Waterfall | None = None
     rules: tuple[str, ...] = ()
+    set_aside: tuple[str, ...] = ()
 
 
 def _read_pair(services: "Services", one: int, other: int) -> _Pair:
@@ -163,7 +164,8 @@ def _evidence(services: "Services", pair: _Pair) -> _Evidence:
     stored = pair.stored(model)
     if stored is not None:
         explained = explained.stored_as(stored)
-    return _Evidence(model, (), explained, meeting_rules(scorer, one, other))
+    rules = meeting_rules(scorer, one, other)
+    return _Evidence(model, (), explained, rules, set_aside(scorer, one, other))
 
 
 def _pair_out(
@@ -198,6 +200,7 @@ def _pair_out(
         review_threshold=None if model is None else model.review_threshold,
         waterfall=None if found is None else WaterfallOut.of(found),
         rules=list(evidence.rules),
+        set_aside=list(evidence.set_aside),
         guard=None if guard is None else GuardOut.of(guard),
         path=LinkOut.of(path),
         golden=golden,

@@ -175,6 +175,7 @@ class PairExplanation(BaseModel):
     review_threshold: float | None = Field(description="Bits from which a steward is asked")
     waterfall: WaterfallOut | None = Field(description="None: one may not be linked, or there is no model")
     rules: list[str] = Field(description="Blocking rules that bring the two together")
+    set_aside: list[str] = Field(description="Given on both sides, once with a value that is nobody's own")
     guard: GuardOut | None = Field(description="Set where a guard holds their golden IDs apart")
     path: list[LinkOut] = Field(description="The best path of links that joins the two")
     golden: GoldenExplanation | None = Field(description="What holds their common golden ID together")

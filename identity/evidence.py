@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from identity.blocking import block
-from identity.comparable import Comparable
+from identity.comparable import COLUMNS, Comparable
 from identity.engine import open_engine
 from identity.explanation import Step, Waterfall, waterfall
 from identity.matching import OnlineScorer
@@ -62,6 +62,30 @@ def meeting_rules(scorer: OnlineScorer, record: Comparable, other: Comparable) -
     finally:
         engine.close()
     return tuple(rule.rule for rule in report if rule.pairs)
+
+
+def set_aside(scorer: OnlineScorer, record: Comparable, other: Comparable) -> tuple[str, ...]:
+    """Return the columns that both records fill, in one of them with a value that is nobody's own.
+
+    Such a value (a placeholder, a call centre's number) is taken away before anything is compared.
+    """
+    rows = scorer.table([record, other]).to_pylist()
+    return tuple(
+        column
+        for column in COLUMNS
+        if record.values(column)
+        and other.values(column)
+        and any(
+            _count(row[column]) < len(one.values(column))
+            for one, row in zip((record, other), rows, strict=True)
+        )
+    )
+
+
+def _count(value: str | list[str] | None) -> int:
+    if value is None:
+        return 0
+    return 1 if isinstance(value, str) else len(value)
 
 
 def _waterfall(model: Model, row: tuple[Any, ...]) -> Waterfall:

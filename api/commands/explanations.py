@@ -76,6 +76,8 @@ def _pair(found: "PairExplanation") -> Iterator[str]:
             f"  probability {found.waterfall.probability:.6f}; a link needs {found.threshold} bits,"
             f" a steward is asked from {found.review_threshold}"
         )
+        if found.set_aside:
+            yield f"Left out, a value of them is nobody's own: {', '.join(map(_title, found.set_aside))}"
         yield from _rules(found.rules)
     if found.guard is not None:
         yield f"Guard: the link is {found.guard.link:.2f} bits above the threshold; against it stand"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from identity.comparable import Comparable
 from identity.contradictions import Merging
 from identity.engine import open_engine
-from identity.evidence import explain_weights, meeting_rules
+from identity.evidence import explain_weights, meeting_rules, set_aside
 from identity.explanation import (
     Facts,
     Step,
@@ -146,6 +146,17 @@ def test_the_rules_that_find_a_pair_are_those_under_which_the_batch_found_it(lin
 def test_two_records_that_share_nothing_meet_under_no_rule(linked):
     with linked.scorer(linked.frequencies) as scorer:
         assert meeting_rules(scorer, linked.records[0], Comparable({})) == ()
+
+
+def test_a_value_that_is_nobodys_own_is_named_as_left_out(linked):
+    known = {**linked.frequencies, ("email", "noemail@x.org"): 0.3, ("user_id", "0"): 0.2}
+    one = Comparable({"email": ("noemail@x.org", "ann@x.org"), "user_id": "0", "loyalty_id": "7"})
+    other = Comparable({"email": ("noemail@x.org",), "loyalty_id": "7"})
+    with linked.scorer(known) as scorer:
+        assert set_aside(scorer, one, other) == ("email",)
+        assert set_aside(scorer, one, Comparable({})) == ()
+    with linked.scorer(linked.frequencies) as scorer:
+        assert set_aside(scorer, one, other) == ()
 
 
 def test_an_empty_record_is_explained_by_the_prior_alone(linked):
