@@ -1,10 +1,10 @@
 """A small margin towards the previous decision: a slightly other model churns no golden IDs. Pure.
 
 The run's clusters are the proposal. Where they and the published golden IDs disagree about records that
-have not changed since, the pairs between the disputed parts decide: parts that were apart are joined only
-by a pair at or above threshold + MARGIN, and parts that were together are kept so by a pair at or above
-threshold - MARGIN, unless that pair reached the threshold and was refused (a guard or a steward said no).
-New and changed records know no earlier decision: for their pairs the threshold is what it is.
+have not changed since, the disputed parts are looked at with the threshold raised and lowered by MARGIN:
+parts that were apart are joined only if they would be, by a pair of theirs, at threshold + MARGIN, and parts
+that were together stay so if they would be at threshold - MARGIN. Guards count as they do in the run. New
+and changed records know no earlier decision: for their pairs the threshold is what it is.
 
 Invariants, each a property test:
 
@@ -65,7 +65,9 @@ def settled(
     if not len(disputed):
         return clusters, Held()
     group = clusters.label.copy()
-    group[disputed] = _regrouped(clusters, pairs, threshold, was, disputed)
+    group[disputed] = _regrouped(
+        clusters.record_nos[disputed], (clusters.label[disputed], was[disputed]), pairs, threshold, again
+    )
     moved = np.flatnonzero(_differs(clusters.label, group, disputed))
     if not len(moved):
         return clusters, Held()
@@ -99,16 +101,23 @@ def _disputes(label: Ints, was: Ints) -> Ints:
     return found
 
 
-def _regrouped(clusters: Clusters, pairs: Pairs, threshold: float, was: Ints, disputed: Ints) -> Ints:
-    """Return the disputed records' groups, named by their smallest record, by the rules of the module."""
-    numbers, label, before = clusters.record_nos[disputed], clusters.label[disputed], was[disputed]
+def _regrouped(
+    numbers: Ints, decisions: tuple[Ints, Ints], pairs: Pairs, threshold: float, again: Again
+) -> Ints:
+    """Return the groups of disputed records, named by their smallest one, by the rules of the module.
+
+    `decisions`: the cluster proposed for each, and the golden number it has (NONE: no earlier decision).
+    """
+    label, before = decisions
     left, right, weight = _among(pairs, numbers)
     same_label = label[left] == label[right]
     decided = (before[left] != NONE) & (before[right] != NONE)
-    same_before = before[left] == before[right]
+    same_before = decided & (before[left] == before[right])
+    sure = _together(again, numbers, _inside(pairs, numbers, label), threshold + MARGIN)
+    fair = _together(again, numbers, _inside(pairs, numbers, before), threshold - MARGIN)
     joins = same_label & ~decided & (weight >= threshold)
-    joins |= same_label & decided & ~same_before & (weight >= threshold + MARGIN)
-    joins |= ~same_label & decided & same_before & (weight >= threshold - MARGIN) & (weight < threshold)
+    joins |= same_label & (sure[left] == sure[right]) & (weight >= threshold + MARGIN)
+    joins |= same_before & (fair[left] == fair[right]) & (weight >= threshold - MARGIN)
     agreed = _chains(label, before)  # both decisions have these together
     rows = np.concatenate([left[joins], agreed[0]])
     columns = np.concatenate([right[joins], agreed[1]])
@@ -119,6 +128,12 @@ def _regrouped(clusters: Clusters, pairs: Pairs, threshold: float, was: Ints, di
     _, first = np.unique(part, return_index=True)  # record numbers ascend
     smallest: Ints = numbers[first][part]
     return smallest
+
+
+def _together(again: Again, numbers: Ints, pairs: Pairs, threshold: float) -> Ints:
+    """Return who is together with whom at another threshold, guards included."""
+    found: Ints = again(numbers, pairs, threshold).label
+    return found
 
 
 def _chains(label: Ints, before: Ints) -> tuple[Ints, Ints]:
@@ -153,6 +168,7 @@ def _differs(label: Ints, group: Ints, disputed: Ints) -> Mask:
 
 
 def _inside(pairs: Pairs, record_nos: Ints, group: Ints) -> Pairs:
+    """Return the pairs with both ends in one group; `group` NONE: in none."""
     left, right = (lookup(ends, record_nos, group) for ends in (pairs.record_a, pairs.record_b))
     return pairs.where((left != NONE) & (left == right))
 

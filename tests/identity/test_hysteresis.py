@@ -21,15 +21,14 @@ def pairs_of(weights: dict[str, float]) -> Pairs:
     return Pairs(ends[:, 0], ends[:, 1], np.array(list(weights.values()), dtype=np.float64))
 
 
-def run(records: str, weights: dict[str, float], before: str = "", again=None):
+def run(records: str, weights: dict[str, float], before: str = "", again=cluster):
     """Settle; `before` writes the golden IDs of unchanged records as "ab c"."""
     numbers = np.array([ord(letter) - 96 for letter in records], dtype=np.int64)
     pairs = pairs_of(weights)
     known = sorted((ord(letter) - 96, 100 + n) for n, group in enumerate(before.split()) for letter in group)
     columns = np.array(known, dtype=np.int64).reshape(-1, 2)
-    proposal = cluster(numbers, pairs, THRESHOLD)
-    final, held = settled(proposal, pairs, THRESHOLD, (columns[:, 0], columns[:, 1]), again or cluster)
-    return final, held
+    proposal = again(numbers, pairs, THRESHOLD)
+    return settled(proposal, pairs, THRESHOLD, (columns[:, 0], columns[:, 1]), again)
 
 
 def groups(clusters) -> str:
@@ -73,11 +72,32 @@ def test_what_a_guard_refuses_when_asked_again_is_left_as_proposed():
     assert held == Held()
 
 
-def test_a_pair_that_reached_the_threshold_and_was_refused_keeps_nothing_together():
-    numbers, pairs = np.array([1, 2], dtype=np.int64), pairs_of({"ab": JUST})
-    refused = cluster(numbers, pairs_of({}), THRESHOLD)  # as a steward's "different" leaves it
-    final, _ = settled(refused, pairs, THRESHOLD, (numbers, np.array([7, 7])), cluster)
-    assert groups(final) == "a b"
+def guard(cost: float):
+    """A guard that asks for `cost` bits more between records 1 and 2."""
+
+    def again(numbers, pairs, threshold):
+        between = (pairs.record_a == 1) & (pairs.record_b == 2)
+        return cluster(numbers, pairs.where(~between | (pairs.weight >= threshold + cost)), threshold)
+
+    return again
+
+
+GUARDED = {
+    "what a guard refuses by a hair stays together": (SURE - 0.5, "ab", "ab"),
+    "what a guard refuses clearly is parted": (SURE - MARGIN - 0.5, "ab", "a b"),
+    "what a guard lets pass by a hair stays apart": (SURE + 0.5, "a b", "a b"),
+    "what a guard lets pass clearly is joined": (SURE + MARGIN, "a b", "ab"),
+}
+
+
+@pytest.mark.parametrize(("weight", "before", "expected"), GUARDED.values(), ids=GUARDED)
+def test_guards_decide_within_the_margin_as_weights_do(weight, before, expected):
+    again = guard(SURE - THRESHOLD)
+    numbers, pairs = np.array([1, 2], dtype=np.int64), pairs_of({"ab": weight})
+    owners = np.array([7, 7] if before == "ab" else [7, 8], dtype=np.int64)
+    proposal = again(numbers, pairs, THRESHOLD)
+    final, _ = settled(proposal, pairs, THRESHOLD, (numbers, owners), again)
+    assert groups(final) == expected
 
 
 def test_the_confidence_of_what_was_held_together_is_that_of_its_weak_link():
@@ -121,6 +141,25 @@ def test_the_same_input_again_changes_nothing_to_the_last_bit(world):
         assert np.array_equal(getattr(second, name), getattr(first, name)), name
     for name in ("record_a", "record_b", "weight"):
         assert np.array_equal(getattr(second.links, name), getattr(first.links, name)), name
+
+
+costs = st.dictionaries(st.tuples(st.integers(1, 8), st.integers(1, 8)), st.sampled_from([0.5, 1.0, 3.0]))
+
+
+@given(worlds(), costs)
+def test_so_it_does_under_guards(world, costs):
+    def guarded(numbers, pairs, threshold):
+        price = [
+            costs.get(pair, 0.0)
+            for pair in zip(pairs.record_a.tolist(), pairs.record_b.tolist(), strict=True)
+        ]
+        return cluster(numbers, pairs.where(pairs.weight >= threshold + np.array(price)), threshold)
+
+    records, weights, before = world
+    first, _ = run(records, weights, before, guarded)
+    second, _ = run(records, weights, groups(first), guarded)
+    assert groups(second) == groups(first)
+    assert np.array_equal(second.confidence, first.confidence)
 
 
 @given(worlds())
