@@ -9,7 +9,7 @@ from typing import Final
 
 from identity.attributes import LOOKUP_TYPES
 
-VERSION: Final = "1"
+VERSION: Final = "2"
 
 COLUMNS: Final[tuple[str, ...]] = (
     "full_name", "first_name", "middle_name", "last_name", "name_suffix",
@@ -17,8 +17,17 @@ COLUMNS: Final[tuple[str, ...]] = (
     "email", "phone", "social_handle",
     "street", "house_number", "address_line2", "postcode", "city", "region", "country", "full_address",
     "user_id", "loyalty_id", "device_id", "cookie_id",
+    "given_names",
 )  # fmt: skip
-"""Version 1. The order is the encoding: append, never reorder, and increment VERSION."""
+"""The order is the encoding: append, never reorder, and increment VERSION.
+
+Version 2 appended `given_names`: the full names that the first name may stand for.
+"""
+
+_WIDTHS: Final = {
+    "1": 23,
+    VERSION: len(COLUMNS),
+}  # columns of each version; an older form lacks the last ones
 
 LIST_COLUMNS: Final[frozenset[str]] = frozenset({"email", "phone"})
 
@@ -52,14 +61,17 @@ class Comparable:
 
     @classmethod
     def decode(cls, encoded: bytes) -> "Comparable":
-        """Return what `encode` was given. Raises ValueError for another version or a damaged encoding."""
+        """Return what `encode` of this or an older version was given.
+
+        Raises ValueError for an unknown version or a damaged encoding.
+        """
         version, *parts = encoded.decode().split(_FIELD)
-        if version != VERSION or len(parts) != len(COLUMNS):
-            raise ValueError("not a comparable form of this version")
+        if len(parts) != _WIDTHS.get(version):
+            raise ValueError("not a comparable form of a known version")
         return cls(
             {
                 name: tuple(part.split(_ITEM)) if name in LIST_COLUMNS else part
-                for name, part in zip(COLUMNS, parts, strict=True)
+                for name, part in zip(COLUMNS, parts, strict=False)  # an older form is shorter
                 if part
             }
         )

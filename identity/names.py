@@ -1,44 +1,32 @@
-"""Personal names: parts, order, titles and suffixes. Pure."""
+"""Personal names: parts, order, titles, particles and suffixes. Pure.
 
+What people write in several ways is brought into one: particles leave a surname ("de la Cruz" is cruz, "van
+der Berg" berg), Mac and Saint join theirs, an initial after the first name is a middle name, "Mª" is María.
+"""
+
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from identity.cleaning import latin, words
+from identity.cleaning import latin, visible, words
+from identity.name_words import (
+    BORN,
+    DEVOTIONS,
+    GENERATIONS,
+    HONOURS,
+    IBERIAN_SURNAMES,
+    JOINED,
+    PARTICLES,
+    ROLE_FILLERS,
+    ROLES,
+    TITLES,
+    UNKNOWN,
+)
 
-# Said before or after a name, not part of it.
-TITLES: Final = frozenset(
-    {
-        "mr", "mrs", "ms", "miss", "mx", "dr", "prof", "professor", "sir", "dame", "lord", "lady", "rev",
-        "reverend", "hon", "capt", "captain", "col", "colonel", "lt", "maj", "major", "gen", "sgt",
-        "herr", "frau", "mme", "mlle", "monsieur", "madame", "sr", "sra", "srta", "don", "dona", "senor",
-        "senora", "senorita",
-    }
-)  # fmt: skip
-
-# Tell a father from a son: kept apart from the surname, as one value.
-GENERATIONS: Final = {
-    "jr": "jr", "jnr": "jr", "junior": "jr", "sr": "sr", "snr": "sr", "senior": "sr",
-    "ii": "ii", "iii": "iii", "iv": "iv", "2nd": "ii", "3rd": "iii", "4th": "iv",
-}  # fmt: skip
-
-# Honours and degrees after a name.
-HONOURS: Final = frozenset(
-    {
-        "esq", "esquire", "phd", "md", "dds", "dvm", "cpa", "mba", "msc", "bsc", "obe", "mbe", "cbe", "kbe",
-        "frs", "qc", "kc", "mp", "baronet", "bart", "bt", "1st", "5th", "6th", "7th", "8th", "9th", "10th",
-    }
-)  # fmt: skip
-
-# Begin a surname of several words: "de la Cruz", "van der Berg".
-PARTICLES: Final = frozenset(
-    {
-        "de", "del", "la", "las", "los", "da", "das", "do", "dos", "di", "du", "des", "le", "van", "von",
-        "der", "den", "ten", "ter", "zu", "bin", "ibn", "al", "el", "st", "mac", "mc",
-    }
-)  # fmt: skip
-
-_UNKNOWN: Final = frozenset({"", "na", "n a", "none", "null", "unknown", "nan", "no name", "not provided"})
+_ASIDE: Final = re.compile(r"\([^()]*\)|\"[^\"]*\"|“[^”]*”")  # Robert (Bob) Smith, Robert "Bob" Smith
+_HAN: Final = re.compile(r"[\u3400-\u9fff]+(?:·[\u3400-\u9fff]+)*")
+_HANGUL: Final = re.compile(r"[\uac00-\ud7a3]{2,4}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +49,11 @@ def name_of(first: str, middle: str, last: str, full: str) -> Name:
     middle_words, suffix_2 = _bare(middle, leading=False)
     last_words, suffix_3 = _bare(last, leading=False)
     suffix = suffix_3 or suffix_1 or suffix_2
+    if " " in first_words:
+        first_words, initials = _given(first_words)
+        middle_words = middle_words or initials
+    if " " in last_words:
+        last_words = _surnames(last_words)
     if not full:
         return Name(_joined(first_words, middle_words, last_words), first_words, middle_words, last_words,
                     suffix)  # fmt: skip
@@ -77,11 +70,10 @@ def name_of(first: str, middle: str, last: str, full: str) -> Name:
 
 
 def split_full_name(raw: str) -> Name:
-    """Return the parts of "First [Middle] Last [Last]", "Last, First" or a Han name (surname first)."""
-    if _is_han(raw):
-        family, *given = words(raw).split()
-        return Name(f"{''.join(given)} {family}".strip(), "".join(given), "", family)
-    head, *tails = latin(raw).split(",")
+    """Return the parts of "First [Middle] Last [Last]", "Last, First", "LAST First", Han or Hangul names."""
+    if not raw.isascii() and (found := _east_asian(visible(raw))):
+        return found
+    head, *tails = latin(_surname_last(raw)).split(",")
     suffix = ""
     given = []
     for tail in tails:
@@ -91,33 +83,52 @@ def split_full_name(raw: str) -> Name:
     head_words, head_suffix = _bare(head, leading=True)
     suffix = suffix or head_suffix
     if given and head_words:  # "Last, First Middle"
-        first, middle, last = given[0], " ".join(given[1:]), head_words
+        known = _length_of_first(given, len(given))
+        first, middle, last = " ".join(given[:known]), " ".join(given[known:]), head_words
     else:
         first, middle, last = _in_order(head_words.split() or given)
+    first, initials = _given(first)
+    middle, last = middle or initials, _surnames(last)
     return Name(_joined(first, middle, last), first, middle, last, suffix)
 
 
 def _in_order(parts: list[str]) -> tuple[str, str, str]:
     if len(parts) < 2:
         return (parts[0], "", "") if parts else ("", "", "")
-    for position in range(1, len(parts) - 1):
-        if parts[position] in PARTICLES:
-            return parts[0], " ".join(parts[1:position]), " ".join(parts[position:])
-    if len(parts) >= 4:  # two given names and two surnames
-        return parts[0], " ".join(parts[1:-2]), " ".join(parts[-2:])
-    return parts[0], " ".join(parts[1:-1]), parts[-1]
+    start = _length_of_first(parts, len(parts) - 1)
+    first, rest = " ".join(parts[:start]), parts[start:]
+    for position, word in enumerate(rest[:-1]):
+        if word in PARTICLES:
+            # García de la Cruz, Smith née Jones: the surnames begin one word before the particle
+            two = position > 0 and (word in BORN or rest[position - 1] in IBERIAN_SURNAMES)
+            return first, " ".join(rest[: position - two]), " ".join(rest[position - two :])
+    surnames = 2 if len(rest) >= 3 or (len(rest) == 2 and rest[0] in IBERIAN_SURNAMES) else 1
+    return first, " ".join(rest[:-surnames]), " ".join(rest[-surnames:])
+
+
+def _length_of_first(parts: list[str], most: int) -> int:
+    """Return how many words the first name has: María del Carmen and María de los Ángeles are one name."""
+    if parts[0] in {"maria", "ma"}:
+        for position in range(1, most):
+            if parts[position] in DEVOTIONS:
+                return position + 1
+            if parts[position] not in PARTICLES:
+                break
+    return 1
 
 
 @lru_cache(maxsize=32768)
 def _bare(raw: str, *, leading: bool) -> tuple[str, str]:
-    """Return the words of `raw` without titles, honours and suffix; and the suffix.
+    """Return the words of `raw` without titles, honours, asides and suffix; and the suffix.
 
     `leading` tells whether a title may stand first. A part that is nothing but a title is empty.
     """
     if not raw:
         return "", ""
+    if '"' in raw or "(" in raw or "“" in raw:
+        raw = _ASIDE.sub(" ", raw).strip() or raw
     text = words(raw)
-    if text in _UNKNOWN:
+    if text in UNKNOWN:
         return "", ""
     parts = text.split(" ")
     suffix = ""
@@ -126,9 +137,47 @@ def _bare(raw: str, *, leading: bool) -> tuple[str, str]:
             parts.pop(0)
     while len(parts) > 1 and (parts[-1] in GENERATIONS or parts[-1] in HONOURS):
         suffix = GENERATIONS.get(parts.pop(), suffix)
+    if leading and _is_role(parts):
+        return "", ""
     if len(parts) == 1 and (parts[0] in HONOURS or (leading and parts[0] in GENERATIONS)):
         suffix = GENERATIONS.get(parts.pop(), suffix)
     return " ".join(parts), suffix
+
+
+def _is_role(parts: list[str]) -> bool:
+    """Whether the words say who somebody is to a household or a form: "daughter", "lady of the house"."""
+    fillers = [word for word in parts if word in ROLE_FILLERS]
+    roles = [word for word in parts if word in ROLES]
+    return len(fillers) + len(roles) == len(parts) and (bool(roles) or (len(fillers) > 1 and "of" in fillers))
+
+
+@lru_cache(maxsize=8192)
+def _given(first: str) -> tuple[str, str]:
+    """Return a first name of several words in one spelling, and the initials that followed it.
+
+    María del Carmen, Mª Carmen and María Carmen are one; Rosemary A is Rosemary with a middle initial.
+    """
+    parts = first.split()
+    if len(parts) > 1 and parts[0] == "ma":
+        parts[0] = "maria"
+    kept = [parts[0], *(word for word in parts[1:] if word not in PARTICLES)] if parts else []
+    size = len(kept)
+    while size > 1 and len(kept[size - 1]) == 1:
+        size -= 1
+    return " ".join(kept[:size]), " ".join(kept[size:])
+
+
+@lru_cache(maxsize=32768)
+def _surnames(last: str) -> str:
+    """Return surnames without particles, those that are written together joined."""
+    parts = last.split()
+    kept: list[str] = []
+    for position, word in enumerate(parts):
+        if position and parts[position - 1] in JOINED:
+            kept.append(parts[position - 1] + word)
+        elif word not in PARTICLES and (word not in JOINED or position == len(parts) - 1):
+            kept.append(word)
+    return " ".join(kept) or last
 
 
 def _complement(part: str, other: str) -> str:
@@ -141,6 +190,35 @@ def _joined(*parts: str) -> str:
     return " ".join(part for part in parts if part)
 
 
-def _is_han(raw: str) -> bool:
-    text = raw.strip()
-    return bool(text) and not text.isascii() and all("\u3400" <= char <= "\u9fff" for char in text)
+def _surname_last(raw: str) -> str:
+    """Return `raw` with a surname in capitals behind the given names: MACRON Emmanuel, as in France."""
+    if raw.isupper() or raw.islower() or "," in raw:
+        return raw
+    parts = raw.split()
+    capitals = 0
+    while capitals < len(parts) and _in_capitals(parts[capitals]):
+        capitals += 1
+    if not 0 < capitals < len(parts) or any(map(_in_capitals, parts[capitals:])):
+        return raw
+    return " ".join(parts[capitals:] + parts[:capitals])
+
+
+def _in_capitals(word: str) -> bool:
+    return len(word) > 2 and word.isalpha() and word.isupper()
+
+
+def _east_asian(text: str) -> Name | None:
+    """Return the parts of a name in Han or Hangul, family first, given names as one word; None for others.
+
+    A dot parts the words of a foreign name in Han, given name first.
+    """
+    if _HAN.fullmatch(text):
+        family, *given = words(text).split()
+        if "·" in text:
+            first, _, last = (words(part).replace(" ", "") for part in text.rpartition("·"))
+            family, given = last, [first]
+    elif _HANGUL.fullmatch(text):
+        family, given = words(text[0]), [words(text[1:])]
+    else:
+        return None
+    return Name(f"{''.join(given)} {family}".strip(), "".join(given), "", family)

@@ -14,6 +14,7 @@ from identity.comparable import COLUMNS, LIST_COLUMNS, VERSION, Comparable, Valu
 from identity.contact_values import email, phone, social_handle
 from identity.countries import country_code
 from identity.dates import birth_date
+from identity.given_names import full_names
 from identity.names import name_of
 
 __all__ = ["COLUMNS", "LIST_COLUMNS", "VERSION", "Comparable", "normalise", "normalise_identifier"]
@@ -48,7 +49,7 @@ def normalise(attributes: Mapping[str, Sequence[str]], *, default_region: str | 
         name = name_of(*(raw.get(part, "") for part in _NAME_PARTS))
         columns |= {
             "full_name": name.full, "first_name": name.first, "middle_name": name.middle,
-            "last_name": name.last, "name_suffix": name.suffix,
+            "last_name": name.last, "name_suffix": name.suffix, "given_names": full_names(name.first),
         }  # fmt: skip
     if value := raw.get("birth_date"):
         columns["birth_date"] = birth_date(visible(value)) or ""

@@ -71,7 +71,12 @@ def _comparison(item: Comparison | FittedComparison) -> dict[str, Any]:
     for level in item.levels:
         found: dict[str, Any] = {"sql_condition": level.condition, "label_for_charts": level.label}
         if level.frequency:
-            found |= {"tf_adjustment_column": level.frequency, "tf_adjustment_weight": 1.0}
+            # against the level's own u, as our scores have it, and not against the exact match's
+            found |= {
+                "tf_adjustment_column": level.frequency,
+                "tf_adjustment_weight": 1.0,
+                "disable_tf_exact_match_detection": True,
+            }
         if isinstance(level, FittedLevel):
             found |= {"m_probability": level.m, "u_probability": level.u}
         levels.append(found)

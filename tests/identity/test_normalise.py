@@ -109,10 +109,26 @@ FULL_NAMES = {
     "title and suffix are no surname": ("Dr. John Smith Jr.", ("john", "", "smith", "jr")),
     "suffix after a comma": ("John Smith, Jr", ("john", "", "smith", "jr")),
     "two surnames": ("José Luis García López", ("jose", "luis", "garcia lopez", "")),
-    "particles begin the surname": ("María de la Cruz", ("maria", "", "de la cruz", "")),
+    "particles begin the surname": ("María de la Cruz", ("maria", "", "cruz", "")),
     "one word": ("Cher", ("cher", "", "", "")),
     "Han names put the family first": ("张秀英", ("xiuying", "", "zhang", "")),
     "Cyrillic": ("ВАСИЛЬЕВ, Александр Павлович", ("aleksandr", "pavlovich", "vasilev", "")),
+    "a Hangul name puts the family first": ("김정은", ("jeongeun", "", "gim", "")),
+    "a dot parts a foreign name in Han": ("贝拉克·奥巴马", ("beilake", "", "aobama", "")),
+    "a surname in capitals may stand first": ("MACRON Emmanuel", ("emmanuel", "", "macron", "")),
+    "capitals throughout say nothing": ("EMMANUEL MACRON", ("emmanuel", "", "macron", "")),
+    "a devotion belongs to María": (
+        "María del Carmen López García",
+        ("maria carmen", "", "lopez garcia", ""),
+    ),
+    "and stands behind the comma with her": ("López, María del Mar", ("maria mar", "", "lopez", "")),
+    "three words in Spain are one name and two surnames": ("Ana García Polo", ("ana", "", "garcia polo", "")),
+    "three words elsewhere have a middle name": ("Ann Marie Lee", ("ann", "marie", "lee", "")),
+    "two surnames, the second with a particle": ("Juan García de la Cruz", ("juan", "", "garcia cruz", "")),
+    "a nickname in brackets is an aside": ("Robert (Bob) Smith", ("robert", "", "smith", "")),
+    "a nickname in quotation marks too": ('Robert "Bob" Smith', ("robert", "", "smith", "")),
+    "a surname of birth": ("Jane Smith née Jones", ("jane", "", "smith jones", "")),
+    "Mac joins its word": ("Angus Mac Donald", ("angus", "", "macdonald", "")),
     "honours": ("sir robert hobart, 1st baronet", ("robert", "", "hobart", "")),
 }
 
@@ -132,7 +148,8 @@ def columns(**attributes):
 
 def test_first_and_last_name_give_the_full_name_and_the_other_way_round():
     assert columns(first_name="Ann", last_name="Lee")["full_name"] == "ann lee"
-    assert columns(full_name="Lee, Ann") == {"full_name": "ann lee", "first_name": "ann", "last_name": "lee"}
+    found = columns(full_name="Lee, Ann")
+    assert (found["full_name"], found["first_name"], found["last_name"]) == ("ann lee", "ann", "lee")
 
 
 def test_a_title_in_place_of_a_first_name_is_replaced_from_the_full_name():
@@ -194,6 +211,25 @@ def test_a_lookup_normalises_like_ingest(kind, raw):
     found = normalise({kind: [raw]})
     looked_up = normalise_identifier(kind, raw)
     assert found.lookup_values() == ([(kind, looked_up)] if looked_up else [])
+
+
+def test_a_form_of_version_1_is_still_read():
+    written = normalise({"full_name": ["Ann Lee"], "cookie_id": ["c-1"]})
+    version_1 = b"1" + written.encode()[1:].rpartition(b"\x1f")[0]
+    found = Comparable.decode(version_1)
+    assert found.columns == {name: text for name, text in written.columns.items() if name != "given_names"}
+
+
+def test_a_given_name_names_the_full_names_it_may_stand_for():
+    assert columns(first_name="Pepe")["given_names"] == "jose,pepe"
+    assert columns(first_name="José")["given_names"] == "jose"
+    assert "given_names" not in columns(first_name="Xyzzy")
+
+
+def test_who_somebody_is_to_a_household_is_no_name():
+    for role in ("Daughter", "lady of the house", "Child F", "hijo"):
+        assert "first_name" not in columns(first_name=role, last_name="Lee")
+    assert columns(first_name="Son", last_name="Nguyen")["first_name"] == "son"
 
 
 def test_another_version_is_refused():
