@@ -111,6 +111,11 @@ class TestAfterALoss:
         links = [(0, 1, 60.0), (0, 3, 60.0), (1, 2, 60.0)]
         assert after_a_loss({1: 1.0, 2: 1.0, 3: 1.0}, links, 0, verified, THRESHOLD) == sees
 
+    def test_pairs_too_doubtful_to_join_do_not_choose_the_anchor(self) -> None:
+        links = [(1, 2, 1.9), (1, 3, 1.9), (3, 4, 60.0)]
+        left = dict.fromkeys((1, 2, 3, 4), 1.0)
+        assert after_a_loss(left, links, 0, threshold=THRESHOLD) == {1: APART, 2: APART, 3: 1.0, 4: 1.0}
+
     def test_when_all_are_lost_nobody_is_left(self) -> None:
         assert after_a_loss({}, [(0, 1, 5.0)], 0, threshold=THRESHOLD) == {}
 
