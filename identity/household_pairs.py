@@ -4,7 +4,8 @@ A pair is a candidate if both records hold the same two of: an address, a surnam
 model has a household class also a postcode with a surname or a contact. Then the model decides: the weight
 is log2 of the odds that the pair is of one household, against one person or strangers. A model without the
 class cannot tell; there only two different first names at one address, with a surname or a contact in
-common, count. Two different flats are two homes, whatever else agrees.
+common, count. Two different flats are two homes, whatever else agrees; at an address of very many people only
+one flat is a home; and a contact of many surnames is an organisation's, not a household's.
 
 What is found here is never evidence that two records are one person.
 """
@@ -21,12 +22,18 @@ from identity.scoring_sql import pair_sums_sql
 MOST_NAMES: Final = 20
 """First names under one key. What more people share says nothing about who lives with whom."""
 
-_STREET_ADDRESS: Final = "street IS NOT NULL AND house_number IS NOT NULL AND place IS NOT NULL"
+MOST_SURNAMES: Final = 3
+"""Of the people of one home who share a contact, by their initials."""
+
+_ADDRESS: Final = "street, house_number, place, door"
+_HAS_ADDRESS: Final = (
+    "street IS NOT NULL AND house_number IS NOT NULL AND place IS NOT NULL AND door IS NOT NULL"
+)
 
 # Each kind of key: the table that has its values, the values, and when they are there.
 _KINDS: Final = {
-    "address and surname": ("by_surname", "street, house_number, place, surname", _STREET_ADDRESS),
-    "address and contact": ("by_contact", "street, house_number, place, contact", _STREET_ADDRESS),
+    "address and surname": ("by_surname", f"{_ADDRESS}, surname", _HAS_ADDRESS),
+    "address and contact": ("by_contact", f"{_ADDRESS}, contact", _HAS_ADDRESS),
     "surname and contact": ("by_both", "surname, contact", "true"),
     "postcode and contact": ("by_contact", "postcode, contact", "postcode IS NOT NULL"),
     "postcode and surname": ("by_surname", "postcode, surname", "postcode IS NOT NULL"),
@@ -37,15 +44,30 @@ _KEYS: Final = """
 CREATE TEMP TABLE household_keys AS
 WITH described AS (
     SELECT
-        unique_id, hash(first_name) AS name,
-        street, house_number, postcode, coalesce(postcode, city) AS place,
+        unique_id, hash(first_name) AS name, left(last_name, 1) AS initial,
+        street, house_number, postcode, coalesce(postcode, city) AS place, address_line2 AS flat,
         list_filter(string_split(last_name, ' '), lambda word: length(word) > 1) AS surnames,
         list_concat(coalesce(email, []), coalesce(phone, [])) AS contacts
     FROM records
 ),
-by_surname AS (SELECT *, unnest(surnames) AS surname FROM described),
-by_contact AS (SELECT *, unnest(contacts) AS contact FROM described),
-by_both AS (SELECT *, unnest(contacts) AS contact FROM by_surname)
+crowded AS (
+    SELECT street, house_number, place FROM described
+    WHERE street IS NOT NULL AND house_number IS NOT NULL AND place IS NOT NULL
+    GROUP BY ALL HAVING count(DISTINCT name) > {most_names}
+),
+organisations AS (
+    SELECT contact FROM (SELECT initial, unnest(contacts) AS contact FROM described)
+    GROUP BY contact HAVING count(DISTINCT initial) > {most_surnames}
+),
+homes AS (
+    SELECT described.*, CASE WHEN crowded.street IS NULL THEN '' ELSE flat END AS door
+    FROM described LEFT JOIN crowded USING (street, house_number, place)
+),
+by_surname AS (SELECT *, unnest(surnames) AS surname FROM homes),
+by_contact AS (
+    SELECT * FROM (SELECT *, unnest(contacts) AS contact FROM homes) ANTI JOIN organisations USING (contact)
+),
+by_both AS (SELECT *, unnest(surnames) AS surname FROM by_contact)
 {kinds}
 """
 
@@ -95,7 +117,8 @@ def household_pairs(engine: duckdb.DuckDBPyConnection, model: Model) -> Pairs:
         for number, (kind, (table, values, present)) in enumerate(_KINDS.items())
         if has_class or kind in _WITHOUT_MODEL
     ]
-    engine.execute(_KEYS.format(kinds=" UNION ALL ".join(kinds)))
+    limits = {"most_names": MOST_NAMES, "most_surnames": MOST_SURNAMES}
+    engine.execute(_KEYS.format(kinds=" UNION ALL ".join(kinds), **limits))
     engine.execute(_PAIRS, [MOST_NAMES])
     try:
         if has_class:

@@ -11,7 +11,7 @@ from api.demo.generator import generate
 from api.demo.people import Population
 from identity.attributes import is_standard
 from identity.engine import open_engine
-from identity.household_pairs import household_pairs
+from identity.household_pairs import MOST_NAMES, household_pairs
 from identity.households import THRESHOLD, group
 from identity.linking import score
 from identity.model import Model
@@ -132,6 +132,33 @@ def test_an_address_of_very_many_names_says_nothing():
     with open_engine(threads=1) as engine:
         load(engine, [batch_of(rows)])
         assert len(household_pairs(engine, UNTRAINED)) == 0
+
+
+def pairs_without_class(rows):
+    with open_engine(threads=1) as engine:
+        load(engine, [batch_of(rows)])
+        found = household_pairs(engine, UNTRAINED)
+    sure = found.weight >= THRESHOLD
+    return set(zip(found.record_a[sure].tolist(), found.record_b[sure].tolist(), strict=True))
+
+
+def test_a_telephone_of_many_surnames_is_an_offices():
+    surnames = ("Aldaz", "Bilbao", "Cortés", "Durán")
+    staff = [ANA | PHONE | {"first_name": f"{name[:3]}o", "last_name": name} for name in surnames]
+    assert pairs_without_class(staff[:3])
+    assert not pairs_without_class(staff)
+
+
+def test_at_an_address_of_very_many_people_only_a_flat_is_a_home():
+    crowd = [
+        HOME | {"first_name": f"{a}{b}o", "last_name": f"{b}{a}ez"} for a, b in combinations("bdfgklm", 2)
+    ]
+    couple = [ANA | {"last_name": "Ugarte"}, BENITO | {"last_name": "Ugarte"}]
+    flat = {"address_line2": "2 B"}
+    assert len(crowd) == MOST_NAMES + 1
+    assert pairs_without_class(couple) == {(1, 2)}
+    assert not pairs_without_class([*couple, *crowd])
+    assert pairs_without_class([couple[0] | flat, couple[1] | flat, *crowd]) == {(1, 2)}
 
 
 def test_nothing_of_it_stays_in_the_engine():
