@@ -1,4 +1,4 @@
-"""custmatch with 300 true labels: 100 random pairs, then twice the 100 it asks for most.
+"""custmatch with 300 true labels: 200 random pairs and the 100 it then asks for most.
 
     python run_custmatch.py RECORDS TRUTH OUT
 
@@ -15,27 +15,36 @@ from pathlib import Path
 import pandas as pd
 from custmatch import labels, pipeline
 
-# Its column <- ours; the first of ours that the file has.
+# Its column <- ours, where the file has it.
 COLUMNS = {
-    "middle_initial": ("middle_name",), "date_of_birth": ("birth_date",), "addr_number": ("house_number",),
-    "addr_street": ("street",), "addr_unit": ("address_line2",), "email": ("email",), "phone": ("phone",),
-    "ssn": ("national_id",), "country": ("country",),
+    "middle_initial": "middle_name", "date_of_birth": "birth_date", "addr_number": "house_number",
+    "addr_street": "street", "addr_unit": "address_line2", "email": "email", "phone": "phone",
+    "country": "country",
 }  # fmt: skip
+
+# Compared and blocked on as its documentation lets one add: what the others are given, too.
+EXTRA = {
+    "city": "similarity", "postcode": "similarity", "region": "exact", "gender": "exact",
+    "national_id": "edit", "user_id": "exact", "loyalty_id": "exact", "device_id": "exact",
+}  # fmt: skip
+BLOCKS = (
+    ("national_id",), ("user_id",), ("loyalty_id",), ("device_id",), ("last_name", "postcode"),
+    ("first_name", "postcode"), ("last_name", "city"), ("first_name", "city"),
+    ("date_of_birth", "postcode"), ("date_of_birth", "city"),
+)  # fmt: skip
 
 
 def main(records: str, truth: str, out: str) -> None:
     frame = pd.read_parquet(records)
     people = json.loads(Path(truth).read_text(encoding="utf-8"))
     config = prepare(frame)
-    rounds = [Path("labels-0.csv")]
-    labels.sample(config, 100, rounds[0])
-    answer_truly(rounds[0], people)
-    for turn in (1, 2):
-        rounds.append(Path(f"labels-{turn}.csv"))
-        labels.sample_active(config, together(rounds[:-1]), 100, rounds[-1], seed=turn)
-        answer_truly(rounds[-1], people)
+    random, active = Path("labels-random.csv"), Path("labels-active.csv")
+    labels.sample(config, 200, random)
+    answer_truly(random, people)
+    labels.sample_active(config, together([random]), 100, active)
+    answer_truly(active, people)
     started = time.perf_counter()
-    pipeline.run(config, together(rounds), Path("custmatch-out"), log=lambda *_: None)
+    pipeline.run(config, together([random, active]), Path("custmatch-out"), log=lambda *_: None)
     seconds = time.perf_counter() - started
     found = [""] * len(people)
     with Path("custmatch-out/clusters.csv").open(newline="", encoding="utf-8") as lines:
@@ -55,18 +64,19 @@ def prepare(frame: pd.DataFrame) -> Path:
         split = full.str.split(" ", n=1).str.get(part).fillna("")
         given = known.get(ours, blank)
         made[ours] = given.where(given != "", split)
-    for theirs, ours in COLUMNS.items():
-        for name in ours:
-            if name in known:
-                made[theirs] = known[name]
+    for theirs, ours in [*COLUMNS.items(), *((name, name) for name in EXTRA)]:
+        if ours in known:
+            made[theirs] = known[ours]
     if "addr_street" not in made and "full_address" in known:
         made["address"] = known["full_address"]
     made.to_csv("source.csv", index=False)
     config = Path("config.json")
-    columns = {name: name for name in made.columns}
-    config.write_text(
-        json.dumps({"sources": [{"name": "s", "path": "source.csv", "columns": columns}]}), encoding="utf-8"
-    )
+    settings = {
+        "sources": [{"name": "s", "path": "source.csv", "columns": {name: name for name in made.columns}}],
+        "extra_fields": [{"name": name, "compare": how} for name, how in EXTRA.items() if name in made],
+        "extra_blocking": [block for block in BLOCKS if set(block) <= {*made.columns}],
+    }
+    config.write_text(json.dumps(settings), encoding="utf-8")
     return config
 
 

@@ -25,20 +25,23 @@ COMPARISONS = {
     "birth_date": cl.DateOfBirthComparison("birth_date", input_is_string=True),
     "email": cl.EmailComparison("email"),
     "phone": cl.LevenshteinAtThresholds("phone", 1),
-    "postcode": cl.ExactMatch("postcode").configure(term_frequency_adjustments=True),
-    "city": cl.ExactMatch("city").configure(term_frequency_adjustments=True),
+    "postcode": cl.LevenshteinAtThresholds("postcode", 1).configure(term_frequency_adjustments=True),
+    "city": cl.JaroWinklerAtThresholds("city").configure(term_frequency_adjustments=True),
     "street": cl.JaroWinklerAtThresholds("street"),
     "full_address": cl.JaroWinklerAtThresholds("full_address"),
+    "national_id": cl.LevenshteinAtThresholds("national_id", 1),
     "gender": cl.ExactMatch("gender"),
-    **{name: cl.ExactMatch(name) for name in ("national_id", "user_id", "loyalty_id", "device_id")},
+    **{name: cl.ExactMatch(name) for name in ("user_id", "loyalty_id", "device_id")},
 }
 
 BLOCKS = (
     ("email",), ("phone",), ("national_id",), ("user_id",), ("loyalty_id",), ("device_id",),
     ("first_name", "last_name"), ("last_name", "birth_date"), ("first_name", "birth_date"),
     ("last_name", "postcode"), ("first_name", "postcode"), ("full_name",), ("birth_date", "postcode"),
-    ("last_name", "city"), ("first_name", "city"), ("birth_date", "city"),
 )  # fmt: skip
+
+# Where there is no postcode.
+CITY_BLOCKS = (("last_name", "city"), ("first_name", "city"), ("birth_date", "city"))
 
 CERTAIN = (
     ("email", "first_name"), ("phone", "first_name"), ("first_name", "last_name", "birth_date"),
@@ -46,7 +49,7 @@ CERTAIN = (
     ("national_id",), ("user_id",), ("loyalty_id",),
 )  # fmt: skip
 
-SESSIONS = (("first_name", "last_name"), ("birth_date",), ("full_name",), ("postcode",), ("email",))
+SESSIONS = (("first_name", "last_name"), ("birth_date",), ("full_name",), ("email",))
 
 
 def main(records: str, _truth: str, out: str) -> None:
@@ -61,11 +64,12 @@ def main(records: str, _truth: str, out: str) -> None:
         f"{cleaned} FROM read_parquet('{records}', file_row_number = true)"
     )
     api = DuckDBAPI(connection)
+    blocks = BLOCKS if "postcode" in columns else (*BLOCKS, *CITY_BLOCKS)
     settings = SettingsCreator(
         link_type="dedupe_only",
         comparisons=[comparison for name, comparison in COMPARISONS.items() if name in columns],
         blocking_rules_to_generate_predictions=[
-            block_on(*rule) for rule in BLOCKS if set(rule) <= {*columns}
+            block_on(*rule) for rule in blocks if set(rule) <= {*columns}
         ],
     )
     linker = Linker(api.register("records"), settings)
