@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from sqlalchemy import Connection
+
 from api.explanation_reading import (
     channels_of,
     links_among,
@@ -28,6 +30,7 @@ from consent.errors import UnknownSubjectError
 from identity import judgement_store, review_queue
 from identity.evidence import explain_between, explain_weights, meeting_rules, set_aside
 from identity.explanation import (
+    Decision,
     Facts,
     Refusal,
     Waterfall,
@@ -35,6 +38,7 @@ from identity.explanation import (
     reasons,
     refusal,
 )
+from identity.hysteresis import MARGIN
 from identity.link_graph import Edge, strongest_path
 from identity.model import Model
 from identity.model_store import version_of
@@ -106,6 +110,14 @@ class _Evidence:
     rules: tuple[str, ...] = ()
     set_aside: tuple[str, ...] = ()
 
+    @property
+    def decision(self) -> Decision | None:
+        """What the match weight alone comes to."""
+        if self.model is None or self.waterfall is None:
+            return None
+        weight = self.waterfall.match_weight
+        return decide(weight, self.model.threshold, self.model.review_threshold)
+
 
 def _read_pair(services: "Services", one: int, other: int) -> _Pair:
     if one == other:
@@ -115,7 +127,6 @@ def _read_pair(services: "Services", one: int, other: int) -> _Pair:
         goldens = services.memberships.goldens_of(conn, [one, other])
         golden_nos = (goldens.get(one), goldens.get(other))
         members = [members_of(services, conn, golden_no) for golden_no in golden_nos]
-        standing = (each for each in judgement_store.standing(conn, [one]) if other in each.pair)
         if len(channels) < 2:
             raise UnknownSubjectError("one of the two is no record of this home")
         return _Pair(
@@ -125,9 +136,20 @@ def _read_pair(services: "Services", one: int, other: int) -> _Pair:
             names=services.memberships.names(conn, goldens.values()),
             members=(members[0], members[1]),
             edges=links_among(services, conn, members[0]) if golden_nos[0] == golden_nos[1] else [],
-            judged=next((each.verdict for each in standing), None),
+            judged=_judged(conn, (one, other), members),
             review=review_queue.find(conn, (one, other)),
         )
+
+
+def _judged(conn: Connection, pair: tuple[int, int], members: Sequence[Sequence[int]]) -> str | None:
+    """Return what a steward said of the pair, or `apart` if of other records of their two golden IDs."""
+    standing = judgement_store.standing(conn, {pair[0], *members[0]})
+    own = next((each.verdict for each in standing if set(each.pair) == set(pair)), None)
+    if own is not None or members[0] == members[1]:
+        return own
+    others = set(members[1])
+    apart = any(each.verdict == "different" and others & set(each.pair) for each in standing)
+    return "apart" if apart else None
 
 
 def _refused(services: "Services", caller: "Caller", pair: _Pair, evidence: _Evidence) -> Refusal | None:
@@ -138,7 +160,7 @@ def _refused(services: "Services", caller: "Caller", pair: _Pair, evidence: _Evi
         return None
     sizes = (len(pair.members[0]), len(pair.members[1]))
     if (
-        pair.judged == "different"
+        pair.judged in {"different", "apart"}
         or found.match_weight < model.threshold
         or sizes[0] * sizes[1] > MOST_BETWEEN
     ):
@@ -148,7 +170,7 @@ def _refused(services: "Services", caller: "Caller", pair: _Pair, evidence: _Evi
     between = explain_between(scoring[1], sides[0], sides[1])
     link = found.match_weight
     if not pair.guarded:  # else it is the strongest between the two: the queue asks about no other
-        link = max(link, *(each.match_weight for each in between))
+        link = max([link, *(each.match_weight for each in between)])
     return refusal(between, (len(sides[0]), len(sides[1])), round(link - model.threshold, 6))
 
 
@@ -168,23 +190,29 @@ def _evidence(services: "Services", pair: _Pair) -> _Evidence:
     return _Evidence(model, (), explained, rules, set_aside(scorer, one, other))
 
 
-def _pair_out(
-    services: "Services", caller: "Caller", pair: _Pair, evidence: _Evidence, guard: Refusal | None
-) -> PairExplanation:
-    model, found = evidence.model, evidence.waterfall
-    decision = None
-    if model is not None and found is not None:
-        decision = decide(found.match_weight, model.threshold, model.review_threshold)
-    path = strongest_path(pair.edges, *pair.records)
-    facts = Facts(
+def _facts(pair: _Pair, evidence: _Evidence, guard: Refusal | None, path: Sequence[Edge]) -> Facts:
+    strangers, distance = -math.inf, math.inf  # bits above the threshold
+    if evidence.model is not None and evidence.waterfall is not None:
+        strangers = evidence.waterfall.against_strangers - evidence.model.threshold
+        distance = abs(evidence.waterfall.match_weight - evidence.model.threshold)
+    return Facts(
         together=pair.golden_no is not None,
         not_linkable=evidence.not_linkable,
         path=tuple(weight for _, _, weight in path),
         judged=pair.judged,
         guarded=guard is not None or pair.guarded,
         rules=evidence.rules,
-        household=model is not None and found is not None and found.against_strangers >= model.threshold,
+        household=strangers >= 0,
+        close=distance < MARGIN,
     )
+
+
+def _pair_out(
+    services: "Services", caller: "Caller", pair: _Pair, evidence: _Evidence, guard: Refusal | None
+) -> PairExplanation:
+    model, found = evidence.model, evidence.waterfall
+    decision = evidence.decision
+    path = strongest_path(pair.edges, *pair.records)
     names = [None if no is None else services.names.shown(caller, pair.names[no]) for no in pair.golden_nos]
     golden = None
     if pair.golden_no is not None and names[0] is not None:
@@ -195,7 +223,7 @@ def _pair_out(
         records=list(pair.records),
         channels=list(pair.channels),
         decision=decision,
-        reasons=reasons(facts, decision),
+        reasons=reasons(_facts(pair, evidence, guard, path), decision),
         threshold=None if model is None else model.threshold,
         review_threshold=None if model is None else model.review_threshold,
         waterfall=None if found is None else WaterfallOut.of(found),

@@ -18,6 +18,7 @@ from api.explanation_reading import (
 from api.explanation_schemas import GoldenExplanation, PlainExplanation, PlainLinkOut
 from identity.evidence import explain_weights
 from identity.explanation import LOGIC, PlainLink, Waterfall, plain_link
+from identity.hysteresis import MARGIN
 from identity.link_graph import Edge, cohesion, spanning_forest
 from identity.model import Model
 from identity.records import RecordKey
@@ -82,7 +83,7 @@ def golden_out(
     golden_id: str, members: Sequence[int], edges: Sequence[Edge], model: Model | None
 ) -> GoldenExplanation:
     """Weigh the links that join; weaker ones are kept for other purposes and hold nothing together."""
-    joining = [edge for edge in edges if model is None or edge[2] >= model.threshold]
+    joining = [edge for edge in edges if model is None or edge[2] >= model.threshold - MARGIN]
     return GoldenExplanation.of(golden_id, len(members), spanning_forest(joining), cohesion(joining))
 
 

@@ -108,16 +108,18 @@ class Facts:
     """What is known of a pair besides its waterfall. `judged`: a steward's standing word, if any.
 
     `together`: of one golden ID. `guarded`: a guard refuses the link. `household`: strangers who agree
-    like this would be linked, but people who live together agree as much.
+    like this would be linked, but people who live together agree as much. `close`: the weight is so near the
+    threshold that a run keeps what was decided before (`identity.hysteresis`).
     """
 
     together: bool
     not_linkable: tuple[int, ...]  # which of the two may not be linked
     path: tuple[float, ...]  # weights of the links that join them
-    judged: str | None  # same, different, unsure
+    judged: str | None  # same, different, unsure; apart: other records of the two golden IDs are different
     guarded: bool
     rules: tuple[str, ...]
     household: bool = False
+    close: bool = False
 
 
 def reasons(facts: Facts, decision: Decision | None) -> list[str]:
@@ -126,10 +128,10 @@ def reasons(facts: Facts, decision: Decision | None) -> list[str]:
         numbers = " and ".join(str(number) for number in facts.not_linkable)
         return [f"Record {numbers} may not be linked (identity_linking), so it stays alone."]
     said = []
-    if facts.judged in ("same", "different", "unsure"):
+    if facts.judged is not None:
         said.append(_JUDGED[facts.judged])
     if facts.together:
-        return [*said, *_joined(facts.path)]
+        return [*said, *_joined(facts.path), *([_KEPT] if facts.close and decision == "review" else [])]
     if decision is None:
         return [*said, "No run has trained a model yet."]
     if facts.guarded:
@@ -138,14 +140,19 @@ def reasons(facts: Facts, decision: Decision | None) -> list[str]:
         said.append("No blocking rule brings the two together, so no run compares them.")
     if not said or decision != "link":
         said.append(_NOT_JOINED[decision])
+    if facts.close and decision == "link" and not facts.guarded:
+        said.append(_KEPT)
     if facts.household and decision != "link":
         said.append("Strangers do not agree like this, but two people of one household do.")
     return said
 
 
+_KEPT: Final = "So near the threshold a run keeps what the run before it decided."
+
 _JUDGED: Final = {
     "same": "A steward judged the two to be one person.",
     "different": "A steward judged the two to be different people; no score overrides that.",
+    "apart": "A steward judged records of their two golden IDs to be different people.",
     "unsure": "A steward looked at the two and was unsure.",
 }
 

@@ -109,6 +109,8 @@ def test_a_stewards_word_is_told_before_the_scores(world: World) -> None:
     assert (apart["same_person"], apart["decision"]) == (False, "link")
     assert apart["reasons"] == ["A steward judged the two to be different people; no score overrides that."]
     world.services.judge.decide((one, three), "same", **said)
+    through = explained(world, key("town_b", "Rosa"), theirs)
+    assert through["reasons"][0] == "A steward judged records of their two golden IDs to be different people."
     joined = explained(world, ours, rosa)
     assert (joined["same_person"], joined["decision"]) == (True, "no link")
     assert joined["reasons"][0] == "A steward judged the two to be one person."

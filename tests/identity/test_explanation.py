@@ -175,6 +175,16 @@ def test_no_value_is_told(linked):
                 assert not [value for value in values if f"'{value}'" in said]
 
 
+def test_a_pair_near_the_threshold_says_that_the_run_before_decided():
+    near = "the run before it decided"
+    together = Facts(True, (), (1.5,), None, False, ("email",), close=True)
+    assert near in reasons(together, "review")[-1]
+    assert near not in " ".join(reasons(together, "link"))
+    apart = Facts(False, (), (), None, False, ("email",), close=True)
+    assert near in reasons(apart, "link")[-1]
+    assert near not in " ".join(reasons(apart, "review"))
+
+
 def test_a_pair_that_only_a_household_explains_says_so():
     facts = Facts(False, (), (), None, False, ("phone",), household=True)
     assert reasons(facts, "no link") == [
@@ -267,6 +277,7 @@ WHY = {
     "strong enough but apart": (APART, 9.0, "no run has made it"),
     "refused by a guard": (Facts(False, (), (), None, True, ("email",)), 9.0, "A guard refused"),
     "judged different": (Facts(False, (), (), "different", False, ("email",)), 9.0, "no score overrides"),
+    "judged apart by others": (Facts(False, (), (), "apart", False, ("email",)), 9.0, "their two golden IDs"),
     "never compared": (Facts(False, (), (), None, False, ()), -9.0, "No blocking rule"),
     "not permitted": (Facts(False, (4,), (), None, False, ()), None, "Record 4 may not be linked"),
     "a household": (Facts(False, (), (), None, False, ("email",), household=True), -1.0, "doubtful"),
