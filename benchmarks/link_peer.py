@@ -37,7 +37,7 @@ def main() -> None:
     connection = duckdb.connect()
     connection.execute("SET threads = ?", [given.threads])
     connection.execute(f"CREATE TABLE records AS SELECT * FROM read_parquet('{given.records}')")
-    profile = profile_of(connection, {})
+    profile = profile_of(connection, [])
     chosen = comparisons.choose(profile)
     block(connection, blocking_rules.choose(profile), profile.records, "pairs")
     api = DuckDBAPI(connection)

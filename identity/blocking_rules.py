@@ -23,11 +23,15 @@ def _value(column: str) -> Rule:
     return Rule(column, (column,), (column,))
 
 
+_EMAIL_USER: Final = "string_split(email[1], '@')[1]"
 _FIRST_SURNAME: Final = "string_split(last_name, ' ')[1]"
 
 CATALOGUE: Final[tuple[Rule, ...]] = (
     Rule("email", ("email",), ("email",), unnest=True),
     Rule("phone", ("phone",), ("phone",), unnest=True),
+    Rule("end of phone", ("phone[1][-8:]",), ("phone",)),
+    Rule("user of email", (_EMAIL_USER,), ("email",)),
+    Rule("start and end of user of email", ("email[1][:4]", f"{_EMAIL_USER}[-3:]"), ("email",)),
     *map(_value, ("national_id", "user_id", "loyalty_id", "social_handle", "device_id", "cookie_id")),
     Rule("last_name and birth_date", (_FIRST_SURNAME, "birth_date"), ("last_name", "birth_date")),
     Rule("first_name and birth_date", ("first_name", "birth_date"), ("first_name", "birth_date")),

@@ -14,11 +14,15 @@ Kind = Literal["person", "household"]
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One degree of agreement. `frequency` names the column whose common values count for less."""
+    """One degree of agreement. `frequency` names the column whose common values count for less.
+
+    `lent` levels are those at which two of a household agree who give the same contact.
+    """
 
     label: str
     condition: str
     frequency: str | None = None
+    lent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ and online. Correlated attributes are one comparison: street, postcode and city 
 from typing import Final
 
 from identity.comparison import ELSE, Comparison, Kind, Level, either_missing, similar
+from identity.contacts import SEVERAL
 from identity.name_comparisons import FIRST_NAME, LAST_NAME, MIDDLE_NAME, NAME_SUFFIX
 from identity.profile import Profile
 
@@ -72,13 +73,52 @@ NATIONAL_ID: Final = Comparison(
     unique=True,
 )
 
+
+def _shared(column: str, agree: str) -> tuple[Level, Level]:
+    """Return the levels of an equal contact: one person's own or vouched for by names, and several people's.
+
+    Where both records name somebody the names decide; where one does not, it matters whose the contact is.
+    """
+    nameless = "(first_name_l IS NULL OR first_name_r IS NULL)"
+    several = f"({SEVERAL[column]}_l IS NOT NULL AND {agree.replace(f'{column}_l', f'{SEVERAL[column]}_l')})"
+    return (
+        Level("the same", f"{agree} AND NOT ({nameless} AND {several})"),
+        Level("the same, of several people", agree, lent=True),
+    )
+
+
+def _user(side: str) -> str:
+    return f"string_split(email_{side}[1], '@')[1]"
+
+
+def _digits(side: str) -> str:
+    return f"regexp_replace(email_{side}[1], '[^0-9]', '', 'g')"
+
+
+def _made_of_the_name(side: str) -> str:
+    return (
+        f"coalesce(contains(email_{side}[1], first_name_{side}), false)"
+        f" OR coalesce(contains(email_{side}[1], string_split(last_name_{side}, ' ')[1]), false)"
+    )
+
+
+_ALIKE_EMAIL: Final = f"jaro_winkler_similarity(email_l[1], email_r[1]) >= {_ONE_EDIT_OF_20}"
+
 EMAIL: Final = Comparison(
     "email",
     "person",
     either_missing("email"),
     (
-        Level("one the same", "list_has_any(email_l, email_r)"),
-        Level("typing error", f"jaro_winkler_similarity(email_l[1], email_r[1]) >= {_ONE_EDIT_OF_20}"),
+        *_shared("email", "list_has_any(email_l, email_r)"),
+        Level("typing error", f"{_ALIKE_EMAIL} AND {_digits('l')} = {_digits('r')}"),
+        # ana.ruiz63@ is not ana.ruiz73@ mistyped: of an address made of a name the digits tell people apart
+        Level(
+            "typing error in a digit",
+            f"{_ALIKE_EMAIL} AND NOT ({_made_of_the_name('l')} OR {_made_of_the_name('r')})",
+        ),
+        Level(
+            "the same user at another domain", f"{_user('l')} = {_user('r')} AND length({_user('l')}) >= 6"
+        ),
         ELSE,
     ),
     ("email",),
@@ -91,13 +131,24 @@ PHONE: Final = Comparison(
     "person",
     either_missing("phone"),
     (
-        Level("one the same", "list_has_any(phone_l, phone_r)"),
+        *_shared("phone", "list_has_any(phone_l, phone_r)"),
+        Level("the same but for the country", "right(phone_l[1], 9) = right(phone_r[1], 9)"),
         Level("typing error", f"jaro_winkler_similarity(phone_l[1], phone_r[1]) >= {_ONE_EDIT_OF_12}"),
         ELSE,
     ),
     ("phone",),
     unique=True,
     lent=0.3,
+)
+
+DEVICE: Final = Comparison(
+    "device_id",
+    "person",
+    either_missing("device_id"),
+    (*_shared("device_id", "device_id_l = device_id_r"), ELSE),
+    ("device_id",),
+    unique=True,
+    lent=0.1,
 )
 
 ADDRESS: Final = Comparison(
@@ -135,7 +186,7 @@ def _identifier(column: str) -> Comparison:
 CATALOGUE: Final[tuple[Comparison, ...]] = (
     FIRST_NAME, LAST_NAME, MIDDLE_NAME, NAME_SUFFIX, BIRTH_DATE, GENDER, NATIONAL_ID, EMAIL, PHONE, ADDRESS,
     _identifier("social_handle"), _identifier("user_id"), _identifier("loyalty_id"),
-    _identifier("device_id"), _identifier("cookie_id"),
+    DEVICE, _identifier("cookie_id"),
 )  # fmt: skip
 
 LEAST_COVERAGE: Final = 0.005

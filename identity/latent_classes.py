@@ -229,6 +229,7 @@ def _starting_h(comparison: Comparison, m: Floats, u: Floats) -> Floats:
     if comparison.unique:
         h = u.copy()
         h[0] = comparison.lent
+        h[[place for place, level in enumerate(comparison.levels) if level.lent]] = comparison.lent
         return _floored(h, 0.0)
     return u
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 from identity import blocking_rules, comparisons, training
 from identity.blocking import Blocking, block
 from identity.clustering import Pairs, tied
+from identity.contacts import several_values
 from identity.contradictions import Evidence
 from identity.errors import NoModelError
 from identity.household_pairs import household_pairs
@@ -212,3 +213,4 @@ def common_frequencies(engine: duckdb.DuckDBPyConnection, model: Model) -> Itera
         for value, frequency in engine.execute(_COMMON.format(column), [COMMON]).fetchall():
             yield column, value, frequency
     yield from engine.execute(_SHARED).fetchall()
+    yield from several_values(engine)

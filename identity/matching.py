@@ -12,15 +12,15 @@ from typing import Final, Self
 import pyarrow as pa
 
 from identity.comparable import COLUMNS, LIST_COLUMNS, Comparable
+from identity.contacts import LISTS, OWNED, SEVERAL
 from identity.engine import open_engine
 from identity.model import Model
-from identity.record_table import OWNED
 from identity.scoring_sql import pair_weights_sql
 
 Frequency = Callable[[str, str], float | None]
 """(column, value) -> the term frequency exported by `linking.score`, or None for any other value."""
 
-_BELONGING: Final = ("email", "phone", *OWNED)
+_BELONGING: Final = (*LISTS, *OWNED)
 
 
 class OnlineScorer:
@@ -74,6 +74,9 @@ class OnlineScorer:
             own = [value for value in record.values(column) if self._frequency(column, value) is None]
             if column in row:
                 row[column] = (own if column in LIST_COLUMNS else own[0]) if own else None
+            if column in SEVERAL:
+                shared = [value for value in own if self._frequency(SEVERAL[column], value) is not None]
+                row[SEVERAL[column]] = (shared if column in LISTS else shared[0]) if shared else None
         for column in self._columns:
             if value := record.text(column):
                 found = self._frequency(column, value)
@@ -84,6 +87,10 @@ class OnlineScorer:
 def _schema(frequency_columns: Sequence[str]) -> pa.Schema:
     fields = [
         pa.field(name, pa.list_(pa.string()) if name in LIST_COLUMNS else pa.string()) for name in COLUMNS
+    ]
+    fields += [
+        pa.field(several, pa.list_(pa.string()) if column in LISTS else pa.string())
+        for column, several in SEVERAL.items()
     ]
     fields += [pa.field(f"tf_{name}", pa.float64()) for name in frequency_columns]
     return pa.schema([pa.field("position", pa.int32()), *fields])

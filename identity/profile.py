@@ -1,6 +1,6 @@
 """What the records at hand hold: which columns, how well filled, how distinct. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,12 +15,14 @@ class Column:
 class Profile:
     """The number of records and their filled columns; columns without any value are absent.
 
-    `shared_values` counts, by column, the values that belong to nobody in particular and are not compared.
+    `shared_values` counts, by column, the values that belong to nobody in particular and are not compared;
+    `contact_classes` counts the distinct values by column and class (`identity.contacts`).
     """
 
     records: int
     columns: dict[str, Column]
     shared_values: dict[str, int]
+    contact_classes: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def has(self, *names: str) -> bool:
         """Whether every one of these columns holds values."""

@@ -3,22 +3,18 @@
 The values travel as Arrow columns and bound parameters; none is ever part of a statement.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import duckdb
 import pyarrow as pa
 
 from identity.comparable import COLUMNS, LIST_COLUMNS
+from identity.contacts import JUNK, ContactClasses, judge
 from identity.profile import Column, Profile
 from identity.records import OpenedBatch
 
 TABLE: Final = "records"
-
-MOST_NAMES: Final = 10
-"""A contact or identifier held under more differently written names than this is nobody's own."""
-
-OWNED: Final = ("national_id", "social_handle", "user_id", "loyalty_id", "device_id", "cookie_id")
 
 _CREATE_RAW = "CREATE TABLE opened (record_no BIGINT, channel VARCHAR, comparable BLOB)"
 _INSERT_RAW = "INSERT INTO opened SELECT record_no, channel, comparable FROM batch"
@@ -27,16 +23,14 @@ _INSERT_RAW = "INSERT INTO opened SELECT record_no, channel, comparable FROM bat
 def load(engine: duckdb.DuckDBPyConnection, batches: Iterable[OpenedBatch]) -> Profile:
     """Fill the table `records` (unique_id, channel, every comparable column) and return its profile.
 
-    Values that belong to nobody in particular (placeholders, a call centre's number) are
-    moved to the table `shared_values`, so that they neither block nor count as evidence.
+    Contacts are judged (`identity.contacts`) before anything is counted.
     """
     engine.execute(_CREATE_RAW)
     for batch in batches:
         insert_batch(engine, batch)
     engine.execute(unpacked_sql(TABLE))
     engine.execute("DROP TABLE opened")
-    shared = _empty_shared_values(engine)
-    return profile_of(engine, shared)
+    return profile_of(engine, judge(engine))
 
 
 def insert_batch(engine: duckdb.DuckDBPyConnection, batch: OpenedBatch) -> None:
@@ -71,49 +65,8 @@ FROM (SELECT record_no, channel, string_split(decode(comparable), chr(31)) AS pa
 """  # noqa: S608 - column names of ours
 
 
-def _empty_shared_values(engine: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """Move values held under more than MOST_NAMES names to `shared_values`; return how many by column.
-
-    A name counts by the initials of first and last name, so that spellings of one name count once.
-    """
-    engine.execute("CREATE TABLE shared_values (column_name VARCHAR, value VARCHAR, holders BIGINT)")
-    counts = {}
-    for column in ("email", "phone", *OWNED):
-        value = f"unnest({column})" if column in LIST_COLUMNS else column
-        engine.execute(_FIND_SHARED.format(value=value, column=column), [column, MOST_NAMES])
-        (count,) = engine.execute(_COUNT_SHARED, [column]).fetchone() or (0,)
-        if count:
-            counts[column] = int(count)
-            empty = _EMPTY_LIST if column in LIST_COLUMNS else _EMPTY
-            engine.execute(empty.format(column), [column])
-    return counts
-
-
-_FIND_SHARED = """
-INSERT INTO shared_values
-SELECT ?, value, count(*)
-FROM (
-    SELECT {value} AS value, left(first_name, 1) || ' ' || left(last_name, 1) AS initials
-    FROM records WHERE {column} IS NOT NULL
-)
-GROUP BY value HAVING count(DISTINCT initials) > ?
-"""
-
-_COUNT_SHARED = "SELECT count(*) FROM shared_values WHERE column_name = ?"
-
-_EMPTY = """
-UPDATE records SET {0} = NULL WHERE {0} IN (SELECT value FROM shared_values WHERE column_name = ?)
-"""
-
-_EMPTY_LIST = """
-UPDATE records SET {0} = nullif(list_filter(records.{0}, lambda v: NOT list_contains(shared.taken, v)), [])
-FROM (SELECT list(value) AS taken FROM shared_values WHERE column_name = ?) AS shared
-WHERE list_has_any(records.{0}, shared.taken)
-"""
-
-
-def profile_of(engine: duckdb.DuckDBPyConnection, shared: dict[str, int]) -> Profile:
-    """Return the profile of the table `records`; `shared` counts the values emptied before, by column."""
+def profile_of(engine: duckdb.DuckDBPyConnection, classes: Sequence[ContactClasses]) -> Profile:
+    """Return the profile of the table `records`, whose contacts were judged before."""
     figures = ", ".join(f"count({name}), approx_count_distinct({name})" for name in COLUMNS)
     row = engine.execute(f"SELECT count(*), {figures} FROM records").fetchone()  # noqa: S608 - our names
     records, *values = (int(value) for value in row or ())
@@ -122,4 +75,5 @@ def profile_of(engine: duckdb.DuckDBPyConnection, shared: dict[str, int]) -> Pro
         for name, filled, distinct in zip(COLUMNS, values[::2], values[1::2], strict=True)
         if filled
     }
-    return Profile(records, columns, shared)
+    shared = {found.column: found.counts[JUNK] for found in classes if JUNK in found.counts}
+    return Profile(records, columns, shared, {found.column: found.counts for found in classes})

@@ -7,6 +7,7 @@ import math
 from typing import Final
 
 from identity.comparable import COLUMNS
+from identity.contacts import SEVERAL
 from identity.model import FittedComparison, FittedLevel, Model
 
 COMBINED: Final = "least(unrelated, household) - log2(1 + pow(2.0, -abs(unrelated - household)))"
@@ -65,7 +66,7 @@ def _every_pair(left: str, right: str) -> str:
 def _levels_sql(model: Model, pairs: str, key: str) -> str:
     sides = ",\n        ".join(
         f"l.{column} AS {column}_l, r.{column} AS {column}_r"
-        for column in (*COLUMNS, *(f"tf_{name}" for name in model.frequency_columns()))
+        for column in (*COLUMNS, *SEVERAL.values(), *(f"tf_{name}" for name in model.frequency_columns()))
     )
     levels = ",\n        ".join(_level_sql(item) for item in model.comparisons)
     return f"""

@@ -1,0 +1,136 @@
+"""Whose a contact is: one person's, a household's, an organisation's or nobody's, judged from who shares it.
+
+Nobody's values (placeholders, a call centre's own number) are no evidence and are taken away before anything
+is compared. A value of several people says little about a record that names nobody: for such records the
+comparisons have a level of its own, over the columns `<contact>_several`. Nothing here is a list of known
+values, save the placeholders that everybody types.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import duckdb
+
+PERSONAL: Final = "personal"
+HOUSEHOLD: Final = "household"
+ORGANISATION: Final = "organisation"
+JUNK: Final = "junk"
+
+MOST_NAMES: Final = 10
+"""A contact or identifier held under more differently written names than this is nobody's own."""
+
+FEW_SURNAMES: Final = 3
+"""Surnames up to which the people who share a value may be one household."""
+
+LISTS: Final = ("email", "phone")
+OWNED: Final = ("national_id", "social_handle", "user_id", "loyalty_id", "device_id", "cookie_id")
+SEVERAL: Final = {"email": "email_several", "phone": "phone_several", "device_id": "device_id_several"}
+"""Column -> the column of those of its values that several people use."""
+
+_PLACEHOLDERS: Final = {
+    "phone": r"regexp_full_match(value, '.*(0000000|1111111|2222222|3333333|4444444|5555555|6666666|7777777"
+    r"|8888888|9999999|1234567)(x.*)?')",
+    "email": r"regexp_full_match(value, '(no-?e?mail|no-?reply|none|noone|nobody|na|n/a|test|unknown"
+    r"|anonymous|sin-?(email|correo))[0-9]*@.*')",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ContactClasses:
+    """How many distinct values of a column are of each class."""
+
+    column: str
+    counts: dict[str, int]
+
+
+def judge(engine: duckdb.DuckDBPyConnection) -> list[ContactClasses]:
+    """Class every contact and identifier of the table `records`; return the counts.
+
+    Values of nobody are taken out of `records` and kept in `shared_values` (column, value, holders). Adds
+    the columns of SEVERAL. A name counts by the initials of first and last name, so that most spellings of
+    one name count once.
+    """
+    engine.execute("CREATE TABLE shared_values (column_name VARCHAR, value VARCHAR, holders BIGINT)")
+    found = []
+    for column in (*LISTS, *OWNED):
+        value = f"unnest({column})" if column in LISTS else column
+        junk = _PLACEHOLDERS.get(column, "false")
+        engine.execute(_CLASSES.format(value=value, column=column, placeholder=junk), _LIMITS)
+        counts = dict(engine.execute(_COUNTS).fetchall())
+        if counts:
+            found.append(ContactClasses(column, {str(name): int(n) for name, n in counts.items()}))
+        if JUNK in counts:
+            engine.execute(_KEEP_JUNK, [column])
+            engine.execute((_EMPTY_LIST if column in LISTS else _EMPTY).format(column), [column])
+        if column in SEVERAL:
+            engine.execute(f"ALTER TABLE records ADD COLUMN {SEVERAL[column]} {_type(column)}")
+            engine.execute((_SEVERAL_LIST if column in LISTS else _SEVERAL).format(column))
+    engine.execute("DROP TABLE classes")
+    return found
+
+
+def several_values(engine: duckdb.DuckDBPyConnection) -> list[tuple[str, str, float]]:
+    """Return (column of SEVERAL, value, 1.0) of every value that several people use."""
+    found: list[tuple[str, str, float]] = []
+    for column, several in SEVERAL.items():
+        value = f"unnest({several})" if column in LISTS else several
+        rows = engine.execute(
+            f"SELECT DISTINCT {value} AS value FROM records WHERE {several} IS NOT NULL ORDER BY value"  # noqa: S608 - our names
+        )
+        found += [(several, value, 1.0) for (value,) in rows.fetchall()]
+    return found
+
+
+def _type(column: str) -> str:
+    return "VARCHAR[]" if column in LISTS else "VARCHAR"
+
+
+_LIMITS: Final = {"names": MOST_NAMES, "surnames": FEW_SURNAMES}
+
+_CLASSES = """
+CREATE OR REPLACE TABLE classes AS
+SELECT value, holders, CASE
+    WHEN names > $names OR {placeholder} THEN 'junk'
+    WHEN first_names > 1 AND surnames > $surnames THEN 'organisation'
+    WHEN first_names > 1 THEN 'household'
+    ELSE 'personal' END AS class
+FROM (
+    SELECT value, count(*) AS holders, count(DISTINCT first || ' ' || last) AS names,
+        count(DISTINCT first) AS first_names, count(DISTINCT last) AS surnames
+    FROM (
+        SELECT {value} AS value, left(first_name, 1) AS first, left(last_name, 1) AS last
+        FROM records WHERE {column} IS NOT NULL
+    )
+    GROUP BY value
+)
+"""
+
+_COUNTS = "SELECT class, count(*) FROM classes GROUP BY class ORDER BY class"
+
+_KEEP_JUNK = "INSERT INTO shared_values SELECT ?, value, holders FROM classes WHERE class = 'junk'"
+
+_EMPTY = """
+UPDATE records SET {0} = NULL WHERE {0} IN (SELECT value FROM shared_values WHERE column_name = ?)
+"""
+
+_EMPTY_LIST = """
+UPDATE records SET {0} = nullif(list_filter(records.{0}, lambda v: NOT list_contains(shared.taken, v)), [])
+FROM (SELECT list(value) AS taken FROM shared_values WHERE column_name = ?) AS shared
+WHERE list_has_any(records.{0}, shared.taken)
+"""
+
+_SEVERAL_LIST = """
+UPDATE records SET {0}_several = shared.taken
+FROM (
+    SELECT unique_id, list(value ORDER BY value) AS taken
+    FROM (SELECT unique_id, unnest({0}) AS value FROM records)
+    SEMI JOIN (SELECT value FROM classes WHERE class IN ('household', 'organisation')) USING (value)
+    GROUP BY unique_id
+) AS shared
+WHERE records.unique_id = shared.unique_id
+"""
+
+_SEVERAL = """
+UPDATE records SET {0}_several = {0}
+WHERE {0} IN (SELECT value FROM classes WHERE class IN ('household', 'organisation'))
+"""
