@@ -1,12 +1,13 @@
 """Clusters as scores and judgements make them together. Pure and deterministic.
 
-A `same` joins two records as a link of infinite weight (confidence 1). A `different` keeps two records in
-different clusters: links are taken strongest first, and one that would bring such a pair together is left
-out, so a cluster parts at its weakest seam. What the judgements override is kept beside the links: with
-both, the clusters that the scores alone make are known, and undoing a judgement restores them.
+The scores are clustered first, guards and all; judgements are laid over the links of that. A `same` joins two
+records as a link of infinite weight (confidence 1). A `different` keeps two records in different clusters:
+links are taken strongest first, and one that would bring such a pair together is left out, so a cluster
+parts at its weakest seam. What the judgements override is kept beside the links: both together are the links
+that the scores alone make, so undoing a judgement restores what was, from stored numbers and at once.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -34,56 +35,41 @@ def cluster_judged(
 
     `judged` names pairs of `record_nos` that may be joined, and is satisfiable (`identity.judgements`).
     """
-    nodes: Integers = np.unique(np.asarray(record_nos, dtype=np.int64))
+    alone = cluster(record_nos, pairs, threshold, verified)
     if not len(judged):
-        return JudgedClusters(cluster(nodes, pairs, threshold, verified), _none())
-    clusters = _obeying(nodes, _vouched(pairs, judged), threshold, verified, judged)
-    touched = np.unique(clusters.label[np.isin(clusters.record_nos, judged.records())])
-    concerned = clusters.record_nos[np.isin(clusters.label, touched)]
-    inside = np.isin(pairs.record_a, concerned) & np.isin(pairs.record_b, concerned)
-    unjudged = cluster(concerned, pairs.where(inside), threshold, verified)
-    return JudgedClusters(clusters, _without(unjudged.links, clusters.links))
+        return JudgedClusters(alone, _none())
+    concerned = np.isin(alone.label, _labels(alone, judged.records()))
+    numbers = alone.record_nos[concerned]
+    inside = np.isin(alone.links.record_a, numbers)  # and so is the other end: links stay in a cluster
+    links = alone.links.where(inside)
+    again = cluster(numbers, _obeying(numbers, links, judged), threshold, verified)
+    label, anchor, confidence = alone.label.copy(), alone.anchor.copy(), alone.confidence.copy()
+    label[concerned], anchor[concerned], confidence[concerned] = again.label, again.anchor, again.confidence
+    kept = _joined(alone.links.where(~inside), again.links)
+    found = Clusters(alone.record_nos, label, anchor, confidence, kept)
+    return JudgedClusters(found, _without(links, again.links))
 
 
-def _vouched(pairs: Pairs, judged: Judged) -> Pairs:
-    """Return the pairs with a link of infinite weight for each `same`."""
-    return replace(
-        pairs,
-        record_a=np.concatenate([judged.same_a, pairs.record_a]),
-        record_b=np.concatenate([judged.same_b, pairs.record_b]),
-        weight=np.concatenate([np.full(len(judged.same_a), JUDGED_WEIGHT), pairs.weight]),
-    )
-
-
-def _obeying(
-    nodes: Integers, pairs: Pairs, threshold: float, verified: npt.ArrayLike, judged: Judged
-) -> Clusters:
-    """Cluster, part what holds two records that are different, and cluster again until nothing does.
-
-    Once or twice, as a rule: what is parted can meet again only through records that a guard kept out.
-    """
-    while True:
-        clusters = cluster(nodes, pairs, threshold, verified)
-        one, other = (_labels(clusters, ends) for ends in (judged.different_a, judged.different_b))
-        violated = np.unique(one[one == other])
-        if not len(violated):
-            return clusters
-        numbers = nodes[np.isin(clusters.label, violated)]
-        both = np.isin(pairs.record_a, numbers) & np.isin(pairs.record_b, numbers)
-        left, right = _labels(clusters, pairs.record_a), _labels(clusters, pairs.record_b)
-        inside = both & (left == right)
-        part = _parts(numbers, pairs.where(inside & (pairs.weight >= threshold)), judged)
-        crosses = np.zeros(len(pairs), dtype=bool)
-        crosses[inside] = (
-            part[np.searchsorted(numbers, pairs.record_a[inside])]
-            != part[np.searchsorted(numbers, pairs.record_b[inside])]
-        )
-        pairs = pairs.where(~crosses)
+def _obeying(numbers: Integers, links: Pairs, judged: Judged) -> Pairs:
+    """Return `links` and a link of infinite weight for each `same`, without those that may not join."""
+    vouched = np.full(len(judged.same_a), JUDGED_WEIGHT)
+    every = _joined(Pairs(judged.same_a, judged.same_b, vouched), links)
+    part = _parts(numbers, every, judged)
+    left, right = np.searchsorted(numbers, every.record_a), np.searchsorted(numbers, every.record_b)
+    return every.where(part[left] == part[right])
 
 
 def _labels(clusters: Clusters, record_nos: Integers) -> Integers:
     labels: Integers = clusters.label[np.searchsorted(clusters.record_nos, record_nos)]
     return labels
+
+
+def _joined(one: Pairs, other: Pairs) -> Pairs:
+    return Pairs(
+        np.concatenate([one.record_a, other.record_a]),
+        np.concatenate([one.record_b, other.record_b]),
+        np.concatenate([one.weight, other.weight]),
+    )
 
 
 def _parts(numbers: Integers, links: Pairs, judged: Judged) -> Integers:
