@@ -58,6 +58,7 @@ def build_report(
             for name, column in found.profile.columns.items()
         },
         "shared_values": found.profile.shared_values,
+        "contact_classes": found.profile.contact_classes,
         "blocking": [asdict(rule) for rule in found.blocking],
         "notices": notices(scored),
         "trained": found.trained,

@@ -20,12 +20,13 @@ _MOST_RULES: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A chart: `name` is its id on the page, `caption` what to see in it."""
+    """A chart: `name` is its id on the page, `caption` what to see in it, `rows` its figures as a table."""
 
     name: str
     title: str
     caption: str
     spec: dict[str, Any]
+    rows: Sequence[Mapping[str, Any]] = ()
 
 
 def figures(report: Report, history: Sequence[Report]) -> Iterator[Figure]:
@@ -74,6 +75,7 @@ def _cluster_sizes(report: Report) -> Figure:
         "Golden IDs by number of records",
         "How many golden IDs join one record, two, three and so on. A few very large ones are worth a look.",
         _spec(_labelled_bars(rows, name="records", value="golden IDs")),
+        rows,
     )
 
 
@@ -103,6 +105,7 @@ def _match_weights(report: Report) -> Figure:
         "Each pair from the review threshold on, by its weight: 0 bits is a fair coin, 10 bits about 1,000 to"
         " 1. A valley at the threshold means that the data tell people apart; a hill there means guessing.",
         _spec(alt.layer(bars, _rule(model["threshold"], "threshold"))),
+        rows,
     )
 
 
@@ -142,6 +145,7 @@ def _threshold(report: Report) -> Figure:
         " wrong links against missed matches. The dashed line is the threshold that was used. What the model"
         " does not know (that it is wrong, a block that was dropped) is not in it.",
         _spec(alt.layer(lines, _rule(report["model"]["threshold"], "threshold"))),
+        report["threshold_choice"],
     )
 
 
@@ -172,6 +176,7 @@ def _contact_classes(classes: Mapping[str, Mapping[str, int]]) -> Figure:
         "Values of each kind, judged from who shares them. Only a personal one says much about a person; a"
         " household's says little, an organisation's or a placeholder nothing.",
         _spec(bars),
+        rows,
     )
 
 
@@ -205,6 +210,7 @@ def _canaries(canaries: Mapping[str, Any]) -> Figure:
         "Made-up people and households, known and never stored, linked by this run's model: how many of their"
         " pairs were joined rightly (precision) and found (recall).",
         _spec(alt.layer(base.mark_bar(color=LINK), text)),
+        rows,
     )
 
 
@@ -243,4 +249,5 @@ def _drift(history: Sequence[Report]) -> Figure:
         "The published runs whose reports lie beside this one, oldest first. A jump that no new file explains"
         " is worth a look before it is believed.",
         _spec(lines),
+        rows,
     )

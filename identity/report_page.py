@@ -75,10 +75,8 @@ def render_page(report: Mapping[str, Any], model: Model, history: Sequence[Mappi
 {_totals(report)}
 {_notices([*_gates(report), *report["notices"]])}
 {_section(drawn, "cluster-sizes")}
-{_folded(("records", "golden IDs"), report["cluster_sizes"].items())}
 {_section(drawn, "match-weights")}
 {_section(drawn, "threshold-choice")}
-{_folded(("threshold, bits", "links", "expected wrong", "expected missed"), _thresholds(report))}
 {_section(drawn, "contact-classes")}
 {_section(drawn, "canaries")}
 {_section(drawn, "drift")}
@@ -151,7 +149,7 @@ def _drawn(figure: Figure) -> str:
     return (
         f"<h2>{escape(figure.title)}</h2><p>{escape(figure.caption)}</p>"
         f'<figure id="{figure.name}" role="img" aria-label="{escape(figure.title)}"></figure>'
-        f'<script type="application/json" data-chart="{figure.name}">{data}</script>'
+        f'<script type="application/json" data-chart="{figure.name}">{data}</script>{_folded(figure.rows)}'
     )
 
 
@@ -190,12 +188,11 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return f"<table><thead><tr>{heading}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _folded(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    return f"<details><summary>As a table</summary>{_table(head, rows)}</details>"
-
-
-def _thresholds(report: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    return [tuple(row.values()) for row in report["threshold_choice"]]
+def _folded(rows: Sequence[Mapping[str, Any]]) -> str:
+    if not rows:
+        return ""
+    table = _table(list(rows[0]), [list(row.values()) for row in rows])
+    return f"<details><summary>As a table</summary>{table}</details>"
 
 
 def _cell(value: object) -> str:
