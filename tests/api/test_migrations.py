@@ -5,10 +5,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 
-from api.migrations import KEYS, OPERATIONAL, History, is_current, upgrade
+from api.migrations import KEYS, OPERATIONAL, History, _run, is_current, upgrade
 from api.settings import Settings
 from api.stores import create_home, open_keys, open_operational
 from identity.database import Database, open_database
+
+_DDL = text("SELECT name, sql FROM sqlite_master WHERE sql > ''")
 
 
 @pytest.fixture
@@ -62,3 +64,35 @@ def test_tables_without_row_numbers_are_created_as_such(database: Database) -> N
     for name, table in tables.items():
         expected = table.dialect_options["sqlite"]["with_rowid"] is False
         assert ("WITHOUT ROWID" in ddl[name]) == expected, name
+
+
+def test_the_review_queue_of_the_first_release_is_kept_one_row_for_two_records(database: Database) -> None:
+    scripts = OPERATIONAL.scripts()
+    with database.write() as conn:
+        _run(conn, OPERATIONAL, scripts, lambda revision, _context: scripts._upgrade_revs("0001", revision))
+        conn.execute(text("INSERT INTO reviews VALUES (7, 3, 1.5, 100), (3, 7, 1.0, 50), (2, 9, 0.5, 10)"))
+    upgrade(database, OPERATIONAL)
+    with database.read() as conn:
+        rows = conn.execute(
+            text(
+                "SELECT record_a, record_b, weight, cause, state, recorded_at FROM reviews ORDER BY record_a"
+            )
+        ).all()
+    assert [tuple(row) for row in rows] == [
+        (2, 9, 0.5, "uncertain", "open", 10), (3, 7, 1.5, "uncertain", "open", 100),
+    ]  # fmt: skip
+
+
+def test_taking_the_newest_migration_back_leaves_the_schema_before_it(database: Database) -> None:
+    scripts = OPERATIONAL.scripts()
+    upgrade(database, OPERATIONAL)
+    with database.write() as conn:
+        _run(conn, OPERATIONAL, scripts, lambda revision, _context: scripts._downgrade_revs("0001", revision))
+    with database.read() as conn:
+        taken_back = dict(list(conn.execute(_DDL)))
+    fresh = open_database(str(database.engine.url).replace("store.db", "fresh.db"))
+    with fresh.write() as conn:
+        _run(conn, OPERATIONAL, scripts, lambda revision, _context: scripts._upgrade_revs("0001", revision))
+    with fresh.read() as conn:
+        assert set(taken_back) == {row[0] for row in conn.execute(_DDL)}
+    fresh.close()
