@@ -243,6 +243,12 @@ def test_what_the_online_path_asks_while_a_run_is_at_work_stays_in_the_queue(peo
     assert people.asked() == [(1, 2)]
 
 
+def test_a_run_asks_nothing_about_a_record_that_changed_meanwhile(people):
+    people.put_all({1: "ann X", 2: "bo X"})
+    people.link(lambda step: step == "switch" and people.arrive(2, "bo"))
+    assert people.asked() == []
+
+
 def test_the_queue_is_read_in_pages_strongest_first_and_refuses_cursors_it_never_gave(people):
     people.put_all({number: f"w{number} X{number % 2}".upper().replace("W", "w") for number in range(1, 9)})
     people.link()
