@@ -18,6 +18,7 @@ _SPELLINGS: Final = {
     "southeast": "se", "southwest": "sw", "apartment": "apt", "appt": "apt", "unit": "apt", "flat": "apt",
     "suite": "apt", "ste": "apt", "calle": "c", "avenida": "ave", "avda": "ave", "plaza": "pza",
     "plza": "pza", "paseo": "po", "pso": "po", "carretera": "ctra", "ronda": "rda", "camino": "cno",
+    "bd": "blvd", "bvd": "blvd", "rua": "r", "travessa": "tv", "viale": "vle", "strasse": "st",
 }  # fmt: skip
 
 _LEADING_NUMBER = re.compile(r"(\d+[a-z]?) (.+)")
@@ -26,6 +27,9 @@ _US_TAIL = re.compile(r"(?P<city>.*?)\b(?P<region>[a-z]{2}) (?P<postcode>\d{5})(
 _CODE_FIRST = re.compile(r"(?P<postcode>\d{4,5}) (?P<city>[a-z].*)")
 _UK_TAIL = re.compile(r"(?P<city>.*?)\b(?P<postcode>[a-z]{1,2}\d[a-z\d]? ?\d[a-z]{2})")
 _ZIP_PLUS_4 = re.compile(r"(\d{5})-?\d{4}")
+_UNIT = re.compile(r"apt [a-z\d]+(?: [a-z])?")  # a flat, alone
+_TRAILING_UNIT = re.compile(r"(.+\S) apt [a-z\d]+(?: [a-z])?")  # a flat behind the street
+_STRASSE = re.compile(r"(\w{3,})(?:strasse|str)")
 _PLACEHOLDER = frozenset({"na", "n a", "none", "null", "unknown", "nan"})
 
 
@@ -60,8 +64,11 @@ def _line(raw: str) -> dict[str, str]:
     pieces = [piece for piece in raw.split(",") if piece.strip()]
     if not pieces:
         return {}
-    found = _street(_spelled(pieces[0]))
-    rest = [words(piece) for piece in pieces[1:]]
+    first, *others = pieces
+    while others and _UNIT.fullmatch(_spelled(first)):  # Flat 3, 12 High Street
+        first, *others = others
+    found = _street(_spelled(first))
+    rest = [words(piece) for piece in others]
     if rest and "house_number" not in found and re.fullmatch(r"(?:no |n )?\d+[a-z]?", rest[0]):
         found["house_number"] = rest.pop(0).rsplit(" ", 1)[-1]
     for piece in reversed(rest):
@@ -86,6 +93,8 @@ def _place(piece: str, found: dict[str, str]) -> None:
 
 
 def _street(text: str) -> dict[str, str]:
+    if match := _TRAILING_UNIT.fullmatch(text):
+        text = match[1]
     if match := _LEADING_NUMBER.fullmatch(text):
         return {"house_number": match[1], "street": match[2]}
     if match := _TRAILING_NUMBER.fullmatch(text):
@@ -94,7 +103,10 @@ def _street(text: str) -> dict[str, str]:
 
 
 def _spelled(raw: str) -> str:
-    return " ".join(_SPELLINGS.get(word, word) for word in _plain(raw).split(" "))
+    text = _plain(raw)
+    if "str" in text:
+        text = " ".join(_STRASSE.sub(r"\1str", word) for word in text.split(" "))
+    return " ".join(_SPELLINGS.get(word, word) for word in text.split(" "))
 
 
 @lru_cache(maxsize=32768)

@@ -7,6 +7,7 @@ from typing import Final
 
 _ISO = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:[T ][\d:.]+(?:Z|[+-]\d\d:?\d\d)?)?")
 _YEAR_LAST = re.compile(r"(\d{1,2})[-/. ](\d{1,2})[-/. ](\d{4})")
+_SHORT = re.compile(r"(\d{1,2})[-/. ](\d{1,2})[-/. ](\d{1,2})")
 _DAY_NAME = re.compile(
     r"(\d{1,2})(?:st|nd|rd|th)?[-/. ,]+(?:de )?([a-z]{3,10})\.?[-/. ,]+(?:de )?(\d{2}|\d{4})"
 )
@@ -38,6 +39,8 @@ def birth_date(raw: str) -> str | None:
     if match := _YEAR_LAST.fullmatch(text):
         first, second, year = map(int, match.groups())
         return _only_reading(year, first, second)
+    if match := _SHORT.fullmatch(text):
+        return _two_digit_year(*map(int, match.groups()))
     if _COMPACT.fullmatch(text):
         return _compact(text)
     return _with_month_name(text.lower())
@@ -55,6 +58,15 @@ def _with_month_name(text: str) -> str | None:
     if number is None or (len(year) == 2 and int(year) < _PIVOT):
         return None
     return _day(full_year, number, int(day))
+
+
+def _two_digit_year(first: int, second: int, third: int) -> str | None:
+    """Return the date in which exactly one number can only be a year of the last century, at either end."""
+    if third > _PIVOT >= max(first, second):
+        return _only_reading(1900 + third, first, second)
+    if first > _PIVOT >= max(second, third):  # year first: nobody writes the day before the month then
+        return _day(1900 + first, second, third)
+    return None
 
 
 def _compact(text: str) -> str | None:

@@ -90,6 +90,10 @@ BIRTH_DATES = {
     "Spanish month": ("3 de enero de 1980", "1980-01-03"),
     "two-digit year of the last century": ("19-Feb-91", "1991-02-19"),
     "two-digit year of either century": ("19-Feb-11", None),
+    "two-digit year, day over twelve": ("23/01/80", "1980-01-23"),
+    "two-digit year first": ("80-01-03", "1980-01-03"),
+    "two-digit year, day or month first can't be told": ("03/04/80", None),
+    "two-digit year that could be a day": ("23/01/12", None),
     "eight digits": ("19800203", "1980-02-03"),
     "no such day": ("1980-02-30", None),
     "a placeholder is a date": ("1900-01-01", "1900-01-01"),
@@ -165,6 +169,40 @@ def test_an_address_on_one_line_fills_the_parts():
     spanish = columns(full_address="Calle Mayor 5, 28001 Madrid")
     assert (spanish["street"], spanish["house_number"]) == ("c mayor", "5")
     assert (spanish["postcode"], spanish["city"]) == ("28001", "madrid")
+
+
+UNITS = {
+    "a flat before the number": "Flat 3, 12 High Street, Leeds LS1 4AB",
+    "a flat behind the street": "12 High Street Flat 3, Leeds LS1 4AB",
+    "a flat between commas": "12 High Street, Flat 3, Leeds LS1 4AB",
+    "no flat": "12 High Street, Leeds LS1 4AB",
+}
+
+
+@pytest.mark.parametrize("case", UNITS)
+def test_a_flat_is_no_part_of_the_street(case):
+    found = columns(full_address=UNITS[case])
+    assert (found["street"], found["house_number"]) == ("high st", "12")
+    assert (found["city"], found["postcode"]) == ("leeds", "ls14ab")
+
+
+STREETS = {
+    "German, joined": ("Hauptstraße 5", "hauptstr"),
+    "German, abbreviated": ("Hauptstr. 5", "hauptstr"),
+    "French": ("5 boulevard Voltaire", "blvd voltaire"),
+    "French, abbreviated": ("5 bd Voltaire", "blvd voltaire"),
+    "Portuguese": ("Rua Augusta 5", "r augusta"),
+    "Portuguese, abbreviated": ("R. Augusta, 5", "r augusta"),
+    "Spanish, abbreviated": ("C/ Mayor, 5", "c mayor"),
+    "Spanish with floor and door": ("Calle Mayor 5, 3º B, 28001 Madrid", "c mayor"),
+}
+
+
+@pytest.mark.parametrize("case", STREETS)
+def test_streets_in_one_spelling(case):
+    raw, expected = STREETS[case]
+    found = columns(full_address=raw)
+    assert (found["street"], found["house_number"]) == (expected, "5")
 
 
 def test_the_records_country_places_its_phone_before_the_default_does():
