@@ -164,7 +164,7 @@ def _gates(report: Mapping[str, Any]) -> list[str]:
 
 def _totals(report: Mapping[str, Any]) -> str:
     shown = {
-        "records": report["records"],
+        "records that may be linked": report["records"],
         "golden IDs": report["golden_ids"],
         "pairs compared": report["compared_pairs"],
         "pairs accepted": report["accepted_pairs"],
