@@ -19,6 +19,7 @@ from consent.packed_tokens import kind_of, unpack_tokens
 from consent.prepared_records import RecordStores
 from identity import model_store
 from identity.comparable import Comparable
+from identity.contradictions import Evidence
 from identity.errors import StaleScoresError
 from identity.matching import OnlineScorer
 from identity.model import Model
@@ -27,6 +28,7 @@ from identity.statements import Statement, slices
 from identity.store import PUBLISHED
 
 BLOCK_LIMIT: Final = 400  # a token that more records share tells nobody apart
+MOST_EVIDENCE: Final = 50  # candidates that are compared with each other, for the guard
 VERIFIED_WEIGHT: Final = 20.0  # bits, a million to one: two channels have verified the same identifier
 _ATTEMPTS: Final = 5
 
@@ -61,7 +63,7 @@ class Resolver:
             try:
                 return self._online.attach(
                     record_no, found.scored, sequence=sequence, threshold=found.threshold, now=now,
-                    model_version=found.model_version,
+                    model_version=found.model_version, evidence=found.evidence,
                 )  # fmt: skip
             except StaleScoresError:
                 if attempt == _ATTEMPTS - 1:
@@ -95,15 +97,20 @@ class Resolver:
             return _Candidates(VERIFIED_WEIGHT, scored, None)
         name, model, scorer = scoring
         others = self._linkable.opened(near.record_nos)
-        weights = scorer.score(
-            Comparable.decode(own.comparables[0]), [Comparable.decode(one) for one in others.comparables]
-        )
+        newcomer = Comparable.decode(own.comparables[0])
+        compared = [Comparable.decode(one) for one in others.comparables]
+        weights = scorer.score(newcomer, compared)
         kept = [
             ScoredCandidate(no, round(weight, 6))
             for no, weight in zip(others.record_nos, weights, strict=True)
             if weight >= model.review_threshold
         ]
-        return _Candidates(model.threshold, kept, name)
+        evidence = None
+        if any(candidate.weight >= model.threshold for candidate in kept):
+            best = sorted(range(len(weights)), key=lambda place: -weights[place])[:MOST_EVIDENCE]
+            numbers = [record_no, *(others.record_nos[place] for place in best)]
+            evidence = scorer.evidence(numbers, [newcomer, *(compared[place] for place in best)])
+        return _Candidates(model.threshold, kept, name, evidence)
 
     def scoring(self) -> tuple[Model, OnlineScorer] | None:
         """Return the model of the last published run with its scorer; None before the first run."""
@@ -137,6 +144,7 @@ class _Candidates:
     threshold: float  # bits
     scored: list[ScoredCandidate]
     model_version: str | None
+    evidence: Evidence | None = None  # of the record and its candidates, where one of them matches
 
 
 class _Neighbours:

@@ -11,6 +11,9 @@ from typing import Final, Literal
 Kind = Literal["person", "household"]
 """Whether two members of one household agree on it about as often as one person does with themself."""
 
+SEVERAL: Final = {"email": "email_several", "phone": "phone_several", "device_id": "device_id_several"}
+"""Contact -> the column of those of its values that several people use (`identity.contacts`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Level:

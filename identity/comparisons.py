@@ -7,8 +7,7 @@ and online. Correlated attributes are one comparison: street, postcode and city 
 
 from typing import Final
 
-from identity.comparison import ELSE, Comparison, Kind, Level, either_missing, similar
-from identity.contacts import SEVERAL
+from identity.comparison import ELSE, SEVERAL, Comparison, Kind, Level, either_missing, similar
 from identity.name_comparisons import FIRST_NAME, LAST_NAME, MIDDLE_NAME, NAME_SUFFIX
 from identity.profile import Profile
 

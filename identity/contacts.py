@@ -11,6 +11,8 @@ from typing import Final
 
 import duckdb
 
+from identity.comparison import SEVERAL
+
 PERSONAL: Final = "personal"
 HOUSEHOLD: Final = "household"
 ORGANISATION: Final = "organisation"
@@ -24,8 +26,6 @@ FEW_SURNAMES: Final = 3
 
 LISTS: Final = ("email", "phone")
 OWNED: Final = ("national_id", "social_handle", "user_id", "loyalty_id", "device_id", "cookie_id")
-SEVERAL: Final = {"email": "email_several", "phone": "phone_several", "device_id": "device_id_several"}
-"""Column -> the column of those of its values that several people use."""
 
 _PLACEHOLDERS: Final = {
     "phone": r"regexp_full_match(value, '.*(0000000|1111111|2222222|3333333|4444444|5555555|6666666|7777777"

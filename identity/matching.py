@@ -4,18 +4,23 @@ The same conditions and parameters run in a small locked engine of its own. Term
 outside (keyed hashes of common values); a value that is not among them counts as an average rare one.
 """
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Final, Self
 
+import numpy as np
 import pyarrow as pa
 
 from identity.comparable import COLUMNS, LIST_COLUMNS, Comparable
-from identity.contacts import LISTS, OWNED, SEVERAL
+from identity.comparison import SEVERAL
+from identity.contacts import LISTS, OWNED
+from identity.contradictions import Evidence
 from identity.engine import open_engine
 from identity.model import Model
-from identity.scoring_sql import pair_weights_sql
+from identity.placeholder_dates import NOBODYS_DATE
+from identity.scoring_sql import pair_levels_sql, pair_weights_sql
 
 Frequency = Callable[[str, str], float | None]
 """(column, value) -> the term frequency exported by `linking.score`, or None for any other value."""
@@ -31,6 +36,12 @@ class OnlineScorer:
         self._frequency = frequency
         self._columns = model.frequency_columns()
         self._sql = pair_weights_sql(model, "newcomer", "candidates")
+        self._levels_sql = pair_levels_sql(model, "together", "together")
+        # a missing value (level -1) says nothing: the last place of each row
+        self._bits = [
+            np.array([*(math.log2(level.m / level.u) for level in item.levels), 0.0])
+            for item in model.comparisons
+        ]
         self._schema = _schema(self._columns)
         self._engine = open_engine(threads=1, memory_limit="256MB")
         self._lock = threading.Lock()
@@ -49,6 +60,22 @@ class OnlineScorer:
             finally:
                 self._engine.unregister("newcomer")
                 self._engine.unregister("candidates")
+
+    def evidence(self, record_nos: Sequence[int], records: Sequence[Comparable]) -> Evidence:
+        """Return what every two of these records say of each other, in bits, as a run's guard sees it."""
+        order = np.argsort(np.asarray(record_nos, dtype=np.int64))
+        numbers = np.asarray(record_nos, dtype=np.int64)[order]
+        table = self.table([records[place] for place in order.tolist()])
+        with self._lock:
+            self._engine.register("together", table)
+            try:
+                rows = self._engine.execute(self._levels_sql).fetchall()
+            finally:
+                self._engine.unregister("together")
+        found = np.array(rows, dtype=np.int64).reshape(-1, 2 + len(self._bits))
+        bits = [self._bits[k][found[:, 2 + k]] for k in range(len(self._bits))]
+        columns = np.stack(bits, axis=1).astype(np.float32)
+        return Evidence(numbers[found[:, 0]], numbers[found[:, 1]], columns)
 
     def close(self) -> None:
         """Close the engine."""
@@ -77,6 +104,8 @@ class OnlineScorer:
             if column in SEVERAL:
                 shared = [value for value in own if self._frequency(SEVERAL[column], value) is not None]
                 row[SEVERAL[column]] = (shared if column in LISTS else shared[0]) if shared else None
+        if (born := record.text("birth_date")) and self._frequency(NOBODYS_DATE, born) is not None:
+            row["birth_date"] = None
         for column in self._columns:
             if value := record.text(column):
                 found = self._frequency(column, value)

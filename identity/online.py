@@ -13,6 +13,8 @@ from typing import Final, Literal
 from sqlalchemy import Connection
 
 from identity import judgement_store, review_queue
+from identity.admission import admitted
+from identity.contradictions import Evidence
 from identity.database import Database
 from identity.errors import StaleScoresError
 from identity.household_store import leave_households
@@ -63,8 +65,11 @@ class OnlineResolver:
         threshold: float,
         now: int,
         model_version: str | None = None,
+        evidence: Evidence | None = None,
     ) -> Resolution:
         """Resolve a new or updated record. `candidates` are those worth a steward's look or more.
+
+        `evidence` is what the record and its candidates say against each other; without it, links decide.
 
         `sequence` is the store's change sequence read before the candidates were opened: one that
         changed, left or lost its permission since counts no more. Raises StaleScoresError if the record
@@ -73,7 +78,7 @@ class OnlineResolver:
         with self._db.write() as conn:
             return self.attach_in(
                 conn, record_no, candidates, sequence=sequence, threshold=threshold, now=now,
-                model_version=model_version,
+                model_version=model_version, evidence=evidence,
             )  # fmt: skip
 
     def attach_in(
@@ -86,6 +91,7 @@ class OnlineResolver:
         threshold: float,
         now: int,
         model_version: str | None = None,
+        evidence: Evidence | None = None,
     ) -> Resolution:
         """Do as `attach`, inside the caller's write transaction."""
         numbers = [record_no, *(candidate.record_no for candidate in candidates)]
@@ -95,6 +101,12 @@ class OnlineResolver:
             raise StaleScoresError("the record changed after it was scored")
         usable = [c for c in candidates if own.linkable and _counts(facts.get(c.record_no), sequence)]
         strong = [c for c in usable if c.weight >= threshold]
+        if evidence is not None and strong:
+            above = {c.record_no: c.weight - threshold for c in strong}
+            others = sorted({*evidence.record_a.tolist(), *evidence.record_b.tolist(), *above} - {record_no})
+            golden_nos = self._reader.goldens_of(conn, others)
+            welcome = admitted(record_no, above, golden_nos, evidence)
+            strong = [c for c in strong if c.record_no in welcome]
         links = [(record_no, c.record_no, c.weight) for c in strong]
         self._resolve(conn, {record_no}, links, now)
         golden_no = self._reader.goldens_of(conn, [record_no])[record_no]

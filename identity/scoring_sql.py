@@ -7,7 +7,7 @@ import math
 from typing import Final
 
 from identity.comparable import COLUMNS
-from identity.contacts import SEVERAL
+from identity.comparison import SEVERAL
 from identity.model import FittedComparison, FittedLevel, Model
 
 COMBINED: Final = "least(unrelated, household) - log2(1 + pow(2.0, -abs(unrelated - household)))"
@@ -42,6 +42,13 @@ SELECT round({COMBINED}, 6), unrelated, household, {terms}
 FROM ({pair_sums_sql(model, _every_pair(left, right))})
 ORDER BY position
 """  # noqa: S608 - columns of ours and numbers of the model
+
+
+def pair_levels_sql(model: Model, left: str, right: str) -> str:
+    """Return a query of both rows' positions, first before second, and their level in each comparison."""
+    levels = ", ".join(f"level_{item.name}" for item in model.comparisons)
+    pairs = _levels_sql(model, _every_pair(left, right), "l.position AS first, r.position AS second")
+    return f"SELECT first, second, {levels} FROM ({pairs}) WHERE first < second ORDER BY first, second"  # noqa: S608 - as above
 
 
 def pair_sums_sql(model: Model, pairs: str, key: str = "r.position") -> str:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from identity.contacts import SEVERAL, several_values
+from identity.comparison import SEVERAL
+from identity.contacts import several_values
 from identity.engine import open_engine
 from identity.normalise import normalise
 from identity.profile import Profile

@@ -112,6 +112,22 @@ def test_the_online_scorer_agrees_with_the_batch(name):
             candidates = [records[b - 1] for b in pairs.record_b[mine].tolist()]
             found = online.score(records[a - 1], candidates)
             assert found == pytest.approx(pairs.weight[mine].tolist(), abs=1e-6)
+        assert_evidence_alike(online, records, pairs.evidence)
+
+
+def assert_evidence_alike(online, records, evidence):
+    """What the guard sees of an arriving record is what a run's guard sees."""
+    assert len(evidence.record_a)
+    ends = list(zip(evidence.record_a.tolist(), evidence.record_b.tolist(), strict=True))
+    batch = dict(zip(ends, evidence.bits.tolist(), strict=True))
+    some = sorted({number for pair in ends[:60] for number in pair})
+    found = online.evidence(some, [records[number - 1] for number in some])
+    alike = 0
+    for one, other, bits in zip(found.record_a, found.record_b, found.bits.tolist(), strict=True):
+        if (int(one), int(other)) in batch:
+            assert bits == pytest.approx(batch[int(one), int(other)], abs=1e-5)
+            alike += 1
+    assert alike
 
 
 def test_common_values_are_handed_out_and_rare_ones_are_not():
