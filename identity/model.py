@@ -22,7 +22,7 @@ FORMAT: Final = 1
 MATCH_THRESHOLD: Final = 1.0
 """Bits: odds of 4 to 1. See the table of benchmarks/accuracy.py in docs/linkage.md."""
 
-REVIEW_THRESHOLD: Final = -6.0
+REVIEW_THRESHOLD: Final = -3.0
 """Bits. Pairs between this and MATCH_THRESHOLD are shown to a steward, never merged."""
 
 
