@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from identity.comparable import COLUMNS, LIST_COLUMNS
 from identity.contacts import JUNK, ContactClasses, judge
+from identity.placeholder_dates import empty_placeholder_dates
 from identity.profile import Column, Profile
 from identity.records import OpenedBatch
 
@@ -23,14 +24,16 @@ _INSERT_RAW = "INSERT INTO opened SELECT record_no, channel, comparable FROM bat
 def load(engine: duckdb.DuckDBPyConnection, batches: Iterable[OpenedBatch]) -> Profile:
     """Fill the table `records` (unique_id, channel, every comparable column) and return its profile.
 
-    Contacts are judged (`identity.contacts`) before anything is counted.
+    Contacts are judged (`identity.contacts`) and placeholder dates leave before anything is counted.
     """
     engine.execute(_CREATE_RAW)
     for batch in batches:
         insert_batch(engine, batch)
     engine.execute(unpacked_sql(TABLE))
     engine.execute("DROP TABLE opened")
-    return profile_of(engine, judge(engine))
+    classes = judge(engine)
+    empty_placeholder_dates(engine)
+    return profile_of(engine, classes)
 
 
 def insert_batch(engine: duckdb.DuckDBPyConnection, batch: OpenedBatch) -> None:
