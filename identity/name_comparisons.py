@@ -27,8 +27,8 @@ def _words_overlap(column: str, separator: str) -> str:
 
 def _one_holds_the_words_of_the_other(column: str) -> str:
     return (
-        f"(contains(' ' || {column}_l || ' ', ' ' || {column}_r || ' ')"
-        f" OR contains(' ' || {column}_r || ' ', ' ' || {column}_l || ' '))"
+        f"(contains({column}_l, ' ') AND contains(' ' || {column}_l || ' ', ' ' || {column}_r || ' ')"
+        f" OR contains({column}_r, ' ') AND contains(' ' || {column}_r || ' ', ' ' || {column}_l || ' '))"
     )
 
 
@@ -71,8 +71,8 @@ LAST_NAME: Final = Comparison(
         Level("same", "last_name_l = last_name_r", frequency="last_name"),
         Level(
             "one of two surnames left out, or turned",
-            f"({_TWO_L} OR {_TWO_R})"
-            f" AND ({_one_holds_the_words_of_the_other('last_name')} OR {_BOTH_BUT_TURNED})",
+            f"{_one_holds_the_words_of_the_other('last_name')}"
+            f" OR ({_TWO_L} AND {_TWO_R} AND {_BOTH_BUT_TURNED})",
         ),
         Level(
             "one of two surnames shared",
