@@ -20,8 +20,8 @@ from identity.comparable import VERSION as COMPARABLE_VERSION
 FORMAT: Final = 1
 
 MATCH_THRESHOLD: Final = 0.5
-"""Bits: odds of 1.4 to 1, a little more likely one person than not. The weight is the model's own log odds, so
-even odds would be the natural place; the half bit is for precision. See docs/linkage.md for both sides of it."""
+"""Bits: odds of 1.4 to 1. The weight is the model's own log odds, so even odds would be the natural place;
+the half bit is for precision. docs/linkage.md has the figures on both sides of it."""
 
 REVIEW_THRESHOLD: Final = -3.0
 """Bits: odds of 1 to 8. Pairs between this and MATCH_THRESHOLD are shown to a steward, never merged."""
