@@ -5,7 +5,7 @@ opened, to be scored by the same model as in a run. Before the first run there i
 identifier that both channels have verified attaches a record to another.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import Final
@@ -18,6 +18,7 @@ from consent.linkable import LinkableRecords
 from consent.packed_tokens import kind_of, unpack_tokens
 from consent.prepared_records import RecordStores
 from identity import model_store
+from identity.admission import spread
 from identity.comparable import Comparable
 from identity.contradictions import Evidence
 from identity.errors import StaleScoresError
@@ -25,10 +26,10 @@ from identity.matching import OnlineScorer
 from identity.model import Model
 from identity.online import OnlineResolver, Resolution, ScoredCandidate
 from identity.statements import Statement, slices
-from identity.store import PUBLISHED
+from identity.store import PUBLISHED, MembershipReader
 
 BLOCK_LIMIT: Final = 400  # a token that more records share tells nobody apart
-MOST_EVIDENCE: Final = 50  # candidates that are compared with each other, for the guard
+MOST_EVIDENCE: Final = 100  # records that are compared with each other, for the guard
 VERIFIED_WEIGHT: Final = 20.0  # bits, a million to one: two channels have verified the same identifier
 _ATTEMPTS: Final = 5
 
@@ -52,6 +53,7 @@ class Resolver:
     def __init__(self, stores: RecordStores, linkable: LinkableRecords, online: OnlineResolver) -> None:
         self._stores, self._linkable, self._online = stores, linkable, online
         self._token = frequency_token(stores.index)
+        self._memberships = MembershipReader()
         self._loading = Lock()
         self._loaded: tuple[str, Model, OnlineScorer] | None = None
 
@@ -105,12 +107,34 @@ class Resolver:
             for no, weight in zip(others.record_nos, weights, strict=True)
             if weight >= model.review_threshold
         ]
+        matching = {each.record_no: each.weight for each in kept if each.weight >= model.threshold}
         evidence = None
-        if any(candidate.weight >= model.threshold for candidate in kept):
-            best = sorted(range(len(weights)), key=lambda place: -weights[place])[:MOST_EVIDENCE]
-            numbers = [record_no, *(others.record_nos[place] for place in best)]
-            evidence = scorer.evidence(numbers, [newcomer, *(compared[place] for place in best)])
+        if matching:
+            known = {record_no: newcomer, **dict(zip(others.record_nos, compared, strict=True))}
+            evidence = self._evidence(scorer, known, matching)
         return _Candidates(model.threshold, kept, name, evidence)
+
+    def _evidence(
+        self, scorer: OnlineScorer, known: Mapping[int, Comparable], matching: Mapping[int, float]
+    ) -> Evidence:
+        """Return what the arriving record, its matches and all records of their golden IDs say of each other.
+
+        A record that shares nothing with the arriving one may be the very one that contradicts. `known` are
+        the records opened so far, the arriving one first.
+        """
+        newcomer = next(iter(known))
+        with self._stores.db.read() as conn:
+            owner = self._memberships.goldens_of(conn, sorted(matching))
+            people = [
+                [member.record_no for member in self._memberships.members(conn, golden_no)]
+                for golden_no in sorted(set(owner.values()))
+            ]
+        people += [[number] for number in matching if number not in owner]
+        heard = {newcomer, *spread(people, matching, MOST_EVIDENCE)}
+        opened = self._linkable.opened(heard - known.keys())
+        late = zip(opened.record_nos, map(Comparable.decode, opened.comparables), strict=True)
+        records = {number: known[number] for number in heard & known.keys()} | dict(late)
+        return scorer.evidence(list(records), list(records.values()))
 
     def scoring(self) -> tuple[Model, OnlineScorer] | None:
         """Return the model of the last published run with its scorer; None before the first run."""

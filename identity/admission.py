@@ -5,7 +5,8 @@ count as one cluster; between clusters the same evidence decides as in a run (`i
 What is refused is left to a steward and to the next run.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 
 from identity.contradictions import Evidence, Merging
 
@@ -33,6 +34,19 @@ def admitted(
         merging.add(place[one], place[other], _link(newcomer, above, golden_nos, one, other), bits)
     labels = merging.labels()
     return {number for number in above if labels[place[number]] == labels[place[newcomer]]}
+
+
+def spread(people: Iterable[Iterable[int]], weights: Mapping[int, float], limit: int) -> list[int]:
+    """Return up to `limit` records of these people, in turn from each, the ones of most weight first.
+
+    So nobody is unheard because somebody else has many records.
+    """
+    turns = [
+        (turn, -weights.get(number, -math.inf), number)
+        for records in people
+        for turn, number in enumerate(sorted(records, key=lambda no: (-weights.get(no, -math.inf), no)))
+    ]
+    return [number for _, _, number in sorted(turns)[:limit]]
 
 
 def _link(

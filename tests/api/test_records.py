@@ -9,6 +9,8 @@ from api.ingest.mapping import fit
 from api.ingest.rows import RowMapper
 from api.ingesting import ingest_files
 from api.schemas import RecordIn
+from identity.matching import OnlineScorer
+from identity.records import RecordKey
 from tests.world import World, record, row
 
 
@@ -35,6 +37,30 @@ def test_a_record_that_matches_attaches_by_the_trained_model(world: World) -> No
     (sent,) = world.send(record("crm", "1", "Delia"))
     assert sent["decision"] == "attached"
     assert sent["golden_id"] == world.golden_id("town_a", "Delia")
+
+
+def test_the_guard_hears_records_that_share_nothing_with_the_one_that_arrives(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.settle()
+    world.send(record("crm", "far", "Zacarias"))
+    same = [
+        {"record": {"channel": "town_a", "source_id": "Delia"}},
+        {"record": {"channel": "crm", "source_id": "far"}},
+    ]
+    said = {"first": same[0], "second": same[1], "verdict": "same", "reason": "married"}
+    assert world.client("steward").post("/v1/judgements", json=said).json()["same_person"]
+    heard: list[int] = []
+    evidence = OnlineScorer.evidence
+
+    def listening(scorer: OnlineScorer, record_nos: list[int], records: list[Any]) -> Any:
+        heard.extend(record_nos)
+        return evidence(scorer, record_nos, records)
+
+    monkeypatch.setattr(OnlineScorer, "evidence", listening)
+    (sent,) = world.send(record("crm", "1", "Delia"))
+    assert sent["decision"] == "attached"
+    assert world.services.lookup.record(RecordKey("crm", "far")) in heard
 
 
 def test_before_the_first_run_only_identifiers_verified_on_both_sides_attach(world: World) -> None:

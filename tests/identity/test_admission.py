@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity.admission import admitted
+from identity.admission import admitted, spread
 from identity.contradictions import Evidence
 
 NEWCOMER, FATHER, FATHERS_OTHER, SON = 9, 1, 2, 3
@@ -55,3 +55,9 @@ def test_whoever_is_admitted_was_linked_and_golden_ids_stay_whole(
     assert found <= set(above)
     if {FATHER, FATHERS_OTHER} <= set(above):
         assert (FATHER in found) == (FATHERS_OTHER in found)
+
+
+def test_the_records_that_are_heard_come_from_each_person_in_turn() -> None:
+    many, few = range(10, 60), [3, 2]
+    assert spread([many, few], {10: 1.0, 12: 9.0, 3: 4.0}, 4) == [12, 3, 10, 2]
+    assert set(spread([many, few], {}, 100)) == {*many, *few}
