@@ -13,6 +13,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from consent.blind_indexes import RECORD, BlindIndex
+from consent.frequency_tokens import frequency_token as token_of
 from consent.key_store import KeyRow
 from consent.linkable import LinkableRecords
 from consent.packed_tokens import kind_of, unpack_tokens
@@ -43,8 +44,8 @@ _DEPARTED = Statement(f"""
 
 
 def frequency_token(index: BlindIndex) -> Callable[[str, str], bytes]:
-    """Return the keyed hash under which the frequency of a common value is kept."""
-    return lambda column, value: index.token(f"frequency:{column}", value)
+    """Return what makes the keyed hash under which the frequency of a value is kept."""
+    return lambda column, value: token_of(index, column, value)
 
 
 class Resolver:

@@ -13,11 +13,14 @@ from sqlalchemy import Connection
 
 from consent.errors import DestructionIncompleteError, RecordRejectedError
 from consent.events import RECORD, Subject
+from consent.frequency_tokens import frequency_tokens
 from consent.incoming import IncomingRecord, tidy, validate
+from consent.packed_tokens import kind_of, unpack_tokens
 from consent.prepared_records import Outcome, RecordStores, Stored
 from consent.record_committing import Detach, RecordCommitter, Written, stay
 from consent.record_contents import record_token
 from consent.record_preparing import RecordPreparer, stored_under
+from identity import model_store
 from identity.records import RecordKey
 from identity.statements import Statement, slices
 
@@ -142,6 +145,7 @@ class RecordWriter:
                 leaving = _in_use(conn, pending)
             if not pending:
                 return finished
+            self._forget_values(pending)
             stores.key_store.destroy(pending, evidence=self._part_with_evidence(leaving, now))
             with stores.db.write() as conn:
                 gone = _in_use(conn, pending)
@@ -152,6 +156,37 @@ class RecordWriter:
                     self._detach(conn, gone, now)
                 _CONFIRM.many(conn, [(key_id,) for key_id in pending])
             finished += len(pending)
+
+    def _forget_values(self, pending: Sequence[int]) -> None:
+        """Delete what runs keep of contacts and identifiers that no key but the `pending` ones carries.
+
+        Before the keys go, because only they tell which; so a crash in between repeats it.
+        """
+        stores = self.stores
+        with stores.db.read() as conn:
+            if not model_store.keeps_any(conn):
+                return
+        with stores.keys.read() as conn:
+            rows = stores.key_store.fetch(conn, pending)
+        found: dict[str, dict[bytes, bytes]] = {}  # column -> hash -> lookup token
+        for row in rows.values():
+            for code, token in unpack_tokens(row.tokens):
+                for column, hashed in frequency_tokens(stores.index, kind_of(code), token):
+                    found.setdefault(column, {})[hashed] = token
+        with stores.db.read() as conn:
+            kept = [
+                key for column, hashes in found.items() for key in model_store.kept(conn, column, [*hashes])
+            ]
+        if not kept:
+            return
+        with stores.keys.read() as conn:
+            tokens = {found[column][hashed] for _, column, hashed in kept}
+            carriers = stores.key_store.candidates(conn, tokens)
+        gone = set(pending)
+        with stores.db.write() as conn:
+            model_store.delete_frequencies(
+                conn, [key for key in kept if gone.issuperset(carriers[found[key[1]][key[2]]])]
+            )
 
     def _accepted(
         self, record: IncomingRecord, grants: Sequence[str], now: int

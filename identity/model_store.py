@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from identity.model import Model
-from identity.statements import Statement
+from identity.statements import LIST_LIMIT, Statement
 
 Frequency = tuple[str, bytes, float]
 """Column, keyed hash of a value, relative frequency among the records that have one."""
@@ -52,6 +52,16 @@ _SUPERSEDED: Final = Statement("""
 _DELETE_FREQUENCY: Final = Statement("""
     DELETE FROM model_frequencies
     WHERE model_version = :model_version AND column_name = :column_name AND token = :token
+""")
+
+_WITH_FREQUENCIES: Final = Statement("""
+    SELECT m.model_version FROM models m
+    WHERE EXISTS (SELECT 1 FROM model_frequencies f WHERE f.model_version = m.model_version)
+""")
+
+_KEPT: Final = Statement("""
+    SELECT model_version, column_name, token FROM model_frequencies
+    WHERE model_version = :model_version AND column_name = :column_name AND token IN :tokens
 """)
 
 
@@ -101,3 +111,19 @@ def superseded_frequencies(conn: Connection, model_version: str) -> list[tuple[s
 def delete_frequencies(conn: Connection, keys: Sequence[tuple[str, str, bytes]]) -> None:
     """Delete frequencies by the keys that `superseded_frequencies` gave."""
     _DELETE_FREQUENCY.many(conn, keys)
+
+
+def keeps_any(conn: Connection) -> bool:
+    """Whether any model keeps frequencies."""
+    return bool(_WITH_FREQUENCIES.rows(conn))
+
+
+def kept(conn: Connection, column: str, tokens: Sequence[bytes]) -> list[tuple[str, str, bytes]]:
+    """Return the keys of the frequencies that any model keeps under `tokens` of a column."""
+    found: list[tuple[str, str, bytes]] = []
+    for (model_version,) in _WITH_FREQUENCIES.rows(conn):
+        for at in range(0, len(tokens), LIST_LIMIT):
+            part = list(tokens[at : at + LIST_LIMIT])
+            rows = _KEPT.rows(conn, model_version=model_version, column_name=column, tokens=part)
+            found += [(version, name, bytes(token)) for version, name, token in rows]
+    return found

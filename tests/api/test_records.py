@@ -3,12 +3,14 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from api.incoming import incoming
 from api.ingest.mapping import fit
 from api.ingest.rows import RowMapper
 from api.ingesting import ingest_files
 from api.schemas import RecordIn
+from consent.frequency_tokens import frequency_token
 from identity.matching import OnlineScorer
 from identity.records import RecordKey
 from tests.world import World, record, row
@@ -284,3 +286,36 @@ def test_a_thousand_long_keys_can_be_deleted_in_one_request(world: World) -> Non
     keys = [{"channel": "crm", "source_id": f"{number:0300}"} for number in range(1000)]
     answer = world.client("ingest").post("/v1/records/delete", json={"records": keys})
     assert answer.status_code == 200
+
+
+HOME = {"last_name": "Vidal", "email": "casa.vidal@example.com", "phone": "+34600999111", "device_id": "d-77"}
+
+
+def test_what_a_run_kept_of_a_shared_contact_goes_with_the_last_record_that_carries_it(world: World) -> None:
+    def kept() -> set[str]:
+        columns = {"email_several": "email", "phone_several": "phone", "device_id_several": "device_id"}
+        with world.services.db.read() as conn:
+            rows = {
+                tuple(row) for row in conn.execute(text("SELECT column_name, token FROM model_frequencies"))
+            }
+        index = world.services.stores.index
+        return {name for name in columns if (name, frequency_token(index, name, HOME[columns[name]])) in rows}
+
+    everything = {"email_several", "phone_several", "device_id_several"}
+    world.ingest(
+        *({"channel": "shop", "source_id": name, "first_name": name, **HOME} for name in ("Ana", "Bea"))
+    )
+    world.settle()
+    assert kept() == everything
+    http = world.client("ingest")
+    http.post("/v1/records/delete", json={"records": [{"channel": "shop", "source_id": "Ana"}]})
+    assert kept() == everything
+    moved = {
+        "channel": "shop",
+        "source_id": "Bea",
+        "attributes": {"first_name": "Bea", "phone": HOME["phone"]},
+    }
+    world.send(moved, by=http)
+    assert kept() == {"phone_several"}
+    http.post("/v1/records/delete", json={"records": [{"channel": "shop", "source_id": "Bea"}]})
+    assert kept() == set()
