@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 import duckdb
 import numpy as np
 import pyarrow as pa
+from splink.internals.splink_dataframe import SplinkDataFrame
 
 from identity import blocking_rules, comparisons, training
 from identity.blocking import Blocking, block
@@ -83,8 +84,9 @@ def score(
     if model is None:
         model = _timed(seconds, "train", lambda: _train(engine, chosen, rules, profile, seed))
     ready = model
-    pairs = _timed(seconds, "predict", lambda: _predict(engine, ready, compared))
-    evidence = _timed(seconds, "contradictions", lambda: _evidence(engine, ready, pairs))
+    predicted = _timed(seconds, "predict", lambda: _predict(engine, ready, "pairs", ready.review_threshold))
+    pairs = _timed(seconds, "weigh", lambda: _weighed(engine, ready, predicted))
+    evidence = _timed(seconds, "contradictions", lambda: _evidence(engine, ready, pairs, predicted))
     pairs = replace(pairs, evidence=evidence)
     households = _timed(seconds, "households", lambda: household_pairs(engine, ready))
     if on_frequency is not None:
@@ -132,18 +134,19 @@ def _bits(numerator: float, denominator: float) -> float:
     return round(math.log2(numerator / denominator), 9)
 
 
-def _predict(engine: duckdb.DuckDBPyConnection, model: Model, compared: int) -> Pairs:
-    """Return the pairs at or above the review threshold.
+def _predict(
+    engine: duckdb.DuckDBPyConnection, model: Model, pairs: str, threshold: float | None = None
+) -> SplinkDataFrame:
+    """Let Splink score the pairs of a table, and keep those at or above `threshold`.
 
     Splink's weight, against strangers, bounds ours from above, so its threshold drops nothing we need.
     """
-    if not compared:
-        return Pairs(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0))
-    probability = 1 / (1 + 2**-model.prior)
-    predictor = linker(engine, model.comparisons, prior=probability, pairs="pairs")
-    predicted = predictor.inference.predict(
-        threshold_match_weight=model.review_threshold, warning_mode="never"
-    )
+    predictor = linker(engine, model.comparisons, prior=1 / (1 + 2**-model.prior), pairs=pairs)
+    return predictor.inference.predict(threshold_match_weight=threshold, warning_mode="never")
+
+
+def _weighed(engine: duckdb.DuckDBPyConnection, model: Model, predicted: SplinkDataFrame) -> Pairs:
+    """Return the pairs at or above the review threshold, weighed against households too."""
     found = engine.execute(
         f"""
 SELECT record_a, record_b, weight FROM (
@@ -154,34 +157,45 @@ SELECT record_a, record_b, weight FROM (
 WHERE weight >= ? ORDER BY record_a, record_b""",  # noqa: S608 - made of the model's numbers
         [model.review_threshold],
     ).fetchnumpy()
-    predicted.drop_table_from_database_and_remove_from_cache()
     return Pairs(found["record_a"], found["record_b"], found["weight"])
 
 
-def _evidence(engine: duckdb.DuckDBPyConnection, model: Model, pairs: Pairs) -> Evidence:
-    """Let Splink compare what links tie together, blocked or not, and return what each comparison says."""
+def _evidence(
+    engine: duckdb.DuckDBPyConnection, model: Model, pairs: Pairs, predicted: SplinkDataFrame
+) -> Evidence:
+    """Return what each comparison says of what links tie together, blocked or not.
+
+    Most of these pairs were predicted already; Splink compares the others now.
+    """
     record_a, record_b = tied(pairs, model.threshold)
-    names = [f"mw_{item.name}" for item in model.comparisons]
-    if not len(record_a):
-        return Evidence(record_a, record_b, np.zeros((0, len(names)), dtype=np.float32))
     engine.register("tied", pa.table({"a": record_a, "b": record_b}))
-    engine.execute(
-        "CREATE OR REPLACE TABLE tied_pairs AS "
-        "SELECT '0' AS match_key, a AS join_key_l, b AS join_key_r FROM tied"
-    )
-    engine.unregister("tied")
-    probability = 1 / (1 + 2**-model.prior)
-    predictor = linker(engine, model.comparisons, prior=probability, pairs="tied_pairs")
-    predicted = predictor.inference.predict(warning_mode="never")
-    bits = ", ".join(f"{name}::FLOAT AS {name}" for name in names)
+    engine.execute(_NEWLY_TIED.format(predicted.physical_name))
+    compared = _predict(engine, model, "newly_tied")
+    bits = ", ".join(f"mw_{item.name}::FLOAT" for item in model.comparisons)
     found = engine.execute(
-        f"SELECT unique_id_l AS record_a, unique_id_r AS record_b, {bits} "  # noqa: S608 - our names
-        f"FROM {predicted.physical_name} ORDER BY record_a, record_b"
+        _BITS.format(bits=bits, known=predicted.physical_name, new=compared.physical_name)
     ).fetchnumpy()
-    predicted.drop_table_from_database_and_remove_from_cache()
-    engine.execute("DROP TABLE tied_pairs")
-    columns = [np.asarray(found[name], dtype=np.float32) for name in names]
-    return Evidence(found["record_a"], found["record_b"], np.stack(columns, axis=1))
+    for table in (predicted, compared):
+        table.drop_table_from_database_and_remove_from_cache()
+    engine.unregister("tied")
+    engine.execute("DROP TABLE newly_tied")
+    first, second, *columns = found.values()
+    return Evidence(first, second, np.stack([np.asarray(column) for column in columns], axis=1))
+
+
+_NEWLY_TIED = """
+CREATE OR REPLACE TABLE newly_tied AS
+SELECT '0' AS match_key, a AS join_key_l, b AS join_key_r
+FROM tied ANTI JOIN {0} ON unique_id_l = a AND unique_id_r = b
+"""
+
+_BITS = """
+SELECT unique_id_l, unique_id_r, {bits}
+FROM {known} SEMI JOIN tied ON unique_id_l = a AND unique_id_r = b
+UNION ALL
+SELECT unique_id_l, unique_id_r, {bits} FROM {new}
+ORDER BY 1, 2
+"""
 
 
 _RARE = """
