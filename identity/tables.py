@@ -228,8 +228,8 @@ models = Table(
     Column("model", Text, nullable=False),  # JSON: m, u, levels, blocking rules; no values
 )
 
-# Keyed hash -> relative frequency, for online scoring: of names held by at least 20 records, and of contacts and
-# identifiers that are several people's or nobody's (these go with the last record that carries the value).
+# Keyed hash -> relative frequency, for online scoring: of names held by at least 20 records, and of contacts
+# and identifiers that are several people's or nobody's. These go with the last record that has the value.
 model_frequencies = Table(
     "model_frequencies",
     metadata,

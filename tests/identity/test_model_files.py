@@ -48,6 +48,21 @@ REFUSED = {
     "a frequency by an unknown name": lambda m: altered(
         m, lambda c: c.update(rare_frequencies={"email) --": 0.1})
     ),
+    "a label that is no text": lambda m: altered(
+        m, lambda c: c["comparisons"][0]["levels"][0].update(label=["x"])
+    ),
+    "a rule of lists": lambda m: altered(m, lambda c: c["rules"][0].update(parts=[["email"]])),
+    "nothing but brackets": lambda _: "[" * 200_000,
+    "a number beyond every float": lambda m: altered(m, lambda c: c.update(prior=10**400)),
+    "no prior": lambda m: altered(m, lambda c: c.update(prior=None)),
+    "a list of thresholds": lambda m: altered(m, lambda c: c.update(threshold=[1.0])),
+    "a seed that is no whole number": lambda m: altered(m, lambda c: c.update(seed=1.5)),
+    "frequencies that are missing": lambda m: altered(m, lambda c: c.update(rare_frequencies={})),
+    "a share without a finite quotient": lambda m: altered(
+        m, lambda c: c["comparisons"][0]["levels"][0].update(u=5e-324)
+    ),
+    "a comparison twice": lambda m: altered(m, lambda c: c["comparisons"].append(c["comparisons"][0])),
+    "no comparisons": lambda m: altered(m, lambda c: c.update(comparisons=[])),
 }
 
 
