@@ -39,7 +39,7 @@ def list_reviews(
         count = review_queue.count(conn, state)
         shown = rows[:limit]
         return ReviewsOut(
-            reviews=_reviews(services, caller, conn, shown),
+            reviews=_reviews(services, caller, conn, _permitted(services, conn, shown)),
             next=shown[-1].cursor if len(rows) > limit else None,
             count=count,
         )
@@ -53,7 +53,8 @@ def show_pair(services: "Services", caller: "Caller", pair: tuple[int, int]) -> 
             raise UnknownSubjectError("these are no two records of this home")
         said = [each for each in judgement_store.about(conn, [one]) if other in each.pair]
         review = review_queue.find(conn, (one, other))
-        asked = _reviews(services, caller, conn, [] if review is None else [review])
+        rows = [] if review is None else _permitted(services, conn, [review])
+        asked = _reviews(services, caller, conn, rows)
         return PairOut(
             records=[one, other],
             golden_ids=_golden_ids(services, caller, conn, [one, other]),
@@ -111,6 +112,14 @@ def _decided(services: "Services", caller: "Caller", decided: Decided) -> Decide
         same_person=first is not None and first == second,
         in_effect=decided.in_effect,
     )
+
+
+def _permitted(services: "Services", conn: Connection, rows: Sequence[Review]) -> list[Review]:
+    """Leave out the open questions about records whose permission to be linked has run out since."""
+    ends = {number for row in rows for number in (row.record_a, row.record_b)}
+    facts = services.facts.facts(conn, ends, services.clock())
+    linkable = {number for number, fact in facts.items() if fact.linkable}
+    return [row for row in rows if row.state != "open" or {row.record_a, row.record_b} <= linkable]
 
 
 def _reviews(

@@ -143,6 +143,16 @@ def test_pairs_of_records_that_are_not_there_are_unknown(steward):
     assert steward.get("/v1/reviews/1/1").status_code == 404
 
 
+def test_nothing_is_asked_about_records_whose_permission_to_be_linked_has_run_out(town, steward):
+    ask(town, (1, 2, 1.5))
+    (row,) = steward.get("/v1/reviews").json()["reviews"]
+    assert steward.get("/v1/reviews/1/2").json()["review"] == row
+    town.clock.pass_(days=1096)
+    later = town.client("steward")
+    assert later.get("/v1/reviews").json()["reviews"] == []
+    assert later.get("/v1/reviews/1/2").json()["review"] is None
+
+
 def test_a_judgement_does_not_link_a_record_whose_linking_was_withdrawn(town, steward):
     said = {"subject": {"record": by_key("Elena")}, "purpose": "identity_linking", "state": "withdrawn"}
     assert town.client("ingest").post("/v1/consents", json=said).status_code == 201
