@@ -92,7 +92,7 @@ def _level_sql(item: FittedComparison) -> str:
 
 def _sum_sql(model: Model, prior: float, *, against_household: bool) -> str:
     terms = [_term_sql(item, against_household=against_household) for item in model.comparisons]
-    return " + ".join([repr(prior), *terms])
+    return " + ".join([_number(prior), *terms])
 
 
 def _term_sql(item: FittedComparison, *, against_household: bool) -> str:
@@ -100,13 +100,18 @@ def _term_sql(item: FittedComparison, *, against_household: bool) -> str:
         f"WHEN {number} THEN {_weight_sql(item, level, against_household=against_household)}"
         for number, level in enumerate(item.levels)
     )
-    return f"CASE level_{item.name} {cases} ELSE 0.0 END"
+    return f"CASE level_{item.name} {cases} ELSE 0.0::DOUBLE END"
 
 
 def _weight_sql(item: FittedComparison, level: FittedLevel, *, against_household: bool) -> str:
-    weight = repr(math.log2(level.m / (level.h if against_household else level.u)))
+    weight = _number(math.log2(level.m / (level.h if against_household else level.u)))
     # what a household shares by its nature says nothing more for being rare
     if level.frequency is None or (against_household and item.kind == "household"):
         return weight
     frequency = f"greatest(tf_{level.frequency}_l, tf_{level.frequency}_r)"
-    return f"{weight} + coalesce({math.log2(level.u)!r} - log2({frequency}), 0.0)"
+    return f"{weight} + coalesce({_number(math.log2(level.u))} - log2({frequency}), 0.0)"
+
+
+def _number(value: float) -> str:
+    """Return a literal of a float: bare digits are exact decimals to DuckDB, whose sums can overflow."""
+    return f"({value!r})::DOUBLE"

@@ -106,7 +106,7 @@ def household_weight_sql(model: Model) -> str:
     """
     if model.household_prior is None:
         return "'infinity'::DOUBLE"
-    terms = [f"{model.household_prior!r}"]
+    terms = [f"({model.household_prior!r})::DOUBLE"]
     for item in model.comparisons:
         terms.append(_household_term(item))
         if item.kind == "person" and any(level.frequency for level in item.levels):
@@ -119,7 +119,7 @@ def _household_term(item: FittedComparison) -> str:
         return f"mw_{item.name}"
     cases = " ".join(
         f"WHEN abs(mw_{item.name} - ({math.log2(level.m / level.u)!r})) < 1e-9"
-        f" THEN {math.log2(level.m / level.h)!r}"
+        f" THEN ({math.log2(level.m / level.h)!r})::DOUBLE"
         for level in item.levels
     )
     return f"(CASE {cases} ELSE 0.0 END)"

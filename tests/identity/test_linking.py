@@ -2,10 +2,12 @@
 
 import json
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from identity import comparisons
 from identity.clustering import cluster
 from identity.comparable import Comparable
 from identity.engine import open_engine
@@ -186,3 +188,23 @@ def test_a_model_of_another_format_is_refused(fake_1000):
     changed = json.loads(fake_1000.model.to_json()) | {"format": 0}
     with pytest.raises(ValueError, match="train again"):
         Model.from_json(json.dumps(changed))
+
+
+def test_a_model_without_term_frequencies_scores_online_too(monkeypatch):
+    """DuckDB takes bare digits for exact decimals, and a sum of many of them overflows."""
+    plain = tuple(
+        replace(item, levels=tuple(replace(level, frequency=None) for level in item.levels))
+        for item in comparisons.CATALOGUE
+    )
+    monkeypatch.setattr(comparisons, "CATALOGUE", plain)
+    batch, _ = labelled("pp_dev")
+    some = OpenedBatch(batch.record_nos[:3000], batch.channels[:3000], batch.comparables[:3000])
+    scored = run(some)
+    assert not scored.model.frequency_columns()
+    records = [Comparable.decode(encoded) for encoded in some.comparables]
+    with OnlineScorer(scored.model, lambda _column, _value: None) as online:
+        for a, b, weight in zip(
+            scored.pairs.record_a[:20].tolist(), scored.pairs.record_b[:20].tolist(),
+            scored.pairs.weight[:20].tolist(), strict=True,
+        ):  # fmt: skip
+            assert online.score(records[a - 1], [records[b - 1]]) == [pytest.approx(weight, abs=1e-6)]
