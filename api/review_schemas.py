@@ -1,30 +1,20 @@
 """The review queue and judgements over HTTP and in `--json`: record numbers and weights, no values."""
 
-import re
 from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from api.explanation_schemas import RecordRefIn
+from api.reasons import MOST_LETTERS, impersonal
 from api.schemas import Text
 
 MAX_REVIEWS: Final = 200
 MAX_JUDGEMENTS: Final = 1_000
-MOST_LETTERS: Final = 500
-
-_PERSONAL: Final = re.compile(r"@|\d(?:[\s./-]?\d){5}")  # an address, or six digits of a number
-
-
-def _impersonal(reason: str) -> str:
-    if _PERSONAL.search(reason):
-        raise ValueError("must say why without an e-mail address, a number or a date of a person")
-    return reason
-
 
 Reason = Annotated[
     Text,
     Field(min_length=1, max_length=MOST_LETTERS, description="Why; kept as it is, so no personal data"),
-    AfterValidator(_impersonal),
+    AfterValidator(impersonal),
 ]
 Verdict = Literal["same", "different", "unsure"]
 ReviewState = Literal["open", "same", "different", "unsure"]

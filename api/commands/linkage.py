@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -16,8 +16,7 @@ from api.commands.frame import (
     show,
     steps,
 )
-
-_LONGEST_REASON: Final = 500  # characters
+from api.reasons import MOST_LETTERS, impersonal
 
 
 def link(
@@ -69,9 +68,12 @@ def _reason(force: str | None) -> str | None:
     if force is None:
         return None
     reason = " ".join(force.split())
-    if not reason or len(reason) > _LONGEST_REASON:
-        raise typer.BadParameter(f"--force needs a reason, of at most {_LONGEST_REASON} characters")
-    return reason
+    if not reason or len(reason) > MOST_LETTERS:
+        raise typer.BadParameter(f"--force needs a reason, of at most {MOST_LETTERS} characters")
+    try:
+        return impersonal(reason)
+    except ValueError as error:
+        raise typer.BadParameter(f"--force {error}") from None
 
 
 def _notes(summary: Mapping[str, Any]) -> None:

@@ -94,7 +94,8 @@ def test_an_unknown_model_is_a_sentence_and_not_a_traceback(world):
 
 @pytest.mark.parametrize(
     "options", [("--compare", "x", "--dry-run"), ("--compare", "x", "--retrain"), ("--force", "  "),
-                ("--force", "why " * 200)],
+                ("--force", "why " * 200), ("--force", "ann@example.com asked"),
+                ("--force", "for 612 345 678")],
 )  # fmt: skip
 def test_options_that_do_not_go_together_are_wrong_usage(world, options):
     assert world.command("link", *options).returncode == 2
