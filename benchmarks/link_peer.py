@@ -41,7 +41,7 @@ def main() -> None:
     chosen = comparisons.choose(profile)
     block(connection, blocking_rules.choose(profile), profile.records, "pairs")
     api = DuckDBAPI(connection)
-    linker = Linker(api.register("records"), settings(chosen, prior=1e-4, keep_levels=False), log_level=None)
+    linker = Linker(api.register("records"), settings(chosen, prior=1e-4), log_level=None)
     linker.training.estimate_u_using_random_sampling(
         max_pairs=RANDOM_PAIRS, seed=1, num_chunks=1, min_count_per_level=None
     )

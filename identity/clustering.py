@@ -15,6 +15,7 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from identity.contradictions import MOST_COMPARED, Evidence, all_pairs
+from identity.distinct import distinct
 from identity.guard import Links, part
 
 BEST_LINKS: Final = 20
@@ -67,7 +68,7 @@ def cluster(
     `verified` numbers the records with a verified identifier: they anchor before others; then comes
     the record with most links, then the smallest number. Raises ValueError for a pair of unknown records.
     """
-    nodes: Integers = np.unique(np.asarray(record_nos, dtype=np.int64))
+    nodes: Integers = distinct(record_nos)
     links = _canonical(pairs.where(pairs.weight >= threshold))
     left, right = _positions(nodes, links.record_a), _positions(nodes, links.record_b)
     count = len(nodes)
@@ -95,7 +96,7 @@ def tied(pairs: Pairs, threshold: float) -> tuple[Integers, Integers]:
     These are all pairs of records that links tie together; of very large ties, the scored ones.
     """
     links = pairs.where(pairs.weight >= threshold)
-    nodes = np.unique(np.concatenate([links.record_a, links.record_b]))
+    nodes = distinct(np.concatenate([links.record_a, links.record_b]))
     component = _components(
         len(nodes), *(np.searchsorted(nodes, end) for end in (links.record_a, links.record_b))
     )

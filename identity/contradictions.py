@@ -8,12 +8,15 @@ one kind of data. What it gains is measured in docs/linkage.md.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+
+from identity.model import Model
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -35,6 +38,18 @@ class Evidence:
     record_a: Integers
     record_b: Integers
     bits: npt.NDArray[np.float32]
+
+
+def evidence_of(
+    model: Model, record_a: Integers, record_b: Integers, levels: Sequence[npt.NDArray[np.integer]]
+) -> Evidence:
+    """Return the evidence of pairs by their levels: one column a comparison, -1 where a value is missing."""
+    columns = []
+    for item, level in zip(model.comparisons, levels, strict=True):
+        # a missing value says nothing: the last place of the row
+        bits = np.array([*(math.log2(each.m / each.u) for each in item.levels), 0.0], dtype=np.float32)
+        columns.append(bits[level])
+    return Evidence(record_a, record_b, np.stack(columns, axis=1))
 
 
 def all_pairs(nodes: Integers, component: Integers) -> tuple[Integers, Integers]:

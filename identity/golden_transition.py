@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from identity.distinct import distinct
 from identity.golden_events import GONE, MERGED, SPLIT, Events, Ints, Ragged
 from identity.golden_state import NONE, Assignment, State, lookup, pair, places
 
@@ -43,7 +44,7 @@ class Transition:
 
     def assignment(self) -> Assignment:
         """Work out the new state, its events and what the caller has to write."""
-        before = np.unique(self.previous.golden_nos)
+        before = distinct(self.previous.golden_nos)
         departed = ~np.isin(self.previous.record_nos, self.records, assume_unique=True)
         ends = self._ends(np.setdiff1d(before, self.golden))
         redirects = self._redirects(ends)

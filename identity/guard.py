@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from identity.contradictions import Evidence, Merging, bound
+from identity.distinct import distinct
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -111,14 +112,15 @@ def _settled(component: Integers, pairs: _Pairs) -> Iterator[tuple[Integers, Int
     pairs = _where(pairs, order)
     starts = np.flatnonzero(np.diff(component[pairs.left], prepend=-1))
     for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(order)], strict=True):
-        left, right = pairs.left[start:end], pairs.right[start:end]
-        members = np.unique(np.concatenate([left, right]))
+        left, right, said = pairs.left[start:end], pairs.right[start:end], pairs.bits[start:end]
+        said = said[:, (said < 0).any(axis=0)]  # only what speaks against somewhere can cost anything
+        members = distinct(np.concatenate([left, right]))
         merging = Merging(len(members))
         for one, other, link, bits in zip(
             np.searchsorted(members, left).tolist(),
             np.searchsorted(members, right).tolist(),
             pairs.link[start:end].tolist(),
-            pairs.bits[start:end].tolist(),
+            said.tolist(),
             strict=True,
         ):
             merging.add(one, other, link, bits)

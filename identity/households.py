@@ -23,6 +23,7 @@ from scipy.sparse import csgraph
 from identity.assignment import Ints, assign
 from identity.clustering import Pairs
 from identity.difference import Rows
+from identity.distinct import distinct
 from identity.golden_state import NONE, lookup, pair, places
 
 THRESHOLD: Final = 2.0
@@ -61,7 +62,7 @@ class Plan:
     @property
     def count(self) -> int:
         """How many households there are."""
-        return len(np.unique(self.household_nos))
+        return len(distinct(self.household_nos))
 
 
 def group(pairs: Pairs, record_nos: Ints, people: Ints) -> Group:
@@ -75,12 +76,12 @@ def group(pairs: Pairs, record_nos: Ints, people: Ints) -> Group:
     left, right, weight = left[known], right[known], pairs.weight[known]
     tied = (people[left] == people[right]) | (weight >= THRESHOLD)
     left, right = left[tied], right[tied]
-    ends = np.unique(np.concatenate([left, right]))
+    ends = distinct(np.concatenate([left, right]))
     edges = (np.ones(len(left), dtype=np.int8), (np.searchsorted(ends, left), np.searchsorted(ends, right)))
     graph = sparse.csr_array(edges, shape=(len(ends), len(ends)))
     _, component = csgraph.connected_components(graph, directed=False)
     span = 1 + int(people.max(initial=0))
-    dwellers = np.unique(pair(component.astype(np.int64), people[ends], span)) // span
+    dwellers = distinct(pair(component.astype(np.int64), people[ends], span)) // span
     size = np.bincount(dwellers, minlength=len(ends))
     kept = (size[component] >= 2) & (size[component] <= MOST_PEOPLE)
     members, component = record_nos[ends[kept]], component[kept]

@@ -23,6 +23,7 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from identity.clustering import Clusters, Pairs
+from identity.distinct import distinct
 from identity.golden_events import Ints
 from identity.golden_state import NONE, lookup
 
@@ -73,7 +74,7 @@ def settled(
         return clusters, Held()
     inside = _inside(pairs, clusters.record_nos[moved], group[moved])
     decided = again(clusters.record_nos[moved], inside, threshold - MARGIN)
-    refused = np.unique(component[moved[decided.label != group[moved]]])
+    refused = distinct(component[moved[decided.label != group[moved]]])
     stands = np.isin(component[moved], refused)
     kept = moved[~stands]
     group[np.isin(component, refused)] = clusters.label[np.isin(component, refused)]
@@ -86,8 +87,8 @@ def _disputes(label: Ints, was: Ints) -> Ints:
     known = was != NONE
     labels, row = np.unique(label, return_inverse=True)
     goldens, column = np.unique(was[known], return_inverse=True)
-    cells = np.unique(row[known].astype(np.int64) * max(len(goldens), 1) + column)
-    if len(cells) == len(goldens) == len(np.unique(row[known])):
+    cells = distinct(row[known].astype(np.int64) * max(len(goldens), 1) + column)
+    if len(cells) == len(goldens) == len(distinct(row[known])):
         return found  # every golden ID has one cluster and every cluster at most one golden ID
     size = len(labels) + len(goldens)
     ends = (cells // len(goldens), len(labels) + cells % len(goldens))
@@ -194,4 +195,4 @@ def _held(label: Ints, group: Ints, kept: Ints) -> Held:
     """Count what was held back: one for each part beyond the first."""
     labels, groups = label[kept], group[kept]
     cells = len(np.unique(np.stack([labels, groups]), axis=1).T)
-    return Held(apart=cells - len(np.unique(labels)), together=cells - len(np.unique(groups)))
+    return Held(apart=cells - len(distinct(labels)), together=cells - len(distinct(groups)))

@@ -14,6 +14,7 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
+from identity.distinct import distinct
 from identity.errors import ContradictionError
 
 Verdict = Literal["same", "different", "unsure"]
@@ -69,7 +70,7 @@ class Judged:
 
     def records(self) -> Integers:
         """Return every record that something is said about, ascending."""
-        return np.unique(np.concatenate([self.same_a, self.same_b, self.different_a, self.different_b]))
+        return distinct(np.concatenate([self.same_a, self.same_b, self.different_a, self.different_b]))
 
 
 def _columns(pairs: Iterable[Pair]) -> tuple[Integers, Integers]:

@@ -4,7 +4,6 @@ The same conditions and parameters run in a small locked engine of its own. Term
 outside (keyed hashes of common values); a value that is not among them counts as an average rare one.
 """
 
-import math
 import threading
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -16,7 +15,7 @@ import pyarrow as pa
 from identity.comparable import COLUMNS, LIST_COLUMNS, Comparable
 from identity.comparison import SEVERAL
 from identity.contacts import LISTS, OWNED
-from identity.contradictions import Evidence
+from identity.contradictions import Evidence, evidence_of
 from identity.engine import open_engine
 from identity.model import Model
 from identity.placeholder_dates import NOBODYS_DATE
@@ -37,11 +36,6 @@ class OnlineScorer:
         self._columns = model.frequency_columns()
         self._sql = pair_weights_sql(model, "newcomer", "candidates")
         self._levels_sql = pair_levels_sql(model, "together", "together")
-        # a missing value (level -1) says nothing: the last place of each row
-        self._bits = [
-            np.array([*(math.log2(level.m / level.u) for level in item.levels), 0.0])
-            for item in model.comparisons
-        ]
         self._schema = _schema(self._columns)
         self._engine = open_engine(threads=1, memory_limit="256MB")
         self._lock = threading.Lock()
@@ -72,10 +66,9 @@ class OnlineScorer:
                 rows = self._engine.execute(self._levels_sql).fetchall()
             finally:
                 self._engine.unregister("together")
-        found = np.array(rows, dtype=np.int64).reshape(-1, 2 + len(self._bits))
-        bits = [self._bits[k][found[:, 2 + k]] for k in range(len(self._bits))]
-        columns = np.stack(bits, axis=1).astype(np.float32)
-        return Evidence(numbers[found[:, 0]], numbers[found[:, 1]], columns)
+        found = np.array(rows, dtype=np.int64).reshape(-1, 2 + len(self.model.comparisons))
+        levels = [found[:, 2 + place] for place in range(len(self.model.comparisons))]
+        return evidence_of(self.model, numbers[found[:, 0]], numbers[found[:, 1]], levels)
 
     def close(self) -> None:
         """Close the engine."""

@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from identity.distinct import distinct
 from identity.golden_events import Ints
 
 MOST_MERGES: Final = 300
@@ -39,13 +40,13 @@ def compare(was: Ints, now: Ints) -> Change:
     cells = _Cells.of(was, now)
     split = cells.now_of_was[cells.was] > 1
     merged = cells.was_of_now[cells.now] > 1
-    disturbed = np.unique(cells.was[split | merged])
+    disturbed = distinct(cells.was[split | merged])
     golden_ids = len(cells.now_of_was)
     return Change(
         golden_ids=golden_ids,
         kept=golden_ids - len(disturbed),
-        merged=len(np.unique(cells.was[merged])),
-        split=len(np.unique(cells.was[split])),
+        merged=len(distinct(cells.was[merged])),
+        split=len(distinct(cells.was[split])),
         disagreements=_pairs(cells.was_sizes) + _pairs(cells.now_sizes) - 2 * _pairs(cells.sizes),
     )
 
@@ -59,7 +60,7 @@ def merges(record_nos: Ints, was: Ints, now: Ints, *, most: int = MOST_MERGES) -
     for group in chosen.tolist():
         mine = np.flatnonzero(cells.now_of_record == group)
         parts = cells.was_of_record[mine]
-        found.append(tuple(tuple(record_nos[mine[parts == part]].tolist()) for part in np.unique(parts)))
+        found.append(tuple(tuple(record_nos[mine[parts == part]].tolist()) for part in distinct(parts)))
     return found
 
 

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from identity.canaries import CanaryFigures
+from identity.distinct import distinct
 from identity.gates import Figures
 from identity.golden_events import GONE, MERGED, REACTIVATED, SPLIT, UPDATED
 from identity.golden_ids import Assignment
@@ -77,7 +76,7 @@ class Compared:
 def assigned(assignment: Assignment) -> dict[str, int]:
     """Return the counts of what became of golden IDs."""
     ended, events = assignment.ended_status, assignment.events
-    active = np.unique(assignment.state.golden_nos)
+    active = distinct(assignment.state.golden_nos)
     return {
         "records": len(assignment.state.record_nos),
         "golden_ids": len(active),

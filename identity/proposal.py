@@ -18,6 +18,7 @@ import numpy as np
 from identity.clustering import Clusters, Pairs
 from identity.database import Database
 from identity.difference import Snapshot
+from identity.distinct import distinct
 from identity.doubts import Doubts, doubts
 from identity.errors import NoModelError
 from identity.gates import Step
@@ -112,7 +113,7 @@ class Proposal:
         return {
             **assigned(self.assignment),
             "linkable": self.linkable,
-            "households": len(np.unique(self.households().label)),
+            "households": len(distinct(self.households().label)),
             "trained": self.trained,
             "model_version": self.model_version,
             "uncompared": () if scored is None else scored.report.uncompared,
@@ -173,7 +174,7 @@ class Proposer:
         self.progress("assigning golden IDs")
         clusters = found.clusters
         if reserve is not None:
-            most = len(np.unique(clusters.label))
+            most = len(distinct(clusters.label))
             before = replace(before, state=replace(before.state, next_golden_no=reserve(most)))
         weights = record_weights(_ranks(clusters.record_nos, standing))
         assignment = assign_golden_ids(before.state, clusters.record_nos, clusters.label, weights)
@@ -199,7 +200,7 @@ class _Opened:
     def record_nos(self) -> Ints:
         """Return every live record: whoever the scorer saw, and the rest alone."""
         live = (record_no for record_no, _ in self._reader.live())
-        return np.unique(np.fromiter(chain(self.linkable, live), dtype=np.int64))
+        return distinct(np.fromiter(chain(self.linkable, live), dtype=np.int64))
 
     def _batches(self) -> Iterator[OpenedBatch]:
         for batch in self._reader.permitted():

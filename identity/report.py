@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from identity.clustering import Clusters
+from identity.distinct import distinct
 from identity.evaluation_detail import in_ranges
 from identity.linking import ScoredPairs
 from identity.model import Model
@@ -44,7 +45,7 @@ def build_report(
         "run_id": run_id,
         "finished_at": finished_at,
         "records": found.profile.records,
-        "golden_ids": len(np.unique(clusters.label)),
+        "golden_ids": len(distinct(clusters.label)),
         "compared_pairs": found.compared_pairs,
         "accepted_pairs": accepted,
         "review_pairs": len(scored.pairs) - accepted,

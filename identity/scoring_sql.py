@@ -56,13 +56,36 @@ def pair_sums_sql(model: Model, pairs: str, key: str = "r.position") -> str:
 
     `pairs` is a FROM clause of two rows `l` and `r` with the comparable columns and their `tf_` columns.
     """
+    return sums_sql(model, f"({_levels_sql(model, pairs, key)})")
+
+
+def weighed_sql(model: Model, compared: str) -> str:
+    """Return a query of `compared` (see `sums_sql`) with `weight`: the pairs from the review threshold on."""
+    return f"""
+SELECT * EXCLUDE (unrelated, household) FROM (
+    SELECT *, round({COMBINED}, 6) AS weight FROM ({sums_sql(model, compared)}))
+WHERE weight >= {_number(model.review_threshold)}
+"""  # noqa: S608 - columns of ours and numbers of the model
+
+
+def near_sql(model: Model, compared: str) -> str:
+    """Return a query of `compared` as it is, of the same pairs alone."""
+    return f"SELECT * EXCLUDE (weight) FROM ({weighed_sql(model, compared)})"  # noqa: S608 - as above
+
+
+def sums_sql(model: Model, compared: str) -> str:
+    """Return a query of `compared` with a weight's two parts, `unrelated` and `household`.
+
+    `compared` is a FROM clause with the level of each comparison (`level_<name>`) and `tf_<column>`, the term
+    frequency of the more common of the two values.
+    """
     unrelated = _sum_sql(model, model.prior, against_household=False)
     household = "'infinity'::DOUBLE"
     if model.household_prior is not None:
         household = _sum_sql(model, model.household_prior, against_household=True)
     # every part is a column of ours or a number of the model
     return f"""
-    SELECT *, {unrelated} AS unrelated, {household} AS household FROM ({_levels_sql(model, pairs, key)})
+    SELECT *, {unrelated} AS unrelated, {household} AS household FROM {compared}
 """  # noqa: S608 - columns of ours and numbers of the model
 
 
@@ -72,8 +95,10 @@ def _every_pair(left: str, right: str) -> str:
 
 def _levels_sql(model: Model, pairs: str, key: str) -> str:
     sides = ",\n        ".join(
-        f"l.{column} AS {column}_l, r.{column} AS {column}_r"
-        for column in (*COLUMNS, *SEVERAL.values(), *(f"tf_{name}" for name in model.frequency_columns()))
+        [
+            *(f"l.{name} AS {name}_l, r.{name} AS {name}_r" for name in (*COLUMNS, *SEVERAL.values())),
+            *(f"greatest(l.tf_{name}, r.tf_{name}) AS tf_{name}" for name in model.frequency_columns()),
+        ]
     )
     levels = ",\n        ".join(_level_sql(item) for item in model.comparisons)
     return f"""
@@ -108,8 +133,7 @@ def _weight_sql(item: FittedComparison, level: FittedLevel, *, against_household
     # what a household shares by its nature says nothing more for being rare
     if level.frequency is None or (against_household and item.kind == "household"):
         return weight
-    frequency = f"greatest(tf_{level.frequency}_l, tf_{level.frequency}_r)"
-    return f"{weight} + coalesce({_number(math.log2(level.u))} - log2({frequency}), 0.0)"
+    return f"{weight} + coalesce({_number(math.log2(level.u))} - log2(tf_{level.frequency}), 0.0)"
 
 
 def _number(value: float) -> str:

@@ -1,11 +1,10 @@
-"""Our model in Splink's terms: settings, a linker over the records, and what it estimated.
+"""Our model in Splink's terms: settings, a linker over the records, what it estimated, what it compared.
 
 The only place that knows Splink's vocabulary. Splink 5 registers tables of the engine's connection; each
 registration needs a name of its own.
 """
 
 import logging
-import math
 from collections.abc import Sequence
 from itertools import count
 from typing import Any, Final
@@ -14,9 +13,15 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 from splink import DuckDBAPI, Linker
+from splink.internals.comparison_vector_values import compute_comparison_vector_values_from_id_pairs_sqls
+from splink.internals.duckdb.pruned_prediction import (
+    _enqueue_pruned_inputs_with_tf,
+    _materialise_pruned_predict_input,
+)
+from splink.internals.pipeline import CTEPipeline
 
 from identity.comparisons import Comparison
-from identity.model import FittedComparison, FittedLevel, Model
+from identity.model import FittedComparison, FittedLevel
 from identity.record_table import TABLE
 
 _names: Final = count()
@@ -27,28 +32,73 @@ def linker(
     comparisons: Sequence[Comparison] | Sequence[FittedComparison],
     *,
     prior: float = 1e-4,
-    pairs: str | None = None,
-    keep_levels: bool = False,
 ) -> Linker:
-    """Return a Splink linker over the records; `prior` is the probability that two random ones match.
-
-    With `pairs` (a table) it predicts exactly those. `keep_levels` keeps the level of each comparison.
-    """
+    """Return a Splink linker over the records; `prior` is the probability that two random ones match."""
     logging.getLogger("splink").setLevel(logging.ERROR)
-    api = DuckDBAPI(engine)
-    found = Linker(
-        api.register(TABLE, table_name=f"records_{next(_names)}"),
-        settings(comparisons, prior=prior, keep_levels=keep_levels),
+    return Linker(
+        DuckDBAPI(engine).register(TABLE, table_name=f"records_{next(_names)}"),
+        settings(comparisons, prior=prior),
         log_level=None,  # it would log SQL and untrained levels, which are floored here
+        validate_settings=False,  # they are ours; parsing every condition anew takes half a second
     )
-    if pairs is not None:
-        registered = api.register(pairs, table_name=f"pairs_{next(_names)}")
-        found.table_management.register_blocked_pairs_for_predict(registered)
-    return found
+
+
+def compare(
+    engine: duckdb.DuckDBPyConnection,
+    comparisons: Sequence[Comparison] | Sequence[FittedComparison],
+    pairs: str,
+    keep: str = "SELECT * FROM {0}",
+) -> str:
+    """Let Splink compare the pairs of a table; return the name of the table that says how they compare.
+
+    Its columns: `record_a` and `record_b`; for each comparison `level_<name>`, 0 the strongest, -1 nothing
+    to compare; for each column whose frequency counts `tf_<column>`, that of the more common value. `keep` is
+    a query over it (`{0}`), whose result is kept in its stead. The caller drops the table.
+    """
+    linked = linker(engine, comparisons)
+    settings = linked._settings_obj  # noqa: SLF001 - predict() would weigh, and forget the levels
+    blocked = linked._db_api.register(pairs, table_name=f"pairs_{next(_names)}")  # noqa: SLF001 - its only engine
+    blocked.templated_name = "__splink__blocked_id_pairs"
+    left = _materialise_pruned_predict_input(linked, blocked, "l")
+    right = _materialise_pruned_predict_input(linked, blocked, "r")
+    try:
+        pipeline = CTEPipeline([blocked, left, right])
+        name_l, name_r = _enqueue_pruned_inputs_with_tf(linked, pipeline, left, right)
+        pipeline.enqueue_list_of_sqls(
+            compute_comparison_vector_values_from_id_pairs_sqls(
+                settings._columns_to_select_for_blocking,  # noqa: SLF001 - as predict() calls it
+                settings._columns_to_select_for_comparison_vector_values,  # noqa: SLF001 - as predict() calls it
+                input_tablename_l=name_l,
+                input_tablename_r=name_r,
+                source_dataset_input_column=None,
+                unique_id_input_column=settings.column_info_settings.unique_id_input_column,
+                link_type="dedupe_only",
+                sql_dialect_str="duckdb",
+            )
+        )
+        pipeline.enqueue_sql(_levels_sql(comparisons, "__splink__df_comparison_vectors"), "aurea_levels")
+        pipeline.enqueue_sql(keep.format("aurea_levels"), "aurea_compared")
+        found = linked._db_api.sql_pipeline_to_splink_dataframe(pipeline)  # noqa: SLF001 - as predict() calls it
+    finally:
+        for table in (left, right):
+            table.drop_table_from_database_and_remove_from_cache()
+    return str(found.physical_name)
+
+
+def _levels_sql(comparisons: Sequence[Comparison] | Sequence[FittedComparison], vectors: str) -> str:
+    """Return the levels in our numbering: Splink counts from the weakest level up."""
+    levels = ", ".join(
+        f"(CASE WHEN gamma_{item.name} < 0 THEN -1 ELSE {len(item.levels) - 1} - gamma_{item.name} END)"
+        f"::TINYINT AS level_{item.name}"
+        for item in comparisons
+    )
+    columns = sorted({level.frequency for item in comparisons for level in item.levels if level.frequency})
+    frequencies = "".join(f", greatest(tf_{name}_l, tf_{name}_r) AS tf_{name}" for name in columns)
+    return f"SELECT unique_id_l AS record_a, unique_id_r AS record_b, {levels}{frequencies} FROM {vectors}"  # noqa: S608 - names of ours
 
 
 def settings(
-    comparisons: Sequence[Comparison] | Sequence[FittedComparison], *, prior: float, keep_levels: bool
+    comparisons: Sequence[Comparison] | Sequence[FittedComparison], *, prior: float
 ) -> dict[str, Any]:
     """Return Splink settings for these comparisons, fitted or not."""
     return {
@@ -57,8 +107,8 @@ def settings(
         "probability_two_random_records_match": prior,
         "comparisons": [_comparison(item) for item in comparisons],
         "blocking_rules_to_generate_predictions": [],
-        "retain_matching_columns": keep_levels,
-        "retain_intermediate_calculation_columns": not keep_levels,
+        "retain_matching_columns": False,
+        "retain_intermediate_calculation_columns": False,
         "max_iterations": 10,
         "em_convergence": 1e-3,
     }
@@ -96,30 +146,3 @@ def estimated(trained: Linker, which: str) -> dict[str, npt.NDArray[np.float64]]
         )
         for item in saved["comparisons"]
     }
-
-
-def household_weight_sql(model: Model) -> str:
-    """Return the weight of a predicted pair against a household, as SQL over Splink's prediction.
-
-    Where the household class has its own h, the level is recognised by the weight that Splink gave it
-    (`mw_` columns hold one constant a level); elsewhere h is u and Splink's weight holds as it is.
-    """
-    if model.household_prior is None:
-        return "'infinity'::DOUBLE"
-    terms = [f"({model.household_prior!r})::DOUBLE"]
-    for item in model.comparisons:
-        terms.append(_household_term(item))
-        if item.kind == "person" and any(level.frequency for level in item.levels):
-            terms.append(f"mw_tf_adj_{item.name}")
-    return " + ".join(terms)
-
-
-def _household_term(item: FittedComparison) -> str:
-    if all(level.h == level.u for level in item.levels):
-        return f"mw_{item.name}"
-    cases = " ".join(
-        f"WHEN abs(mw_{item.name} - ({math.log2(level.m / level.u)!r})) < 1e-9"
-        f" THEN ({math.log2(level.m / level.h)!r})::DOUBLE"
-        for level in item.levels
-    )
-    return f"(CASE {cases} ELSE 0.0 END)"

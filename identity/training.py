@@ -2,7 +2,7 @@
 
 1. Splink samples random pairs: how often do records agree that have nothing to do with each other (u)?
 2. Splink runs EM over blocks of several rules: a first estimate of agreement within a person (m).
-3. Splink compares the blocked pairs; three classes are fitted to the counts of their comparison vectors.
+3. Splink has compared the blocked pairs; three classes are fitted to the counts of their comparison vectors.
 """
 
 from collections.abc import Sequence
@@ -25,9 +25,6 @@ from identity.splink_bridge import estimated, linker
 Floats = npt.NDArray[np.float64]
 
 RANDOM_PAIRS: Final = 1_000_000
-VECTOR_PAIRS: Final = 1_000_000
-"""Blocked pairs compared for training; of more a sample by hash is taken."""
-
 SESSION_PAIRS: Final = 200_000
 LEAST_SESSION_PAIRS: Final = 200
 MOST_SESSIONS: Final = 3
@@ -39,22 +36,16 @@ SESSIONS: Final = (
     ("user_id",), ("loyalty_id",), ("birth_date", "postcode"), ("birth_date", "city"),
 )  # fmt: skip
 
-_SAMPLE = """
-CREATE OR REPLACE TABLE sampled_pairs AS
-SELECT match_key, join_key_l, join_key_r FROM {0}
-WHERE hash(join_key_l, join_key_r, ?::BIGINT) % 1000000 < ?
-"""
-
 
 def train(
     engine: duckdb.DuckDBPyConnection,
     comparisons: Sequence[Comparison],
     profile: Profile,
-    pairs: str,
+    vectors: Vectors,
     *,
     seed: int,
 ) -> Classes:
-    """Return the fitted classes for `comparisons` over the blocked pairs of the table `pairs`.
+    """Return the fitted classes for `comparisons` over the blocked pairs that `vectors` counts.
 
     Every level ends up with an m of at least FLOOR and a u of at least about U_FLOOR, seen or not.
     """
@@ -66,7 +57,6 @@ def train(
     shares = estimated(trainer, "u")
     u = [_smoothed(shares[item.name], profile.records) for item in comparisons]
     start = _first_m(engine, trainer, profile, comparisons)
-    vectors = _vectors(engine, comparisons, pairs, seed=seed, records=profile.records)
     return fit(vectors, comparisons, u, start)
 
 
@@ -147,32 +137,22 @@ FROM (SELECT count(*) AS size FROM records WHERE {1} GROUP BY {0})
 """
 
 
-def _vectors(
+def count_vectors(
     engine: duckdb.DuckDBPyConnection,
     comparisons: Sequence[Comparison],
-    pairs: str,
+    compared: str,
     *,
-    seed: int,
+    share: float,
     records: int,
 ) -> Vectors:
-    """Let Splink compare (a sample of) the pairs and count the distinct vectors."""
-    (total,) = engine.execute(f"SELECT count(*) FROM {pairs}").fetchone() or (0,)  # noqa: S608 - our table
-    share = min(1.0, VECTOR_PAIRS / max(total, 1))
-    engine.execute(_SAMPLE.format(pairs), [seed, round(share * 1_000_000)])
-    names = [f"gamma_{item.name}" for item in comparisons]
-    if not total:
-        return Vectors(np.zeros((0, len(names)), dtype=np.int64), np.zeros(0), records)
-    predicted = linker(engine, comparisons, pairs="sampled_pairs", keep_levels=True).inference.predict(
-        warning_mode="never"
+    """Count the distinct vectors of the table `compared`, which holds `share` of the blocked pairs."""
+    columns = ", ".join(f"level_{item.name}" for item in comparisons)
+    *levels, counts = (
+        engine.execute(
+            f"SELECT {columns}, count(*) AS pairs FROM {compared} GROUP BY {columns} ORDER BY {columns}"  # noqa: S608 - our names
+        )
+        .fetchnumpy()
+        .values()
     )
-    columns = ", ".join(names)
-    counted = engine.execute(
-        f"SELECT {columns}, count(*) AS pairs FROM {predicted.physical_name} "  # noqa: S608 - our names
-        f"GROUP BY {columns} ORDER BY {columns}"
-    ).fetchnumpy()
-    predicted.drop_table_from_database_and_remove_from_cache()
-    engine.execute("DROP TABLE sampled_pairs")
-    gammas = np.stack([np.asarray(counted[name], dtype=np.int64) for name in names], axis=1)
-    strongest = np.array([len(item.levels) - 1 for item in comparisons])
-    levels = np.where(gammas < 0, -1, strongest - gammas)  # Splink counts from the weakest level up
-    return Vectors(levels, np.asarray(counted["pairs"], dtype=np.float64) / share, records)
+    table = np.stack([np.asarray(column, dtype=np.int64) for column in levels], axis=1)
+    return Vectors(table, np.asarray(counts, dtype=np.float64) / share, records)

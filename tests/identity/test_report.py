@@ -53,7 +53,7 @@ def test_the_json_says_what_happened(written):
     assert report["created"] == 3
     assert report["golden_ids"] == sum(report["cluster_sizes"].values())
     assert report["accepted_pairs"] + report["review_pairs"] == len(scored.pairs)
-    assert {"load", "block", "train", "predict"} <= set(report["seconds"])
+    assert {"load", "block", "compare", "train"} <= set(report["seconds"])
     assert report["finished_at"] == 1_780_000_000_000
     assert sum(report["match_weights"]["pairs"]) == len(scored.pairs)
     assert report["largest"] == max(np.unique(clusters.label, return_counts=True)[1])

@@ -1,0 +1,64 @@
+"""What Splink compares, and that our weights over it are the weights that Splink itself would give."""
+
+import pytest
+
+from identity import learning, linking
+from identity.engine import open_engine
+from identity.linking import score
+from identity.scoring_sql import sums_sql
+from identity.splink_bridge import compare, linker
+from tests.identity.labelled import labelled
+
+
+@pytest.fixture(scope="module")
+def run():
+    """An engine in which senzing's records were scored, and the scores."""
+    batch, _ = labelled("senzing_truthset")
+    with open_engine(threads=2) as engine:
+        yield engine, score([batch], engine=engine, model=None, seed=1)
+
+
+def test_the_weights_against_strangers_are_those_that_splink_gives(run):
+    engine, scored = run
+    model = scored.model
+    assert model.frequency_columns()
+    table = compare(engine, model.comparisons, "pairs")
+    ours = engine.execute(
+        f"SELECT record_a, record_b, unrelated FROM ({sums_sql(model, table)})"  # noqa: S608 - a table of ours
+    ).fetchall()
+    splinks = linker(engine, model.comparisons, prior=1 / (1 + 2**-model.prior))
+    pairs = splinks._db_api.register("pairs", table_name="pairs_for_splink")
+    splinks.table_management.register_blocked_pairs_for_predict(pairs)
+    predicted = splinks.inference.predict(warning_mode="never")
+    theirs = engine.execute(
+        f"SELECT unique_id_l, unique_id_r, match_weight FROM {predicted.physical_name}"  # noqa: S608 - Splink's name
+    ).fetchall()
+    assert len(ours) == len(theirs) > 400
+    expected = {(a, b): weight for a, b, weight in theirs}
+    for a, b, weight in ours:
+        assert weight == pytest.approx(expected[a, b], abs=1e-9)
+
+
+def test_the_pairs_that_are_kept_are_those_that_a_query_picks(run):
+    engine, scored = run
+    every = compare(engine, scored.model.comparisons, "pairs")
+    some = compare(engine, scored.model.comparisons, "pairs", "SELECT * FROM {0} WHERE level_first_name = 0")
+    wanted = engine.execute(f"SELECT * FROM {every} WHERE level_first_name = 0 ORDER BY ALL").fetchall()  # noqa: S608 - tables of ours
+    assert engine.execute(f"SELECT * FROM {some} ORDER BY ALL").fetchall() == wanted  # noqa: S608 - as above
+    assert wanted
+
+
+def test_of_too_many_pairs_a_sample_trains_and_all_are_weighed(run, monkeypatch):
+    _, whole = run
+    batch, _ = labelled("senzing_truthset")
+    monkeypatch.setattr(learning, "COMPARED_AT_ONCE", whole.report.compared_pairs // 2)
+    with open_engine(threads=2) as engine:
+        sampled = score([batch], engine=engine, model=None, seed=1)
+        left = {name for (name,) in engine.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+    assert sampled.model != whole.model
+    assert not [name for name in left if "compared" in name or "sample" in name]
+    monkeypatch.undo()
+    with open_engine(threads=2) as engine:
+        again = linking.score([batch], engine=engine, model=sampled.model, seed=1)
+    assert again.pairs.weight.tolist() == sampled.pairs.weight.tolist()
+    assert again.pairs.record_a.tolist() == sampled.pairs.record_a.tolist()
