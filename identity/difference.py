@@ -157,7 +157,7 @@ def _formers(before: State, after: State) -> Rows:
     span = 1 + max(before.former_records.max(initial=0), after.former_records.max(initial=0))
     old = before.former_goldens * span + before.former_records
     new = after.former_goldens * span + after.former_records
-    gone, fresh = np.setdiff1d(old, new), np.setdiff1d(new, old)
+    gone, fresh = old[~np.isin(old, new)], new[~np.isin(new, old)]
     return Rows((gone // span, gone % span), (fresh // span, fresh % span))
 
 

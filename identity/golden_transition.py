@@ -46,7 +46,7 @@ class Transition:
         """Work out the new state, its events and what the caller has to write."""
         before = distinct(self.previous.golden_nos)
         departed = ~np.isin(self.previous.record_nos, self.records, assume_unique=True)
-        ends = self._ends(np.setdiff1d(before, self.golden))
+        ends = self._ends(before[~np.isin(before, self.golden)])
         redirects = self._redirects(ends)
         formers, former_records = self._formers(ends, redirects.lost)
         state = State(

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from identity.contradictions import Evidence, Merging, bound
-from identity.distinct import distinct
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -55,7 +54,7 @@ def part(nodes: Integers, component: Integers, links: Links, evidence: Evidence)
             ),
             len(nodes),
         )
-        for members, stands in _settled(component, disputed):
+        for members, stands in _settled(component, disputed, np.flatnonzero(doubtful[component])):
             parted[members] = len(nodes) + members[stands]
     return np.unique(parted, return_inverse=True)[1].astype(np.int64)
 
@@ -106,22 +105,24 @@ def _linked(pairs: _Pairs, links: Links, count: int) -> _Pairs:
     )
 
 
-def _settled(component: Integers, pairs: _Pairs) -> Iterator[tuple[Integers, Integers]]:
-    """Yield each component's positions, and for each of them the place of the one that stands for it."""
+def _settled(component: Integers, pairs: _Pairs, concerned: Integers) -> Iterator[tuple[Integers, Integers]]:
+    """Yield each component's positions, and for each of them the place of the one that stands for it.
+
+    `concerned` are the positions, ascending, of all records of the components that `pairs` are of.
+    """
     order = np.lexsort((pairs.right, pairs.left, component[pairs.left]))
     pairs = _where(pairs, order)
     starts = np.flatnonzero(np.diff(component[pairs.left], prepend=-1))
-    for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(order)], strict=True):
-        left, right, said = pairs.left[start:end], pairs.right[start:end], pairs.bits[start:end]
+    concerned = concerned[np.argsort(component[concerned], kind="stable")]
+    parts = np.split(concerned, np.flatnonzero(np.diff(component[concerned])) + 1)
+    place = np.zeros(len(component), dtype=np.int64)  # of each position among its component's
+    for members in parts:
+        place[members] = np.arange(len(members))
+    left, right, links = place[pairs.left].tolist(), place[pairs.right].tolist(), pairs.link.tolist()
+    for members, start, end in zip(parts, starts.tolist(), [*starts[1:].tolist(), len(order)], strict=True):
+        said = pairs.bits[start:end]
         said = said[:, (said < 0).any(axis=0)]  # only what speaks against somewhere can cost anything
-        members = distinct(np.concatenate([left, right]))
         merging = Merging(len(members))
-        for one, other, link, bits in zip(
-            np.searchsorted(members, left).tolist(),
-            np.searchsorted(members, right).tolist(),
-            pairs.link[start:end].tolist(),
-            said.tolist(),
-            strict=True,
-        ):
-            merging.add(one, other, link, bits)
+        for at, bits in enumerate(said.tolist(), start):
+            merging.add(left[at], right[at], links[at], bits)
         yield members, np.array(merging.labels(), dtype=np.int64)
