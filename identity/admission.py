@@ -1,4 +1,4 @@
-"""Which golden IDs a newcomer may join: the guard of a run, for one record that arrives. Pure.
+"""Which golden IDs a newcomer may join: the guard of a run, for records that arrive. Pure.
 
 A record that fits two people must not quietly make them one. The candidates that already share a golden ID
 count as one cluster; between clusters the same evidence decides as in a run (`identity.contradictions`).
@@ -7,10 +7,16 @@ What is refused is left to a steward and to the next run.
 
 import math
 from collections.abc import Iterable, Mapping
+from typing import Final
+
+import numpy as np
 
 from identity.contradictions import Evidence, Merging
+from identity.judgements import Pair
 
-_TOGETHER = float("inf")
+INSEPARABLE: Final = math.inf
+"""Bits of a link that no contradiction outweighs: the two are of one golden ID already."""
+
 _APART = -1.0
 _HAIR = 1e-9  # bits: a link exactly at the threshold counts
 
@@ -22,18 +28,48 @@ def admitted(
 
     `golden_nos` is the golden ID of every record in `evidence` but the newcomer, where it has one.
     """
+    links = {
+        (one, other): INSEPARABLE
+        for one, other in zip(evidence.record_a.tolist(), evidence.record_b.tolist(), strict=True)
+        if newcomer not in {one, other} and golden_nos.get(one, -one) == golden_nos.get(other, -other)
+    }
+    links |= {(min(newcomer, number), max(newcomer, number)): bits for number, bits in above.items()}
+    label = guarded(links, evidence)
+    return {number for number in above if label[number] == label[newcomer]}
+
+
+def guarded(links: Mapping[Pair, float], evidence: Evidence) -> dict[int, int]:
+    """Return a label for the cluster of each record in `links` or `evidence`, as the guard of a run merges.
+
+    `links` are pairs (a < b) with their weight above the threshold, or INSEPARABLE.
+    """
     ends = list(zip(evidence.record_a.tolist(), evidence.record_b.tolist(), strict=True))
-    numbers = sorted({newcomer, *above, *(number for pair in ends for number in pair)})
+    numbers = sorted({number for pair in (*links, *ends) for number in pair})
     place = {number: position for position, number in enumerate(numbers)}
     merging = Merging(len(numbers))
     silent = [0.0] * evidence.bits.shape[1]
-    said = dict(zip(ends, evidence.bits.tolist(), strict=True))
-    for number in above:
-        said.setdefault((min(newcomer, number), max(newcomer, number)), silent)
-    for (one, other), bits in said.items():
-        merging.add(place[one], place[other], _link(newcomer, above, golden_nos, one, other), bits)
-    labels = merging.labels()
-    return {number for number in above if labels[place[number]] == labels[place[newcomer]]}
+    said = dict.fromkeys(links, silent) | dict(zip(ends, evidence.bits.tolist(), strict=True))
+    for pair, bits in said.items():
+        link = links[pair] + _HAIR if pair in links else _APART
+        merging.add(place[pair[0]], place[pair[1]], link, bits)
+    return dict(zip(numbers, merging.labels(), strict=True))
+
+
+def ordered(evidence: Evidence) -> Evidence:
+    """Return the same evidence in the order of its first records, as `heard` needs it."""
+    order = np.argsort(evidence.record_a, kind="stable")
+    return Evidence(evidence.record_a[order], evidence.record_b[order], evidence.bits[order])
+
+
+def heard(evidence: Evidence, record_nos: Iterable[int]) -> Evidence:
+    """Return what a few records say of each other; `evidence` is ordered, and may be a whole run's."""
+    numbers = np.array(sorted(record_nos), dtype=np.int64)
+    starts = np.searchsorted(evidence.record_a, numbers)
+    ends = np.searchsorted(evidence.record_a, numbers, side="right")
+    spans = [np.arange(start, end) for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+    rows = np.concatenate([np.empty(0, dtype=np.int64), *spans])
+    rows = rows[np.isin(evidence.record_b[rows], numbers)]
+    return Evidence(evidence.record_a[rows], evidence.record_b[rows], evidence.bits[rows])
 
 
 def spread(people: Iterable[Iterable[int]], weights: Mapping[int, float], limit: int) -> list[int]:
@@ -47,13 +83,3 @@ def spread(people: Iterable[Iterable[int]], weights: Mapping[int, float], limit:
         for turn, number in enumerate(sorted(records, key=lambda no: (-weights.get(no, -math.inf), no)))
     ]
     return [number for _, _, number in sorted(turns)[:limit]]
-
-
-def _link(
-    newcomer: int, above: Mapping[int, float], golden_nos: Mapping[int, int], one: int, other: int
-) -> float:
-    if newcomer in {one, other}:
-        found = above.get(other if one == newcomer else one)
-        return _APART if found is None else found + _HAIR
-    together = one in golden_nos and golden_nos[one] == golden_nos.get(other)
-    return _TOGETHER if together else _APART

@@ -4,7 +4,8 @@ Touched is every record that changed in content or permission since the run bega
 since, and every golden ID that an online write changed. Around each of them the staged rows are dropped,
 and the people concerned are clustered again from scored pairs: the run's for records that are as the run
 saw them, the online path's for those that changed (it scored their new content; one that it never saw stays
-alone).
+alone). A changed record joins no two clusters that the run's guard holds apart: what the guard learnt of the
+unchanged ones decides about its links.
 """
 
 import json
@@ -12,9 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+import numpy as np
 from sqlalchemy import Connection
 
 from identity import judgement_store
+from identity.admission import INSEPARABLE, guarded, heard, ordered
+from identity.clustering import Pairs
+from identity.contradictions import Evidence
 from identity.database import Database
 from identity.household_store import leave_households
 from identity.leases import Clock, Lease
@@ -57,6 +62,8 @@ class CatchingUp:
     looks: int = 0
     met: int = 0
     done: set[Touched] = field(default_factory=set)  # resolved since the last look
+    evidence: Evidence | None = None  # of the run, ordered
+    threshold: float = 0.0  # of the run's model, in bits
 
     @classmethod
     def begin(cls, db: Database, reader: RecordReader, facts: RecordFacts, clock: Clock) -> "CatchingUp":
@@ -66,6 +73,11 @@ class CatchingUp:
             mark, version = int(_MARK.rows(conn)[0][0]), MembershipReader().version(conn)
             judgement = judgement_store.mark(conn)
         return cls(db, reader, facts, clock, version, sequence, sequence, mark, judgement)
+
+    def learn(self, pairs: Pairs, threshold: float) -> None:
+        """Take over what the run's guard knows; without it links decide."""
+        self.evidence = None if pairs.evidence is None else ordered(pairs.evidence)
+        self.threshold = threshold
 
     def run(self, publisher: Publisher, lease: Lease) -> None:
         """Resolve again until hardly anybody is left, in small transactions."""
@@ -119,16 +131,32 @@ class CatchingUp:
         if not scope.record_nos and not scope.golden_nos:
             return
         published = load_scope(conn, self.version, scope)
-        scored = load_scope(conn, staged, scope).scored
+        of_run = load_scope(conn, staged, scope)
         facts = self.facts.facts(conn, scope.record_nos, now)
         changed = {number for number, fact in facts.items() if fact.change_sequence > self.sequence}
-        pairs = joined(touching(scored, changed, wanted=False), touching(published.scored, changed))
+        fresh = self._admitted(touching(published.scored, changed), of_run.links, changed)
+        pairs = joined(touching(of_run.scored, changed, wanted=False), fresh)
         unstage(conn, staged, scope.record_nos, scope.golden_nos)
         resolve(conn, published, facts, pairs, version=staged, now=now, staged=True)
         leave_households(conn, changed | (scope.record_nos - facts.keys()), staged)
         self.met += len(touched)
         self.done |= {("record", number) for number in scope.record_nos}
         self.done |= {("golden ID", number) for number in scope.golden_nos}
+
+    def _admitted(self, fresh: Pairs, of_run: Pairs, changed: set[int]) -> Pairs:
+        """Return the `fresh` links of `changed` records that the guard allows beside those `of_run`."""
+        if self.evidence is None or not len(fresh):
+            return fresh
+        scored = touching(of_run.where(np.isfinite(of_run.weight)), changed, wanted=False)
+        links = dict.fromkeys(_ends(scored), INSEPARABLE)
+        links |= dict(zip(_ends(fresh), (fresh.weight - self.threshold).tolist(), strict=True))
+        unchanged = {number for pair in links for number in pair} - changed
+        label = guarded(links, heard(self.evidence, unchanged))
+        return fresh.where(np.array([label[one] == label[other] for one, other in _ends(fresh)]))
+
+
+def _ends(pairs: Pairs) -> list[tuple[int, int]]:
+    return list(zip(pairs.record_a.tolist(), pairs.record_b.tolist(), strict=True))
 
 
 def _named(details: dict[str, list[int]]) -> Iterator[Touched]:

@@ -156,6 +156,7 @@ class Rerun:
         started: float,
     ) -> RunOutcome:
         self.progress("publishing")
+        catching_up.learn(proposal.pairs, proposal.threshold)
         version = catching_up.version + 1
         if proposal.scores is not None and proposal.trained:
             self._save_model(lease, publisher, proposal.scores)
