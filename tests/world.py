@@ -159,6 +159,13 @@ class World:
             capture_output=True, timeout=240, check=False,
         )  # fmt: skip
 
+    def command_as(self, role: Role, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run `aurea ... --as` a client of this role."""
+        self._made += 1
+        made, secret = self.services.clients.create(f"{role}-{self._made}", role)
+        environment = {**options.pop("environment", {}), "AUREA_CLIENT_SECRET": secret}
+        return self.command(*arguments, "--as", made.client_id, environment=environment, **options)
+
     def answer(self, *arguments: str, **options: Any) -> dict[str, Any]:
         """Run `aurea ... --json`, which must succeed, and return what it printed."""
         done = self.command(*arguments, "--json", **options)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from api.commands.frame import AsClient, CommandError, Json, acting, from_argument, record_key, services, show
+from api.commands.frame import AsClient, CommandError, Json, caller, from_argument, record_key, services, show
 
 if TYPE_CHECKING:
     from api.explanation_schemas import (
@@ -42,7 +42,7 @@ def explain(
         raise typer.BadParameter("--plain explains one person to that person: name one record")
     named = [_named(each) for each in (first, second) if each is not None]
     with services() as opened:
-        who = acting(opened, as_client, "explain to people" if plain else "explain links")
+        who = caller(opened, as_client, "explain to people" if plain else "explain links")
         if second is not None:
             pair = explain_pair(opened, who, named[0], named[1])
             show(pair.model_dump(), as_json=as_json, text="\n".join(_pair(pair)))

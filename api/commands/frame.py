@@ -117,7 +117,7 @@ def record_key(argument: str) -> "RecordKey":
     return RecordKey(channel, source_id)
 
 
-def caller(opened: "Services", as_client: str | None, operation: str, purpose: str | None) -> "Caller":
+def caller(opened: "Services", as_client: str | None, operation: str, purpose: str | None = None) -> "Caller":
     """Return who acts: the client of `--as`, or the operator while no client exists.
 
     Raises CommandError where a client must be named, is not who it says, or may not do this.

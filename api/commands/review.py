@@ -8,7 +8,6 @@ import typer
 from api.commands.frame import (
     AsClient,
     Json,
-    acting,
     caller,
     checked,
     from_argument,
@@ -44,7 +43,7 @@ def list_open(
     from api.reviewing import list_reviews
 
     with services() as opened:
-        page = list_reviews(opened, acting(opened, as_client, "review links"), state, after, limit)
+        page = list_reviews(opened, caller(opened, as_client, "review links"), state, after, limit)
     lines = [_review(row) for row in page.reviews]
     lines.append(f"{page.count:,} pair(s) {'wait' if state == 'open' else 'were judged ' + state}")
     lines += [f"more: --after {page.next}"] if page.next else []
@@ -57,7 +56,7 @@ def show_two(first: First, second: Second, as_client: AsClient = None, as_json: 
     from api.reviewing import number_of, show_pair
 
     with services() as opened:
-        who = acting(opened, as_client, "review links")
+        who = caller(opened, as_client, "review links")
         found = show_pair(opened, who, (number_of(opened, _named(first)), number_of(opened, _named(second))))
     lines = [_review(found.review) if found.review is not None else _pair(found.records, found.golden_ids)]
     lines += [_judgement(each) for each in found.judgements]
@@ -80,7 +79,7 @@ def decide(
     said = {"first": _reference(first), "second": _reference(second), "verdict": verdict, "reason": reason}
     asked = checked(JudgementIn, said)
     with services() as opened:
-        answer = judge(opened, caller(opened, as_client, "review links", None), asked)
+        answer = judge(opened, caller(opened, as_client, "review links"), asked)
     show(answer.model_dump(), as_json=as_json, text=_decided(answer))
 
 
@@ -97,7 +96,7 @@ def undo(
 
     asked = checked(UndoIn, {"reason": reason})
     with services() as opened:
-        answer = take_back(opened, caller(opened, as_client, "review links", None), judgement, asked.reason)
+        answer = take_back(opened, caller(opened, as_client, "review links"), judgement, asked.reason)
     show(answer.model_dump(), as_json=as_json, text=_decided(answer))
 
 
@@ -112,7 +111,7 @@ def history(
     from api.reviewing import list_judgements
 
     with services() as opened:
-        acting(opened, as_client, "read judgements")
+        caller(opened, as_client, "read judgements")
         page = list_judgements(opened, after, limit)
     lines = [_judgement(each) for each in page.judgements] or ["nothing was decided"]
     show(page.model_dump(), as_json=as_json, text="\n".join(lines))

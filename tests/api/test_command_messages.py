@@ -86,3 +86,23 @@ def test_an_interrupt_is_recognised_however_it_is_wrapped(capsys: pytest.Capture
         raise wrapped
     assert caught.value.exit_code == 130
     assert capsys.readouterr().err == "aurea: interrupted; nothing changed\n"
+
+
+def test_once_a_client_exists_weights_and_levels_are_a_stewards(world: World) -> None:
+    """Before, whoever works on this machine is the operator."""
+    world.ingest(row("crm", "1", "Ana"), row("web", "1", "Ana"))
+    world.link()
+    reading = (
+        ("explain", "crm:1", "web:1"), ("explain", "crm:1"), ("review", "list"),
+        ("review", "show", "crm:1", "web:1"), ("review", "history"),
+    )  # fmt: skip
+    assert {world.command(*command).returncode for command in reading[::2]} == {0}
+    world.services.clients.create("shop", "consumer", ["personalization"])
+    for command in (*reading, ("explain", "crm:1", "--plain")):
+        refused = world.command(*command)
+        assert (refused.returncode, "--as CLIENT_ID" in refused.stderr) == (1, True), command
+    assert world.command_as("steward", "explain", "crm:1", "web:1").returncode == 0
+    assert world.command_as("steward", "review", "list").returncode == 0
+    refused = world.command_as("auditor", "explain", "crm:1")
+    assert (refused.returncode, "may not explain links" in refused.stderr) == (1, True)
+    assert world.command_as("auditor", "review", "list").returncode == 1

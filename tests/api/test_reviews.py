@@ -192,13 +192,13 @@ def test_the_command_line_lists_decides_shows_and_undoes(tmp_path: Path):
         ask(world, (1, 2, 1.5))
         made, secret = world.services.clients.create("anna", "steward", (), pairwise=False)
         acting = {"environment": {"AUREA_CLIENT_SECRET": secret}}
-        listed = world.command("review", "list")
+        as_anna = ("--as", made.client_id)
+        listed = world.command("review", "list", *as_anna, **acting)
         assert "1.50 bits, below the threshold, open: records 1 and 2" in listed.stdout
         assert "1 pair(s) wait" in listed.stdout
         refused = world.command("review", "decide", "1", "2", "same", "--reason", "telephoned")
         assert refused.returncode == 1
         assert "--as" in refused.stderr
-        as_anna = ("--as", made.client_id)
         decided = world.answer(
             "review", "decide", "1", "crm:Elena", "same", "--reason", "telephoned", *as_anna, **acting
         )
@@ -209,11 +209,11 @@ def test_the_command_line_lists_decides_shows_and_undoes(tmp_path: Path):
         )
         assert refused.returncode == 2
         assert "example.com" not in refused.stderr
-        shown = world.command("review", "show", "crm:Delia", "2")
+        shown = world.command("review", "show", "crm:Delia", "2", *as_anna, **acting)
         assert "judgement 1: same, records 1 and 2" in shown.stdout
         undone = world.answer("review", "undo", "1", "--reason", "misheard", *as_anna, **acting)
         assert not undone["same_person"]
-        history = world.command("review", "history")
+        history = world.command("review", "history", *as_anna, **acting)
         assert [line.split(",")[0] for line in history.stdout.splitlines()] == [
             "judgement 1 (no longer): same", "judgement 2: undone",
         ]  # fmt: skip
