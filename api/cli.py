@@ -4,7 +4,18 @@ import sys
 
 import typer
 
-from api.commands import clients, consents, explanations, files, home, linkage, people, proofs, review
+from api.commands import (
+    clients,
+    consents,
+    explanations,
+    files,
+    home,
+    linkage,
+    people,
+    proofs,
+    review,
+    sources,
+)
 from api.commands.frame import FAILED, WRONG_USAGE, explain_failure, is_wrong_usage
 
 app = typer.Typer(
@@ -23,6 +34,7 @@ app.command("profile")(people.profile)
 app.command("lookup")(people.lookup)
 app.command("explain")(explanations.explain)
 app.add_typer(review.app, name="review")
+app.add_typer(sources.app, name="source")
 app.command("delete")(files.delete)
 app.add_typer(consents.app, name="consent")
 app.add_typer(proofs.ledger, name="ledger")

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from api.explanation_reading import (
     channels_of,
+    declared_source,
     links_among,
     log_look,
     members_of,
@@ -79,6 +80,7 @@ class _Pair:
     edges: Sequence[Edge]  # links of their common golden ID
     judged: str | None
     review: Review | None
+    source: str | None  # declared to hold no duplicates, and held by both
 
     @property
     def golden_no(self) -> int | None:
@@ -129,15 +131,17 @@ def _read_pair(services: "Services", one: int, other: int) -> _Pair:
         members = [members_of(services, conn, golden_no) for golden_no in golden_nos]
         if len(channels) < 2:
             raise UnknownSubjectError("one of the two is no record of this home")
+        own = (channels[one], channels[other])
         return _Pair(
             records=(one, other),
-            channels=(channels[one], channels[other]),
+            channels=own,
             golden_nos=golden_nos,
             names=services.memberships.names(conn, goldens.values()),
             members=(members[0], members[1]),
             edges=links_among(services, conn, members[0]) if golden_nos[0] == golden_nos[1] else [],
             judged=_judged(conn, (one, other), members),
             review=review_queue.find(conn, (one, other)),
+            source=declared_source(conn, own, members),
         )
 
 
@@ -161,6 +165,7 @@ def _refused(services: "Services", caller: "Caller", pair: _Pair, evidence: _Evi
     sizes = (len(pair.members[0]), len(pair.members[1]))
     if (
         pair.judged in {"different", "apart"}
+        or pair.source is not None
         or found.match_weight < model.threshold
         or sizes[0] * sizes[1] > MOST_BETWEEN
     ):
@@ -200,10 +205,12 @@ def _facts(pair: _Pair, evidence: _Evidence, guard: Refusal | None, path: Sequen
         not_linkable=evidence.not_linkable,
         path=tuple(weight for _, _, weight in path),
         judged=pair.judged,
-        guarded=guard is not None or pair.guarded,
+        guarded=guard is not None or (pair.guarded and pair.source is None),
         rules=evidence.rules,
         household=strangers >= 0,
         close=distance < MARGIN,
+        source=pair.source,
+        duplicates=pair.channels[0] == pair.channels[1],
     )
 
 
@@ -230,6 +237,7 @@ def _pair_out(
         rules=list(evidence.rules),
         set_aside=list(evidence.set_aside),
         guard=None if guard is None else GuardOut.of(guard),
+        source=pair.source,
         path=LinkOut.of(path),
         golden=golden,
     )

@@ -10,6 +10,7 @@ from consent.errors import UnknownSubjectError
 from identity.comparable import Comparable
 from identity.link_graph import Edge
 from identity.records import RecordKey
+from identity.source_store import declared
 from identity.statements import Statement, slices
 
 if TYPE_CHECKING:
@@ -28,6 +29,24 @@ def channels_of(conn: Connection, record_nos: Sequence[int]) -> dict[int, str]:
     for part in slices(record_nos):
         found.update(_CHANNELS.rows(conn, record_nos=part))
     return found
+
+
+def declared_source(
+    conn: Connection, channels: tuple[str, str], members: Sequence[Sequence[int]]
+) -> str | None:
+    """Return a channel declared to hold no duplicates that keeps two records apart, their own before others.
+
+    `members` are the records of the golden ID of either.
+    """
+    unique = declared(conn)
+    if not unique:
+        return None
+    if channels[0] == channels[1] and channels[0] in unique:
+        return channels[0]
+    if members[0] == members[1]:
+        return None
+    held = [set(channels_of(conn, numbers).values()) for numbers in members]
+    return min(unique & held[0] & held[1], default=None)
 
 
 def number_of(services: "Services", named: RecordKey | int) -> int:

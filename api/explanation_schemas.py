@@ -177,6 +177,7 @@ class PairExplanation(BaseModel):
     rules: list[str] = Field(description="Blocking rules that bring the two together")
     set_aside: list[str] = Field(description="Given on both sides, once with a value that is nobody's own")
     guard: GuardOut | None = Field(description="Set where a guard holds their golden IDs apart")
+    source: str | None = Field(description="A channel declared to hold no duplicates that keeps them apart")
     path: list[LinkOut] = Field(description="The best path of links that joins the two")
     golden: GoldenExplanation | None = Field(description="What holds their common golden ID together")
 

@@ -100,3 +100,6 @@ class DecidedOut(BaseModel):
     golden_ids: list[str | None] = Field(description="Of the two records now")
     same_person: bool
     in_effect: bool = Field(description="False: one of them may not be linked, or waits for its first run")
+    overrides_source: str | None = Field(
+        description="The channel of the two, declared to hold no duplicates, that `same` overrides"
+    )

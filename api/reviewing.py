@@ -18,7 +18,7 @@ from api.review_schemas import (
 )
 from api.times import rfc3339
 from consent.errors import UnknownSubjectError
-from identity import judgement_store, review_queue
+from identity import judgement_store, review_queue, source_store
 from identity.judgements import Judgement, newest
 from identity.judging import Decided
 from identity.records import RecordKey
@@ -111,7 +111,15 @@ def _decided(services: "Services", caller: "Caller", decided: Decided) -> Decide
         golden_ids=[None if name is None else services.names.shown(caller, name) for name in (first, second)],
         same_person=first is not None and first == second,
         in_effect=decided.in_effect,
+        overrides_source=_overridden(services, made) if made.verdict == "same" else None,
     )
+
+
+def _overridden(services: "Services", made: Judgement) -> str | None:
+    """Return the channel of both records if it is declared to hold no duplicates."""
+    with services.db.read() as conn:
+        channels = set(channels_of(conn, made.pair).values())
+        return channels.pop() if len(channels) == 1 and channels <= source_store.declared(conn) else None
 
 
 def _permitted(services: "Services", conn: Connection, rows: Sequence[Review]) -> list[Review]:

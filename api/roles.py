@@ -15,6 +15,7 @@ PERMITTED: Final[dict[str, frozenset[Role]]] = {
     "explain to people": frozenset({"officer"}),  # plain words for the person concerned
     "review links": frozenset({"steward", "officer"}),  # the queue, and deciding what scores do not
     "read judgements": frozenset({"steward", "officer", "auditor"}),
+    "declare sources": frozenset({"steward", "operator"}),  # which hold no duplicates; on the command line
     "record consents": frozenset({"ingest", "officer"}),
     "record verified consents": frozenset({"officer"}),  # beside the above, where the method is `verified`
     "query consents": frozenset({"ingest", "steward", "officer", "auditor"}),

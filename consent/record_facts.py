@@ -12,7 +12,7 @@ KNOWN: Final = 1
 VERIFIED: Final = 2
 
 _FACTS = Statement("""
-    SELECT record_no, linking, linking_until, verified, change_sequence
+    SELECT record_no, linking, linking_until, verified, change_sequence, channel
     FROM records
     WHERE record_no IN :record_nos
 """)
@@ -27,9 +27,9 @@ class StoredFacts:
         """Return the facts of those of `record_nos` that are live; a lapsed permission is none."""
         found = {}
         for part in slices(sorted(set(record_nos))):
-            for record_no, linking, until, verified, sequence in _FACTS.rows(conn, record_nos=part):
+            for record_no, linking, until, verified, sequence, channel in _FACTS.rows(conn, record_nos=part):
                 linkable = bool(linking) and (until is None or until > now)
-                found[record_no] = RecordFact(linkable, VERIFIED if verified else KNOWN, sequence)
+                found[record_no] = RecordFact(linkable, VERIFIED if verified else KNOWN, sequence, channel)
         return found
 
     def standings(self, conn: Connection) -> dict[int, int]:

@@ -7,6 +7,7 @@ What is refused is left to a steward and to the next run.
 
 import math
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 import numpy as np
@@ -70,6 +71,29 @@ def heard(evidence: Evidence, record_nos: Iterable[int]) -> Evidence:
     rows = np.concatenate([np.empty(0, dtype=np.int64), *spans])
     rows = rows[np.isin(evidence.record_b[rows], numbers)]
     return Evidence(evidence.record_a[rows], evidence.record_b[rows], evidence.bits[rows])
+
+
+def one_of_each_source(
+    above: Mapping[int, float],
+    golden_nos: Mapping[int, int],
+    holds: Mapping[int, AbstractSet[str]],
+    own: AbstractSet[str],
+) -> set[int]:
+    """Return those of the linked records `above` whose golden IDs together hold no source twice.
+
+    `holds` names for each linked record the sources without duplicates of which its golden ID (or it alone)
+    holds records, `own` the newcomer's. The strongest link comes first; a newcomer displaces nobody.
+    """
+    taken, welcome = set(own), set[int]()
+    chosen: dict[int, bool] = {}
+    for number in sorted(above, key=lambda each: (-above[each], each)):
+        person = golden_nos.get(number, -number)
+        if person not in chosen:
+            chosen[person] = taken.isdisjoint(holds[number])
+            taken |= holds[number] if chosen[person] else set()
+        if chosen[person]:
+            welcome.add(number)
+    return welcome
 
 
 def spread(people: Iterable[Iterable[int]], weights: Mapping[int, float], limit: int) -> list[int]:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from identity.clustering import Clusters, Integers, Pairs
 from identity.judgements import Judged
+from identity.sources import NO_SOURCES, Sources
 
 MOST_DOUBTS: Final = 20_000
 """Questions kept of one run, the strongest first: more than a team of stewards answers between two runs."""
@@ -28,11 +29,18 @@ class Doubts:
 
 
 def doubts(
-    clusters: Clusters, pairs: Pairs, threshold: float, judged: Judged, *, limit: int = MOST_DOUBTS
+    clusters: Clusters,
+    pairs: Pairs,
+    threshold: float,
+    judged: Judged,
+    sources: Sources = NO_SOURCES,
+    *,
+    limit: int = MOST_DOUBTS,
 ) -> Doubts:
     """Return what to ask about `pairs` (all at or above the review threshold) after they were clustered.
 
-    Two clusters that a judgement keeps apart raise no question.
+    Two clusters that a judgement keeps apart raise no question; nor do two that hold records of one of
+    `sources`.
     """
     left, right = _labels(clusters, pairs.record_a), _labels(clusters, pairs.record_b)
     apart = left != right
@@ -41,6 +49,10 @@ def doubts(
     if len(judged.different_a):
         ends = _labels(clusters, judged.different_a), _labels(clusters, judged.different_b)
         undecided = ~np.isin(between, _between(clusters, *ends))
+        asked, between = asked.where(undecided), between[undecided]
+    if len(sources):
+        ends = _labels(clusters, asked.record_a), _labels(clusters, asked.record_b)
+        undecided = ~sources.both_hold(clusters.record_nos, clusters.label, *ends)
         asked, between = asked.where(undecided), between[undecided]
     chosen = _strongest(asked, between, limit)
     found = Pairs(asked.record_a[chosen], asked.record_b[chosen], asked.weight[chosen])

@@ -109,7 +109,8 @@ class Facts:
 
     `together`: of one golden ID. `guarded`: a guard refuses the link. `household`: strangers who agree
     like this would be linked, but people who live together agree as much. `close`: the weight is so near the
-    threshold that a run keeps what was decided before (`identity.hysteresis`).
+    threshold that a run keeps what was decided before (`identity.hysteresis`). `source`: a channel declared
+    to hold no duplicates, of which both golden IDs hold records (`duplicates`: the two are of it themselves).
     """
 
     together: bool
@@ -120,6 +121,8 @@ class Facts:
     rules: tuple[str, ...]
     household: bool = False
     close: bool = False
+    source: str | None = None
+    duplicates: bool = False
 
 
 def reasons(facts: Facts, decision: Decision | None) -> list[str]:
@@ -127,24 +130,47 @@ def reasons(facts: Facts, decision: Decision | None) -> list[str]:
     if facts.not_linkable:
         numbers = " and ".join(str(number) for number in facts.not_linkable)
         return [f"Record {numbers} may not be linked (identity_linking), so it stays alone."]
-    said = []
-    if facts.judged is not None:
-        said.append(_JUDGED[facts.judged])
+    said = [] if facts.judged is None else [_JUDGED[facts.judged]]
     if facts.together:
-        return [*said, *_joined(facts.path), *([_KEPT] if facts.close and decision == "review" else [])]
+        kept = [_KEPT] if facts.close and decision == "review" else []
+        return [*said, *_joined(facts.path), *kept, *_despite(facts)]
+    apart = _held_apart(facts)
+    said += apart
     if decision is None:
         return [*said, "No run has trained a model yet."]
-    if facts.guarded:
-        said.append("A guard refused the link: joining the two would bring contradictions into one person.")
-    elif not facts.rules:
+    if not apart and not facts.rules:
         said.append("No blocking rule brings the two together, so no run compares them.")
     if not said or decision != "link":
         said.append(_NOT_JOINED[decision])
-    if facts.close and decision == "link" and not facts.guarded:
+    if facts.close and decision == "link" and not apart:
         said.append(_KEPT)
     if facts.household and decision != "link":
         said.append("Strangers do not agree like this, but two people of one household do.")
     return said
+
+
+def _held_apart(facts: Facts) -> list[str]:
+    """Return what refuses a link of the two, whatever they score."""
+    if facts.source is not None:
+        return [_declared(facts.source, duplicates=facts.duplicates)]
+    return [_GUARDED] if facts.guarded else []
+
+
+_GUARDED: Final = "A guard refused the link: joining the two would bring contradictions into one person."
+
+
+def _declared(source: str, *, duplicates: bool) -> str:
+    whose = "two of its records" if duplicates else "two golden IDs that both hold records of it"
+    return f"The source {source} is declared to hold no duplicates, so no score joins {whose}."
+
+
+def _despite(facts: Facts) -> list[str]:
+    """Return why two records of a source without duplicates are together nevertheless."""
+    if facts.source is None or not facts.duplicates:
+        return []
+    judged = bool(facts.path) and all(math.isinf(weight) for weight in facts.path)
+    why = "a steward's word outweighs that" if judged else "the next run parts the two"
+    return [f"The source {facts.source} is declared to hold no duplicates; {why}."]
 
 
 _KEPT: Final = "So near the threshold a run keeps what the run before it decided."

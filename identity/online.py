@@ -13,7 +13,7 @@ from typing import Final, Literal
 from sqlalchemy import Connection
 
 from identity import judgement_store, review_queue
-from identity.admission import admitted
+from identity.admission import admitted, one_of_each_source
 from identity.contradictions import Evidence
 from identity.database import Database
 from identity.errors import StaleScoresError
@@ -22,6 +22,7 @@ from identity.records import GoldenId, RecordFact, RecordFacts
 from identity.resolution import joined, pairs_of, resolve, touching
 from identity.review_queue import Doubt, cause
 from identity.snapshot import Scope, load_scope
+from identity.source_store import declared
 from identity.store import MembershipReader
 
 Decision = Literal["new", "attached", "review"]
@@ -101,6 +102,9 @@ class OnlineResolver:
             raise StaleScoresError("the record changed after it was scored")
         usable = [c for c in candidates if own.linkable and _counts(facts.get(c.record_no), sequence)]
         strong = [c for c in usable if c.weight >= threshold]
+        unique = declared(conn)
+        if unique and strong:
+            strong = self._of_other_sources(conn, (record_no, own.channel), strong, unique, now)
         if evidence is not None and strong:
             above = {c.record_no: c.weight - threshold for c in strong}
             others = sorted({*evidence.record_a.tolist(), *evidence.record_b.tolist(), *above} - {record_no})
@@ -112,6 +116,8 @@ class OnlineResolver:
         golden_no = self._reader.goldens_of(conn, [record_no])[record_no]
         members = [member.record_no for member in self._reader.members(conn, golden_no)]
         doubtful = self._doubtful(conn, members, usable)
+        if unique and doubtful:
+            doubtful = self._undeclared(conn, members, doubtful, unique, now)
         decision: Decision = "attached" if len(members) > 1 else "review" if doubtful else "new"
         review_queue.drop(conn, [record_no])
         review_queue.add(
@@ -158,6 +164,59 @@ class OnlineResolver:
             golden_no = owner.get(candidate.record_no, -candidate.record_no)  # none yet: a golden ID to be
             best.setdefault(golden_no, candidate)
         return [candidate for golden_no, candidate in best.items() if golden_no not in settled]
+
+    def _of_other_sources(
+        self,
+        conn: Connection,
+        newcomer: tuple[int, str],
+        strong: Sequence[ScoredCandidate],
+        unique: AbstractSet[str],
+        now: int,
+    ) -> list[ScoredCandidate]:
+        """Return the candidates that may be joined although no two records of a `unique` channel may be."""
+        record_no, channel = newcomer
+        above = {c.record_no: c.weight for c in strong}
+        golden_nos = self._reader.goldens_of(conn, sorted(above))
+        holds = self._holds(conn, above, unique, now, but=record_no)
+        welcome = one_of_each_source(above, golden_nos, holds, unique & {channel})
+        return [c for c in strong if c.record_no in welcome]
+
+    def _undeclared(
+        self,
+        conn: Connection,
+        members: Sequence[int],
+        doubtful: Sequence[ScoredCandidate],
+        unique: AbstractSet[str],
+        now: int,
+    ) -> list[ScoredCandidate]:
+        """Leave out those whose golden ID holds a record of a `unique` channel that this one holds, too."""
+        facts = self._facts.facts(conn, members, now).values()
+        mine = {fact.channel for fact in facts} & unique
+        holds = self._holds(conn, [c.record_no for c in doubtful], unique, now)
+        return [c for c in doubtful if mine.isdisjoint(holds[c.record_no])]
+
+    def _holds(
+        self,
+        conn: Connection,
+        record_nos: Iterable[int],
+        unique: AbstractSet[str],
+        now: int,
+        *,
+        but: int | None = None,
+    ) -> dict[int, AbstractSet[str]]:
+        """Return of which `unique` channels the golden ID of each record (or it alone) holds records.
+
+        The record `but` does not count.
+        """
+        found: dict[int, AbstractSet[str]] = {}
+        owner = self._reader.goldens_of(conn, record_nos := sorted(record_nos))
+        for golden_no in sorted(set(owner.values())):
+            members = [member.record_no for member in self._reader.members(conn, golden_no)]
+            facts = self._facts.facts(conn, set(members) - {but}, now).values()
+            held = {fact.channel for fact in facts} & unique
+            found |= {number: held for number in record_nos if owner.get(number) == golden_no}
+        alone = self._facts.facts(conn, [number for number in record_nos if number not in owner], now)
+        return found | {number: unique & {fact.channel} for number, fact in alone.items()}
 
     def _resolve(
         self,

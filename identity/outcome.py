@@ -10,6 +10,7 @@ from identity.gates import Figures
 from identity.golden_events import GONE, MERGED, REACTIVATED, SPLIT, UPDATED
 from identity.golden_ids import Assignment
 from identity.hysteresis import Held
+from identity.sources import SourceFigures
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class RunOutcome:
     trained: bool
     model_version: str | None
     uncompared: tuple[str, ...]  # what the records hold by now and the stored model does not compare
+    sources: tuple[SourceFigures, ...]  # that are declared to hold no duplicates
     held: Held  # changes that the margin towards the previous decision held back
     drift: float | None  # of match weights since the last run; None where too little can be compared
     gates: tuple[str, ...]  # why the run may not be published by itself

@@ -35,6 +35,7 @@ class LastRun:
     run_id: str
     sequence: int  # of its snapshot: records changed after it are not as that run saw them
     figures: Figures | None
+    declared: frozenset[str] = frozenset()  # channels that were declared to hold no duplicates
 
 
 def last_run(conn: Connection) -> LastRun | None:
@@ -43,7 +44,9 @@ def last_run(conn: Connection) -> LastRun | None:
     if not rows:
         return None
     run_id, sequence, summary = rows[0]
-    return LastRun(run_id, int(sequence or 0), _figures(json.loads(summary or "{}")))
+    said = json.loads(summary or "{}")
+    declared = frozenset(each["channel"] for each in said.get("sources", ()))
+    return LastRun(run_id, int(sequence or 0), _figures(said), declared)
 
 
 def _figures(summary: dict[str, Any]) -> Figures | None:

@@ -11,7 +11,6 @@ from identity.golden_events import Ints
 from identity.golden_state import NONE, State, lookup
 from identity.hysteresis import Again, Held, settled
 from identity.judged_clusters import JudgedClusters
-from identity.judgements import Judged
 from identity.model_comparison import compare
 from identity.past_runs import LastRun, last_run
 from identity.records import RecordReader
@@ -40,16 +39,15 @@ class Previous:
         return cls(run, state.record_nos[same], state.golden_nos[same])
 
     def settle(
-        self, found: JudgedClusters, pairs: Pairs, threshold: float, judged: Judged, again: Again
+        self, found: JudgedClusters, pairs: Pairs, threshold: float, exempt: Ints, again: Again
     ) -> tuple[JudgedClusters, Held]:
-        """Return the clusters after hysteresis; what stewards judged is left as it is."""
+        """Return the clusters after hysteresis; around records in `exempt` they are left as they are."""
         if self.run is None:
             return found, Held()
         clusters, held = settled(
-            found.clusters, pairs, threshold, (self.record_nos, self.golden_nos), again,
-            exempt=judged.records(),
-        )  # fmt: skip
-        return replace(found, clusters=clusters), held
+            found.clusters, pairs, threshold, (self.record_nos, self.golden_nos), again, exempt=exempt
+        )
+        return replace(found, clusters=clusters, overridden=_undisturbed(found, clusters)), held
 
     def step(self, clusters: Clusters, pairs: Pairs, threshold: float) -> Step:
         """Return what this run, with its match threshold in bits, does to the unchanged records."""
@@ -72,6 +70,17 @@ class Previous:
             return (), None
         moved = None if self.run.figures is None else drift(self.run.figures, step.figures)
         return tuple(closed(self.run.figures, step)), moved
+
+
+def _undisturbed(found: JudgedClusters, clusters: Clusters) -> Pairs:
+    """Return what is overridden without what the margin made pointless: links of clusters that it changed."""
+    was, now = found.clusters.label, clusters.label
+    changed = np.unique(np.concatenate([was[was != now], now[was != now]]))
+    if not len(changed):
+        return found.overridden
+    moved = clusters.record_nos[np.isin(was, changed) | np.isin(now, changed)]
+    links = found.overridden
+    return links.where(~(np.isin(links.record_a, moved) | np.isin(links.record_b, moved)))
 
 
 def figures_of(clusters: Clusters, pairs: Pairs, threshold: float) -> Figures:

@@ -34,11 +34,14 @@ from identity.model import Model
 from identity.model_comparison import Merge, merges
 from identity.model_store import version_of
 from identity.outcome import assigned
+from identity.past_runs import last_run
 from identity.previous import Previous, figures_of
 from identity.records import OpenedBatch, RecordFacts, RecordReader
 from identity.resolution import VERIFIED, no_pairs
 from identity.scoring import Scores
 from identity.snapshot import load_all
+from identity.source_store import declared
+from identity.sources import SourceFigures, Sources
 from identity.store import MembershipReader
 
 KNOWN: Final = 1  # the standing of a record about which nothing special is known
@@ -63,6 +66,7 @@ class Proposal:
     found: JudgedClusters
     held: Held
     judged: Judged
+    sources: Sources
     before: Snapshot
     previous: Previous
     assignment: Assignment
@@ -84,7 +88,7 @@ class Proposal:
 
     def doubts(self) -> Doubts:
         """Return what is left to a steward."""
-        return doubts(self.clusters, self.pairs, self.threshold, self.judged)
+        return doubts(self.clusters, self.pairs, self.threshold, self.judged, self.sources)
 
     def households(self) -> Group:
         """Return who lives together, of these people; made after them and no evidence for them."""
@@ -118,6 +122,7 @@ class Proposal:
             "model_version": self.model_version,
             "uncompared": () if scored is None else scored.report.uncompared,
             "held": self.held,
+            "sources": self._source_figures(),
             "gates": gates,
             "drift": drift,
             "figures": None
@@ -125,6 +130,10 @@ class Proposal:
             else figures_of(self.clusters, self.pairs, self._match_threshold),
             "canaries": None if self.scores is None else self.scores.canaries,
         }
+
+    def _source_figures(self) -> tuple[SourceFigures, ...]:
+        found = self.clusters
+        return self.sources.figures(found.record_nos, self.found.alone, found.label)
 
     @property
     def _match_threshold(self) -> float:
@@ -149,7 +158,10 @@ class Proposer:
         `reserve` takes as many golden numbers out of circulation. Without `settle` the model alone decides.
         """
         self.progress("opening and scoring")
-        opened = _Opened(self.reader)
+        with self.db.read() as conn:
+            unique, last = declared(conn), last_run(conn)
+        once = frozenset() if last is None else last.declared
+        opened = _Opened(self.reader, unique | once)
         scores = opened.scored(self.scorer, model)
         self.progress("clustering")
         with self.db.read() as conn:
@@ -159,18 +171,21 @@ class Proposer:
         pairs, threshold = no_pairs(), np.inf
         if scores is not None:
             pairs, threshold = scores.scored.pairs, scores.scored.model.threshold
-        found = cluster_judged(opened.record_nos(), pairs, threshold, verified, judged)
+        sources = opened.sources().only(unique)
+        found = cluster_judged(opened.record_nos(), pairs, threshold, verified, judged, sources=sources)
         with self.db.read() as conn:
             before = load_all(conn, MembershipReader().version(conn))
             previous = Previous.read(conn, before.state, self.reader)
 
         def again(record_nos: Ints, some: Pairs, least: float) -> Clusters:
-            inside = judged.among(record_nos.tolist())
-            return cluster_judged(record_nos, some, least, verified, inside).clusters
+            inside, mine = judged.among(record_nos), sources.among(record_nos)
+            return cluster_judged(record_nos, some, least, verified, inside, sources=mine).clusters
 
         held = Held()
         if settle:
-            found, held = previous.settle(found, pairs, threshold, judged, again)
+            moved = opened.sources().only(unique ^ once)  # declared, or no longer so, since the last run
+            exempt = np.union1d(judged.records(), moved.record_nos)
+            found, held = previous.settle(found, pairs, threshold, exempt, again)
         self.progress("assigning golden IDs")
         clusters = found.clusters
         if reserve is not None:
@@ -179,16 +194,18 @@ class Proposer:
         weights = record_weights(_ranks(clusters.record_nos, standing))
         assignment = assign_golden_ids(before.state, clusters.record_nos, clusters.label, weights)
         return Proposal(
-            len(opened.linkable), scores, pairs, threshold, found, held, judged, before, previous, assignment
-        )
+            len(opened.linkable), scores, pairs, threshold, found, held, judged, sources, before, previous,
+            assignment,
+        )  # fmt: skip
 
 
 class _Opened:
     """The records of a run: those the scorer was given, and the live ones that may not be linked."""
 
-    def __init__(self, reader: RecordReader) -> None:
-        self._reader = reader
+    def __init__(self, reader: RecordReader, channels: frozenset[str]) -> None:
+        self._reader, self._channels = reader, channels
         self.linkable: list[int] = []
+        self._marked: list[Sources] = []
 
     def scored(self, scorer: Scorer, model: Model | None) -> Scores | None:
         """Score what may be linked; None if nothing could be compared: everybody stays alone."""
@@ -202,9 +219,15 @@ class _Opened:
         live = (record_no for record_no, _ in self._reader.live())
         return distinct(np.fromiter(chain(self.linkable, live), dtype=np.int64))
 
+    def sources(self) -> Sources:
+        """Return the records of the channels that were asked for, of those that may be linked."""
+        return Sources.joined(self._channels, self._marked)
+
     def _batches(self) -> Iterator[OpenedBatch]:
         for batch in self._reader.permitted():
             self.linkable.extend(batch.record_nos)
+            if self._channels:
+                self._marked.append(Sources.marked(self._channels, batch.record_nos, batch.channels))
             yield batch
 
 

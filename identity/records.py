@@ -89,6 +89,7 @@ class RecordFact:
     linkable: bool  # identity_linking is permitted now
     standing: int  # 0 anonymous, 1 known, 2 holds a verified identifier, 3 locked by a steward
     change_sequence: int  # of its last change in content or permission
+    channel: str = ""
 
 
 class RecordFacts(Protocol):

@@ -17,6 +17,8 @@ from identity.judged_clusters import cluster_judged
 from identity.judgement_store import judged_among
 from identity.records import RecordFact
 from identity.rows import apply, count_up
+from identity.source_store import declared
+from identity.sources import Sources
 
 VERIFIED = 2  # RecordFact.standing from which a record may anchor before others
 
@@ -80,12 +82,16 @@ def resolve(
 ) -> Assignment:
     """Cluster the records in `facts` (live ones only) by `pairs`, and write what changes at `version`.
 
-    All `pairs` are above the threshold of their model; what stands of the judgements overrides them. Records
-    that may not be linked stay alone, whatever pairs and judgements say. Inside a write transaction.
+    All `pairs` are above the threshold of their model; what stands of the judgements and of the declared
+    sources overrides them. Records that may not be linked stay alone, whatever pairs and judgements say.
+    Inside a write transaction.
     """
     linkable = [record_no for record_no, fact in facts.items() if fact.linkable]
     judged = judged_among(conn, linkable)
-    found = cluster_judged(ints(facts), among(pairs, linkable), -np.inf, verified_of(facts), judged)
+    sources = Sources.of({number: facts[number].channel for number in linkable}, declared(conn))
+    found = cluster_judged(
+        ints(facts), among(pairs, linkable), -np.inf, verified_of(facts), judged, sources=sources
+    )
     clusters = found.clusters
     standing = np.array([facts[number].standing for number in clusters.record_nos.tolist()], dtype=np.int64)
     assignment = assign_golden_ids(

@@ -153,9 +153,16 @@ _OVERRIDDEN_OF = Statement("""
 """)
 
 
+_OVERRIDDEN_WITH = Statement("""
+    SELECT other_no
+    FROM overridden_links
+    WHERE record_no IN :record_nos AND valid_from <= :version AND valid_to > :version
+""")
+
+
 @dataclass(slots=True)
 class Scope:
-    """Records and golden IDs that belong together: by membership, former membership and judgement."""
+    """Records and golden IDs that belong together: by membership, former or not, and by people's word."""
 
     record_nos: set[int] = field(default_factory=set)
     golden_nos: set[int] = field(default_factory=set)
@@ -172,6 +179,9 @@ class Scope:
                     goldens.update(row[0] for row in _GOLDENS_OF.rows(conn, record_nos=part, version=version))
                     goldens.update(
                         row[0] for row in _FORMER_GOLDENS.rows(conn, record_nos=part, version=version)
+                    )
+                    records.update(
+                        row[0] for row in _OVERRIDDEN_WITH.rows(conn, record_nos=part, version=version)
                     )
                 for part in slices(sorted(new_goldens)):
                     records.update(row[0] for row in _MEMBERS_OF.rows(conn, golden_nos=part, version=version))

@@ -144,7 +144,8 @@ links = Table(
 )
 
 # Scored pairs that a judgement overrides: held apart by a `different`, or joined by a `same` whatever they
-# scored. Shaped as `links`; undoing the judgement turns them into links again.
+# scored; and those that would join two records of a source without duplicates. Shaped as `links`; undoing
+# the judgement, or losing the other record, turns them into links again.
 overridden_links = Table(
     "overridden_links",
     metadata,
@@ -187,6 +188,16 @@ judgements = Table(
     Column("recorded_at", BigInteger, nullable=False),  # ms since the epoch, UTC
     Index("judgements_by_pair", "record_a", "record_b"),
     Index("judgements_by_other", "record_b"),
+)
+
+# Channels of which somebody says that no two records are one person (`identity.sources`).
+declared_sources = Table(
+    "declared_sources",
+    metadata,
+    Column("channel", Text, primary_key=True),
+    Column("author", Text, nullable=False),  # client id, or "operator"
+    Column("declared_at", BigInteger, nullable=False),  # ms since the epoch, UTC
+    sqlite_with_rowid=False,
 )
 
 # (version, seq) is commit order: staged changes carry the version their run will publish, so what is

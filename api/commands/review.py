@@ -156,4 +156,7 @@ def _decided(answer: "DecidedOut") -> str:
     people = "one person" if answer.same_person else "different golden IDs"
     waits = "" if answer.in_effect else "; without effect while one of them may not be linked or awaits a run"
     pair = _pair(answer.judgement.records, answer.golden_ids)
-    return f"{_judgement(answer.judgement)}\n{pair}: {people}{waits}"
+    told = f"{_judgement(answer.judgement)}\n{pair}: {people}{waits}"
+    if answer.overrides_source is None:
+        return told
+    return f"{told}\nthis overrides that {answer.overrides_source} is declared to hold no duplicates"

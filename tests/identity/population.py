@@ -49,20 +49,23 @@ class Population:
 
     # the data engineer's side
 
-    def put(self, record_no: int, words: str, *, linkable: bool = True, verified: str = "") -> None:
+    def put(
+        self, record_no: int, words: str, *, linkable: bool = True, verified: str = "", channel: str = "web"
+    ) -> None:
         """Create or replace a record, as ingest does: golden IDs hear of it later."""
         with self.db.write() as conn:
             conn.execute(
                 text("""
                     INSERT INTO records (record_no, channel, key_id, observed_at, recorded_at, linking,
                                          verified, sealed, comparable, change_sequence)
-                    VALUES (:no, 'web', :no, 0, 0, :linking, :verified, x'', :words, :sequence)
+                    VALUES (:no, :channel, :no, 0, 0, :linking, :verified, x'', :words, :sequence)
                     ON CONFLICT (record_no) DO UPDATE SET
                         comparable = excluded.comparable, linking = excluded.linking,
                         verified = excluded.verified, change_sequence = excluded.change_sequence
                 """),
                 {
                     "no": record_no,
+                    "channel": channel,
                     "linking": int(linkable),
                     "verified": verified,
                     "words": words.encode(),
@@ -96,7 +99,7 @@ class Population:
             )
         self.online.detach([record_no], self.now)
 
-    def arrive(self, record_no: int, words: str, **options: bool) -> Resolution:
+    def arrive(self, record_no: int, words: str, **options: bool | str) -> Resolution:
         """Create or replace a record and resolve it, as POST /v1/records does."""
         self.put(record_no, words, **options)
         sequence = self.sequence()
@@ -165,12 +168,12 @@ class Population:
 
     def permitted(self, *, batch_size: int = 20_000) -> Iterator[OpenedBatch]:  # noqa: ARG002 - the Protocol's signature
         contents = self._contents(linkable=True)
-        yield OpenedBatch(list(contents), ["web"] * len(contents), [w.encode() for w in contents.values()])
+        yield self._batch(contents)
 
     def opened(self, record_nos: Iterable[int]) -> OpenedBatch:
         wanted = set(record_nos)
         contents = {no: words for no, words in self._contents(linkable=True).items() if no in wanted}
-        return OpenedBatch(list(contents), ["web"] * len(contents), [w.encode() for w in contents.values()])
+        return self._batch(contents)
 
     def changed_since(self, sequence: int) -> set[int]:
         with self.db.read() as conn:
@@ -201,6 +204,13 @@ class Population:
         return Scores(ScoredPairs(model or MODEL, pairs_of(scored), report), tokens)
 
     # inside
+
+    def _batch(self, contents: dict[int, str]) -> OpenedBatch:
+        with self.db.read() as conn:
+            channels = dict(conn.execute(text("SELECT record_no, channel FROM records")).all())
+        return OpenedBatch(
+            list(contents), [channels[no] for no in contents], [w.encode() for w in contents.values()]
+        )
 
     def _contents(self, *, linkable: bool) -> dict[int, str]:
         with self.db.read() as conn:
