@@ -83,6 +83,14 @@ def bound(bottleneck: Floats, worst: Floats, sizes: Integers) -> Floats:
     return found
 
 
+def cost(total: float, count: int, independent: int) -> float:
+    """Return the bits that a comparison costs the merge of two clusters, `total` of its bits being below 0.
+
+    `count` pairs of records, one from each, could be compared, of which at most `independent` are so.
+    """
+    return PRICE * total / count * math.sqrt(min(count, independent))
+
+
 Between = tuple[float, list[float], list[int], float]
 """Of two clusters: strongest link, sum and number of each comparison's bits, and what a merge scores."""
 
@@ -90,9 +98,8 @@ Between = tuple[float, list[float], list[int], float]
 class Merging:
     """One component's records, merged best first as long as a merge scores above 0.
 
-    A merge scores the strongest link between the two clusters (bits above the threshold) plus PRICE times
-    the mean of every comparison that on the whole speaks against, times the root of the number of
-    independent pairs of records that say so.
+    A merge scores the strongest link between the two clusters (bits above the threshold) plus the `cost` of
+    every comparison that on the whole speaks against.
     """
 
     def __init__(self, count: int) -> None:
@@ -148,12 +155,9 @@ class Merging:
         if link <= 0:
             return link
         independent = min(self._size[one], self._size[other])
-        against = sum(
-            total / count * math.sqrt(min(count, independent))
-            for total, count in zip(bits, counts, strict=True)
-            if total < 0
+        return link + sum(
+            cost(total, count, independent) for total, count in zip(bits, counts, strict=True) if total < 0
         )
-        return link + PRICE * against
 
 
 def _joined(ours: Between, theirs: Between) -> Between:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from identity.contradictions import PRICE
+from identity.contradictions import cost
 
 Decision = Literal["link", "review", "no link"]
 
@@ -232,9 +232,8 @@ def refusal(between: Sequence[Waterfall], sizes: tuple[int, int], link: float) -
         steps = [each.steps[position] for each in between]
         bits = [step.weight - step.term_frequency for step in steps if step.level is not None]
         if sum(bits) < 0:
-            mean = sum(bits) / len(bits)
-            cost = PRICE * mean * math.sqrt(min(len(bits), *sizes))
-            found.append(Contradiction(name, round(mean, _DECIMALS), len(bits), round(cost, _DECIMALS)))
+            mean, priced = sum(bits) / len(bits), cost(sum(bits), len(bits), min(sizes))
+            found.append(Contradiction(name, round(mean, _DECIMALS), len(bits), round(priced, _DECIMALS)))
     if link + sum(each.cost for each in found) > 0:
         return None
     return Refusal(link, tuple(sorted(found, key=lambda each: (each.cost, each.comparison))))

@@ -15,15 +15,13 @@ from typing import Final
 import duckdb
 
 from identity.clustering import Pairs
+from identity.contacts import FEW_SURNAMES
 from identity.households import THRESHOLD
 from identity.model import Model
 from identity.scoring_sql import pair_sums_sql
 
 MOST_NAMES: Final = 20
 """First names under one key. What more people share says nothing about who lives with whom."""
-
-MOST_SURNAMES: Final = 3
-"""Of the people of one home who share a contact, by their initials."""
 
 _ADDRESS: Final = "street, house_number, place, door"
 _HAS_ADDRESS: Final = (
@@ -117,7 +115,7 @@ def household_pairs(engine: duckdb.DuckDBPyConnection, model: Model) -> Pairs:
         for number, (kind, (table, values, present)) in enumerate(_KINDS.items())
         if has_class or kind in _WITHOUT_MODEL
     ]
-    limits = {"most_names": MOST_NAMES, "most_surnames": MOST_SURNAMES}
+    limits = {"most_names": MOST_NAMES, "most_surnames": FEW_SURNAMES}
     engine.execute(_KEYS.format(kinds=" UNION ALL ".join(kinds), **limits))
     engine.execute(_PAIRS, [MOST_NAMES])
     try:
