@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity.admission import admitted, spread
+from identity.admission import admitted, heard, ordered, spread
 from identity.contradictions import Evidence
 
 NEWCOMER, FATHER, FATHERS_OTHER, SON = 9, 1, 2, 3
@@ -61,3 +61,14 @@ def test_the_records_that_are_heard_come_from_each_person_in_turn() -> None:
     many, few = range(10, 60), [3, 2]
     assert spread([many, few], {10: 1.0, 12: 9.0, 3: 4.0}, 4) == [12, 3, 10, 2]
     assert set(spread([many, few], {}, 100)) == {*many, *few}
+
+
+def test_of_a_whole_runs_evidence_a_few_records_hear_what_is_said_of_them_alone() -> None:
+    shuffled = dict(sorted(FAMILY.items(), key=lambda item: item[0][1], reverse=True))
+    for whole in (evidence(FAMILY), evidence(shuffled)):
+        found = heard(ordered(whole), [NEWCOMER, FATHER, SON])
+        said = dict(zip(zip(found.record_a, found.record_b, strict=True), found.bits.tolist(), strict=True))
+        assert said == {
+            (FATHER, SON): [-8.0, 0.0], (FATHER, NEWCOMER): [0.0, 9.0], (SON, NEWCOMER): [0.0, 9.0],
+        }  # fmt: skip
+    assert len(heard(evidence({}), [NEWCOMER]).record_a) == 0
