@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.sparse import csgraph
 
-from identity.contradictions import MOST_COMPARED, Evidence, all_pairs
+from identity.contradictions import MOST_COMPARED, Evidence, all_pairs, spread_pairs
 from identity.distinct import distinct
 from identity.guard import Links, part
 
@@ -90,24 +90,46 @@ def cluster(
     return Clusters(nodes, first[component], nodes[anchors[component]], confidence, links.where(kept))
 
 
-def tied(pairs: Pairs, threshold: float) -> tuple[Integers, Integers]:
-    """Return the pairs of records, scored or not, that the guard has to know of.
+@dataclass(frozen=True, slots=True)
+class Tied:
+    """Pairs of records that the guard has to know of, scored or not; each once.
 
-    These are all pairs of records that links tie together; of very large ties, the scored ones.
+    These are all pairs that links tie together. Of a tie of more than MOST_COMPARED records they are the
+    scored pairs and a spread over all of it; `large` are its records, `tie` says which belong together.
     """
+
+    record_a: Integers
+    record_b: Integers
+    large: Integers
+    tie: Integers
+
+
+def tied(pairs: Pairs, threshold: float) -> Tied:
+    """Return what the links of `pairs` tie together."""
     links = pairs.where(pairs.weight >= threshold)
     nodes = distinct(np.concatenate([links.record_a, links.record_b]))
     component = _components(
         len(nodes), *(np.searchsorted(nodes, end) for end in (links.record_a, links.record_b))
     )
     record_a, record_b = all_pairs(nodes, component)
-    large = np.bincount(component, minlength=1) > MOST_COMPARED
+    large = (np.bincount(component, minlength=1) > MOST_COMPARED)[component]
     if large.any():
-        concerned = nodes[large[component]]
-        scored = pairs.where(np.isin(pairs.record_a, concerned) & np.isin(pairs.record_b, concerned))
-        record_a = np.concatenate([record_a, scored.record_a])
-        record_b = np.concatenate([record_b, scored.record_b])
-    return record_a, record_b
+        more_a, more_b = _of_large(pairs, nodes[large], component[large])
+        record_a, record_b = np.concatenate([record_a, more_a]), np.concatenate([record_b, more_b])
+    return Tied(record_a, record_b, nodes[large], component[large])
+
+
+def _of_large(pairs: Pairs, nodes: Integers, component: Integers) -> tuple[Integers, Integers]:
+    """Return the scored pairs inside the components, and the spread over each."""
+    scored = pairs.where(np.isin(pairs.record_a, nodes) & np.isin(pairs.record_b, nodes))
+    left, right = np.searchsorted(nodes, scored.record_a), np.searchsorted(nodes, scored.record_b)
+    inside = component[left] == component[right]
+    spread_left, spread_right = (np.searchsorted(nodes, ends) for ends in spread_pairs(nodes, component))
+    both = distinct(
+        np.concatenate([left[inside], spread_left]) * len(nodes)
+        + np.concatenate([right[inside], spread_right])
+    )
+    return nodes[both // len(nodes)], nodes[both % len(nodes)]
 
 
 def _components(count: int, left: Integers, right: Integers) -> Integers:

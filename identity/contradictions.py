@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from identity.distinct import distinct
 from identity.model import Model
 
 Integers = npt.NDArray[np.int64]
@@ -25,7 +26,14 @@ PRICE: Final = 0.5
 """Share of a mean contradiction that counts: one person's records contradict each other too, by error."""
 
 MOST_COMPARED: Final = 100
-"""Records of a possible cluster up to which every pair is compared; of larger ones, the blocked pairs."""
+"""Records of a possible cluster up to which every pair is compared."""
+
+SPREAD: Final = MOST_COMPARED // 2
+"""Pairs a record of a larger one, spread over all of it: as many as in one of MOST_COMPARED records."""
+
+MOST_SPREAD: Final = 5_000_000  # pairs of one component: beyond 100,000 records there are fewer a record
+
+_GOLDEN_RATIO: Final = (math.sqrt(5) - 1) / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +79,35 @@ def all_pairs(nodes: Integers, component: Integers) -> tuple[Integers, Integers]
         none = np.zeros(0, dtype=np.int64)
         return none, none
     return nodes[order[np.concatenate(left)]], nodes[order[np.concatenate(right)]]
+
+
+def spread_pairs(nodes: Integers, component: Integers) -> tuple[Integers, Integers]:
+    """Return pairs (a < b) of `nodes` in components of more than MOST_COMPARED, SPREAD a record.
+
+    Each record is paired with others all around the ring of its component's record numbers. The steps follow
+    the golden ratio, so that no period in the numbers (a father's record, a son's, a father's) hides anybody.
+    """
+    order = np.lexsort((nodes, component))
+    sizes = np.bincount(component)
+    first = np.cumsum(sizes) - sizes
+    left, right = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
+    for large in np.flatnonzero(sizes > MOST_COMPARED).tolist():
+        members, count = np.sort(nodes[order[first[large] : first[large] + sizes[large]]]), int(sizes[large])
+        one = np.repeat(np.arange(count), len(steps := _steps(count)))
+        other = (one + np.tile(steps, count)) % count
+        ends = distinct(np.minimum(one, other) * count + np.maximum(one, other))
+        left.append(members[ends // count])
+        right.append(members[ends % count])
+    return np.concatenate(left), np.concatenate(right)
+
+
+def _steps(count: int) -> Integers:
+    """Return how far on the ring of `count` records the partners of a record are: 1 to half the ring."""
+    half = count // 2
+    if half <= SPREAD:
+        return np.arange(1, half + 1, dtype=np.int64)
+    places = np.arange(1, max(1, min(SPREAD, MOST_SPREAD // count)) + 1) * _GOLDEN_RATIO % 1
+    return distinct(1 + np.floor(places * half).astype(np.int64))
 
 
 def bound(bottleneck: Floats, worst: Floats, sizes: Integers) -> Floats:

@@ -8,7 +8,7 @@ any number of threads: samples are taken by hash, counts are whole numbers, weig
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -26,6 +26,9 @@ from identity.record_table import load
 from identity.records import OpenedBatch
 from identity.scoring_sql import near_sql, weighed_sql
 from identity.splink_bridge import compare
+
+BLOCKED_HEARD: Final = 50
+"""Blocked pairs a record that the guard hears of a possible cluster too large to compare every pair of."""
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -120,18 +123,47 @@ def _evidence(engine: duckdb.DuckDBPyConnection, model: Model, pairs: Pairs, com
 
     Most of these pairs were compared already; Splink compares the others now. Drops `compared`.
     """
-    record_a, record_b = tied(pairs, model.threshold)
-    engine.register("tied", pa.table({"a": record_a, "b": record_b}))
+    _tie(engine, pairs, model.threshold)
     engine.execute(_NEWLY_TIED.format(compared))
     newly = compare(engine, model.comparisons, "newly_tied")
     levels = ", ".join(f"level_{item.name}" for item in model.comparisons)
     found = engine.execute(_LEVELS.format(levels=levels, known=compared, new=newly)).fetchnumpy()
-    engine.unregister("tied")
-    for table in ("newly_tied", newly, compared):
+    for table in ("tied", "newly_tied", newly, compared):
         engine.execute(f"DROP TABLE {table}")
     first, second, *columns = found.values()
     return evidence_of(model, first, second, columns)
 
+
+def _tie(engine: duckdb.DuckDBPyConnection, pairs: Pairs, threshold: float) -> None:
+    """Fill the table `tied` with the pairs that the guard has to know of.
+
+    Of large ties, where not every pair can be compared, blocked pairs are heard too, near or not: they are
+    those who share something, and so may be two of one family.
+    """
+    found = tied(pairs, threshold)
+    engine.register("ties", pa.table({"a": found.record_a, "b": found.record_b}))
+    engine.execute("CREATE OR REPLACE TABLE tied AS FROM ties")
+    engine.unregister("ties")
+    if len(found.large):
+        engine.register("large", pa.table({"record": found.large, "tie": found.tie}))
+        (blocked,) = engine.execute(_COUNT_BLOCKED).fetchone() or (0,)
+        share = min(1.0, BLOCKED_HEARD * len(found.large) / max(int(blocked), 1))
+        engine.execute(_TIE_BLOCKED, [round(share * 1_000_000)])
+        engine.unregister("large")
+
+
+_BLOCKED_TIES = """
+FROM pairs JOIN large AS l ON l.record = join_key_l JOIN large AS r ON r.record = join_key_r AND r.tie = l.tie
+"""
+
+_COUNT_BLOCKED = f"SELECT count(*) {_BLOCKED_TIES}"
+
+_TIE_BLOCKED = f"""
+INSERT INTO tied
+SELECT join_key_l, join_key_r FROM (
+    SELECT join_key_l, join_key_r {_BLOCKED_TIES} WHERE hash(join_key_l, join_key_r) % 1000000 < ?)
+ANTI JOIN tied ON a = join_key_l AND b = join_key_r
+"""  # noqa: S608 - a constant of our own
 
 _NEWLY_TIED = """
 CREATE OR REPLACE TABLE newly_tied AS

@@ -1,11 +1,21 @@
 """The guard: contradictions part what a single link would join."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from identity.clustering import Pairs, cluster, tied
-from identity.contradictions import MOST_COMPARED, PRICE, Evidence, Merging, all_pairs, bound
+from identity.contradictions import (
+    MOST_COMPARED,
+    PRICE,
+    SPREAD,
+    Evidence,
+    Merging,
+    all_pairs,
+    bound,
+    spread_pairs,
+)
 
 FIRST_NAME, BIRTH_DATE, EMAIL = 0, 1, 2
 Bits = dict[tuple[int, int], tuple[float, float, float]]
@@ -119,10 +129,36 @@ def test_every_pair_of_what_links_tie_together_is_looked_at_once() -> None:
     assert list(zip(record_a.tolist(), record_b.tolist(), strict=True)) == [(10, 12), (10, 14), (12, 14)]
 
 
-def test_of_a_very_large_tie_only_scored_pairs_are_looked_at() -> None:
+def test_of_a_large_tie_every_record_is_looked_at_with_others_all_over_it() -> None:
+    count = 10 * MOST_COMPARED
+    numbers = np.arange(count, dtype=np.int64) * 3
+    record_a, record_b = spread_pairs(numbers, np.zeros(count, dtype=np.int64))
+    assert np.all(record_a < record_b)
+    assert len(set(zip(record_a.tolist(), record_b.tolist(), strict=True))) == len(record_a) <= SPREAD * count
+    for number in (0, 1500, 2997):
+        others = [*record_b[record_a == number], *record_a[record_b == number]]
+        assert len(others) >= SPREAD
+        quarters = np.bincount((np.array(others) // 3) * 4 // count, minlength=4)
+        assert quarters.min() >= len(others) / 8
+
+
+@pytest.mark.parametrize("period", [2, 3, 5, 8, 10, 12])
+def test_no_period_in_the_record_numbers_hides_anybody(period: int) -> None:
+    """Records of a household's members in turn: everybody's are looked at with everybody's."""
+    count = 600
+    record_a, record_b = spread_pairs(np.arange(count, dtype=np.int64), np.zeros(count, dtype=np.int64))
+    met = np.zeros((period, period), dtype=np.int64)
+    np.add.at(met, (record_a % period, record_b % period), 1)
+    assert (met + met.T).min() > 0
+
+
+def test_of_a_tie_beyond_the_limit_scored_pairs_and_the_spread_are_looked_at() -> None:
     count = MOST_COMPARED + 1
     numbers = np.arange(count, dtype=np.int64)
     chain = Pairs(numbers[:-1], numbers[1:], np.full(count - 1, 3.0))
-    assert len(tied(chain, 0.0)[0]) == count - 1
-    assert len(tied(chain.where(numbers[:-1] < 50), 0.0)[0]) == 51 * 50 // 2
-    assert len(tied(chain, 4.0)[0]) == 0
+    found = tied(chain, 0.0)
+    assert len(found.record_a) == count * (count - 1) // 2, "the limit itself is no cliff"
+    assert found.large.tolist() == numbers.tolist()
+    small = tied(chain.where(numbers[:-1] < 50), 0.0)
+    assert (len(small.record_a), len(small.large)) == (51 * 50 // 2, 0)
+    assert len(tied(chain, 4.0).record_a) == 0
