@@ -29,7 +29,7 @@ from identity.online import OnlineResolver, Resolution, ScoredCandidate
 from identity.statements import Statement, slices
 from identity.store import PUBLISHED, MembershipReader
 
-BLOCK_LIMIT: Final = 400  # a token that more records share tells nobody apart
+BLOCK_LIMIT: Final = 400  # records under one token; of more a few are looked at, spread over all of them
 MOST_EVIDENCE: Final = 100  # records that are compared with each other, for the guard
 VERIFIED_WEIGHT: Final = 20.0  # bits, a million to one: two channels have verified the same identifier
 _ATTEMPTS: Final = 5

@@ -151,7 +151,8 @@ class KeyStore:
     ) -> dict[bytes, list[int]]:
         """Return for every token the key ids under its first 8 bytes, ascending, not compared further.
 
-        A token with more than `limit` of them gets none: a block that large tells nobody apart. For
+        Of a token with more than `limit` of them come an eighth of `limit`, spread evenly: a block that large
+        tells nobody apart, unless it is one person's many records, and then a few of them will do. For
         blocking tokens, whose collisions are harmless; a destroyed key is never among them.
         """
         wanted = {token: BlindIndex.prefix(token) for token in tokens}
@@ -159,7 +160,10 @@ class KeyStore:
         answer: dict[bytes, list[int]] = {}
         for token, prefix in wanted.items():
             numbers = sorted({number for number in found.get(prefix, ()) if number > 0})
-            answer[token] = numbers if limit is None or len(numbers) <= limit else []
+            if limit is not None and len(numbers) > limit:
+                kept = max(1, limit // 8)
+                numbers = [numbers[(2 * place + 1) * len(numbers) // (2 * kept)] for place in range(kept)]
+            answer[token] = numbers
         return answer
 
     def merge_recent(self, *, max_ms: int = 20, pause_ms: int = 0, force: bool = False) -> bool:

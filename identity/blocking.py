@@ -1,8 +1,13 @@
 """Which pairs of records are compared at all: bounded blocks over a fixed list of rules.
 
-Records that agree on all parts of a rule form a block. A block too large to compare is dropped from that
-rule, so that the number of pairs grows with the records and not with their square; what was dropped is
-reported. A pair found by several rules is compared once.
+Records that agree on all parts of a rule form a block. A block too large to compare in full is dropped from a
+loose rule and thinned in a telling one, so that the number of pairs grows with the records and not with their
+square; both are reported. A pair found by several rules is compared once.
+
+A thinned block is put in order by what its records hold, as in the sorted-neighbourhood method (Hernandez and
+Stolfo, 1995): each record is compared with its next NEIGHBOURS, which are the most like it, and with ANCHORS
+records spread evenly over the block, so that neither a typing error at the start of a name nor a missing
+value leaves it among strangers. One person's records stay tied together however many they are.
 """
 
 from dataclasses import dataclass
@@ -10,26 +15,34 @@ from typing import Final
 
 import duckdb
 
-from identity.blocking_rules import Rule
+from identity.blocking_rules import EQUAL, Rule, is_telling
 
 LARGEST_BLOCK: Final = 400
-"""Records. A larger block says too little to be worth its 80,000 pairs."""
+"""Records. A larger block is not worth its 80,000 pairs."""
 
 PAIRS_PER_RECORD: Final = 0.75
-"""Budget of one rule: its largest blocks are dropped until it stays below this many pairs a record."""
+"""Budget of one rule, in pairs a record: its largest blocks are dropped or thinned until it stays below."""
 
 SMALLEST_BUDGET: Final = 300_000  # pairs: small files can afford every rule
+
+NEIGHBOURS: Final = 5
+ANCHORS: Final = 5
+"""Of a thinned block: the pairs of one record are at most these together, whatever the size of the block."""
 
 
 @dataclass(frozen=True, slots=True)
 class Blocking:
-    """How many pairs each rule gave, and how many blocks and pairs it dropped as too large."""
+    """How many pairs each rule gave, and how many blocks it dropped or thinned as too large.
+
+    `dropped_pairs` are those of the dropped blocks.
+    """
 
     rule: str
     pairs: int
     largest_block: int
     dropped_blocks: int
     dropped_pairs: int
+    thinned_blocks: int = 0
 
 
 def block(
@@ -40,18 +53,21 @@ def block(
     `match_key` is the position of the first rule that found the pair.
     """
     engine.execute("CREATE OR REPLACE TABLE blocks (rule UTINYINT, members BIGINT[])")
+    engine.execute("CREATE OR REPLACE TABLE thinned (rule UTINYINT, one BIGINT, other BIGINT)")
     budget = max(SMALLEST_BUDGET, round(PAIRS_PER_RECORD * records))
     report = []
-    for number, rule in enumerate(rules):
+    for number, rule in enumerate((*rules, EQUAL)):
         engine.execute(_blocks_sql(rule))
         limit = _largest_affordable(engine, budget)
         engine.execute(
             "INSERT INTO blocks SELECT ?, members FROM candidates WHERE size <= ?", [number, limit]
         )
-        report.append(_report(engine, rule, limit))
+        thinned = _thin(engine, number, limit) if is_telling(rule) else None
+        report.append(_report(engine, rule, limit, thinned))
     engine.execute("DROP TABLE IF EXISTS candidates")
     engine.execute(_PAIRS.format(table))
     engine.execute("DROP TABLE blocks")
+    engine.execute("DROP TABLE thinned")
     return report
 
 
@@ -89,6 +105,45 @@ def _largest_affordable(engine: duckdb.DuckDBPyConnection, budget: int) -> int:
     return limit
 
 
+_ORDER: Final = (
+    "last_name", "first_name", "birth_date", "national_id", "email", "phone", "user_id", "loyalty_id",
+    "postcode", "street", "house_number", "unique_id",
+)  # fmt: skip
+"""What tells people apart, the surest to be filled first; missing values last."""
+
+_PLACED = f"""
+CREATE OR REPLACE TABLE placed AS
+SELECT block, size, unique_id,
+    row_number() OVER (PARTITION BY block ORDER BY {", ".join(f"{name} NULLS LAST" for name in _ORDER)}) - 1
+        AS place
+FROM (SELECT rowid AS block, size, unnest(members) AS unique_id FROM candidates WHERE size > ?)
+JOIN records USING (unique_id)
+"""  # noqa: S608 - our names
+
+_THIN = """
+INSERT INTO thinned
+SELECT DISTINCT $rule, least(l.unique_id, r.unique_id), greatest(l.unique_id, r.unique_id)
+FROM (
+    SELECT block, unique_id, unnest(list_concat(
+        range(place + 1, place + 1 + $neighbours),
+        list_transform(range($anchors), lambda n: (2 * n + 1) * size // (2 * $anchors))
+    )) AS beside
+    FROM placed
+) AS l
+JOIN placed AS r ON l.block = r.block AND l.beside = r.place
+WHERE l.unique_id <> r.unique_id
+"""
+
+
+def _thin(engine: duckdb.DuckDBPyConnection, number: int, limit: int) -> int:
+    """Put the pairs of blocks beyond `limit` into `thinned`; return how many they are."""
+    engine.execute(_PLACED, [limit])
+    engine.execute(_THIN, {"rule": number, "neighbours": NEIGHBOURS, "anchors": ANCHORS})
+    engine.execute("DROP TABLE placed")
+    (pairs,) = engine.execute("SELECT count(*) FROM thinned WHERE rule = ?", [number]).fetchone() or (0,)
+    return int(pairs)
+
+
 _REPORT = """
 SELECT
     coalesce(sum(size * (size - 1) // 2) FILTER (size <= $1), 0),
@@ -99,9 +154,13 @@ FROM candidates
 """
 
 
-def _report(engine: duckdb.DuckDBPyConnection, rule: Rule, limit: int) -> Blocking:
+def _report(engine: duckdb.DuckDBPyConnection, rule: Rule, limit: int, thinned: int | None) -> Blocking:
+    """Report on a rule; `thinned` pairs are of its blocks beyond `limit`, None where these were dropped."""
     row = engine.execute(_REPORT, [limit]).fetchone() or (0, 0, 0, 0)
-    return Blocking(rule.name, *(int(value) for value in row))
+    pairs, largest, blocks, lost = (int(value) for value in row)
+    if thinned is None:
+        return Blocking(rule.name, pairs, largest, blocks, lost)
+    return Blocking(rule.name, pairs + thinned, largest, 0, 0, blocks)
 
 
 _PAIRS = """
@@ -110,6 +169,8 @@ SELECT min(rule)::VARCHAR AS match_key, join_key_l, join_key_r
 FROM (
     SELECT rule, join_key_l, unnest(members) AS join_key_r
     FROM (SELECT rule, members, unnest(members) AS join_key_l FROM blocks)
+    UNION ALL
+    FROM thinned
 )
 WHERE join_key_l < join_key_r
 GROUP BY join_key_l, join_key_r

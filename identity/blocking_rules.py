@@ -1,11 +1,13 @@
 """The fixed list of blocking rules, from the most telling to the loosest. Pure.
 
-Loose rules of one column matter for rare values: their large blocks are dropped (see `identity.blocking`).
+Loose rules of one column matter for rare values: their large blocks are dropped. The blocks of a telling
+rule may hold one person's many records: large ones are thinned (see `identity.blocking`).
 """
 
 from dataclasses import dataclass
 from typing import Final
 
+from identity.comparable import COLUMNS
 from identity.profile import Profile
 
 
@@ -26,13 +28,18 @@ def _value(column: str) -> Rule:
 _EMAIL_USER: Final = "string_split(email[1], '@')[1]"
 _FIRST_SURNAME: Final = "string_split(last_name, ' ')[1]"
 
+_IDENTIFIERS: Final = ("national_id", "user_id", "loyalty_id", "social_handle", "device_id", "cookie_id")
+
+EQUAL: Final = Rule("equal records", (f"hash({', '.join(COLUMNS)})",), ())
+"""Records that are equal in everything. No part of a model: it holds whatever the columns."""
+
 CATALOGUE: Final[tuple[Rule, ...]] = (
     Rule("email", ("email",), ("email",), unnest=True),
     Rule("phone", ("phone",), ("phone",), unnest=True),
     Rule("end of phone", ("phone[1][-8:]",), ("phone",)),
     Rule("user of email", (_EMAIL_USER,), ("email",)),
     Rule("start and end of user of email", ("email[1][:4]", f"{_EMAIL_USER}[-3:]"), ("email",)),
-    *map(_value, ("national_id", "user_id", "loyalty_id", "social_handle", "device_id", "cookie_id")),
+    *map(_value, _IDENTIFIERS),
     Rule("last_name and birth_date", (_FIRST_SURNAME, "birth_date"), ("last_name", "birth_date")),
     Rule("first_name and birth_date", ("first_name", "birth_date"), ("first_name", "birth_date")),
     Rule("names", ("first_name", _FIRST_SURNAME), ("first_name", "last_name")),
@@ -64,3 +71,13 @@ CATALOGUE: Final[tuple[Rule, ...]] = (
 def choose(profile: Profile) -> tuple[Rule, ...]:
     """Return the rules whose columns hold values."""
     return tuple(rule for rule in CATALOGUE if profile.has(*rule.needs))
+
+
+_TELLING: Final = frozenset(
+    ("email", "phone", *_IDENTIFIERS, "last_name and birth_date", "first_name and birth_date", EQUAL.name)
+)
+
+
+def is_telling(rule: Rule) -> bool:
+    """Whether a large block of this rule may well be one person's records, and not just a common value."""
+    return rule.name in _TELLING

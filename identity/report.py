@@ -88,6 +88,12 @@ def notices(scored: ScoredPairs) -> list[str]:
         for rule in scored.report.blocking
         if rule.dropped_blocks
     ]
+    found += [
+        f"rule '{rule.rule}' thinned {rule.thinned_blocks:,} blocks too large to compare in full:"
+        " each record was compared with a few others"
+        for rule in scored.report.blocking
+        if rule.thinned_blocks
+    ]
     if scored.model.household_prior is None:
         found.append("the data show no households, so none were modelled")
     return found

@@ -83,8 +83,9 @@ def render_page(report: Mapping[str, Any], model: Model, history: Sequence[Mappi
 <h2>What the records hold</h2>
 {_table(("attribute", "filled", "distinct values"), _coverage(report["coverage"]))}
 {_section(drawn, "largest-blocks")}
-<p>Records that agree on a rule are compared; blocks too large to tell anything are dropped.</p>
-{_table(("rule", "pairs", "largest block", "dropped blocks", "dropped pairs"), _blocking(report["blocking"]))}
+<p>Records that agree on a rule are compared; large blocks are thinned where one person
+may fill them (each record is compared with a few others), and dropped where they tell nothing.</p>
+{_table(_BLOCKING, _blocking(report["blocking"]))}
 {"".join(_drawn(figure) for figure in _model_figures(model))}
 <h2>Parameters</h2>
 <p>m: pairs of one person; u: unrelated people; h: two people of one household.
@@ -203,6 +204,11 @@ def _cell(value: object) -> str:
 
 def _coverage(coverage: Mapping[str, Mapping[str, Any]]) -> list[tuple[Any, ...]]:
     return [(name, f"{found['coverage']:.1%}", found["distinct"]) for name, found in coverage.items()]
+
+
+_BLOCKING: Final = (
+    "rule", "pairs", "largest block", "dropped blocks", "dropped pairs", "thinned blocks",
+)  # fmt: skip
 
 
 def _blocking(rules: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:

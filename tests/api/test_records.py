@@ -41,6 +41,16 @@ def test_a_record_that_matches_attaches_by_the_trained_model(world: World) -> No
     assert sent["golden_id"] == world.golden_id("town_a", "Delia")
 
 
+def test_a_record_finds_its_person_however_many_records_that_person_has(world: World) -> None:
+    world.settle()
+    world.ingest(*(row("pos", str(number), "Delia") for number in range(500)))
+    world.link()
+    golden_id = world.golden_id("town_a", "Delia")
+    assert all(world.golden_id("pos", str(number)) == golden_id for number in range(500))
+    (sent,) = world.send(record("crm", "1", "Delia"))
+    assert (sent["decision"], sent["golden_id"]) == ("attached", golden_id)
+
+
 def test_the_guard_hears_records_that_share_nothing_with_the_one_that_arrives(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
