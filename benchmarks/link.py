@@ -3,9 +3,9 @@
     python benchmarks/link.py [--records N] [--pairs K] [--keep DIR]
 
 Generates N messy records, ingests and links them once, then measures `aurea link --retrain` and
-benchmarks/link_peer.py as whole processes, in turn, K times: same comparisons, same blocked pairs, same
-training sessions. Prints a line of JSON for each run and the median ratio. With --keep the home stays in
-DIR and a second call starts from it. Peak memory is that of the largest process, in MiB.
+benchmarks/link_peer.py as whole processes, in turn, K times: same comparisons, same blocks. Prints a line
+of JSON for each run and the median ratio. With --keep the home stays in DIR and a second call starts from it.
+Peak memory is that of the largest process, in MiB.
 """
 
 import argparse

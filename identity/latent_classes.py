@@ -74,16 +74,15 @@ def fit(
     vectors: Vectors,
     comparisons: Sequence[Comparison],
     random_u: Sequence[Floats],
-    start_m: Sequence[Floats] | None = None,
 ) -> Classes:
     """Return the classes that explain the vectors of the blocked pairs best.
 
     `random_u` are level shares among random pairs of records (some of them matches, which is put right
     here). Deterministic.
     """
-    three = _fit(vectors, comparisons, random_u, start_m, households=True)
+    three = _fit(vectors, comparisons, random_u, households=True)
     if not _shows_households(three, comparisons):
-        return _fit(vectors, comparisons, random_u, start_m, households=False)
+        return _fit(vectors, comparisons, random_u, households=False)
     return three
 
 
@@ -112,11 +111,10 @@ def _fit(
     vectors: Vectors,
     comparisons: Sequence[Comparison],
     random_u: Sequence[Floats],
-    start_m: Sequence[Floats] | None,
     *,
     households: bool,
 ) -> Classes:
-    m = tuple(start_m) if start_m is not None else tuple(prior_m(len(item.levels)) for item in comparisons)
+    m = tuple(prior_m(len(item.levels)) for item in comparisons)
     u = tuple(
         _starting_u(item, share, vectors.records) for item, share in zip(comparisons, random_u, strict=True)
     )

@@ -4,7 +4,6 @@ import pytest
 import typer
 
 from api.commands.frame import interruptible, was_interrupted
-from identity.training import _interrupted
 from tests.world import World, row
 
 
@@ -80,7 +79,6 @@ def test_an_interrupt_is_recognised_however_it_is_wrapped(capsys: pytest.Capture
     wrapped.__cause__ = RuntimeError("Query interrupted")
     wrapped.__cause__.__cause__ = KeyboardInterrupt()
     assert was_interrupted(wrapped)
-    assert _interrupted(wrapped)
     assert not was_interrupted(ValueError())
     with pytest.raises(typer.Exit) as caught, interruptible("interrupted; nothing changed"):
         raise wrapped
