@@ -95,13 +95,12 @@ class Tied:
     """Pairs of records that the guard has to know of, scored or not; each once.
 
     These are all pairs that links tie together. Of a tie of more than MOST_COMPARED records they are the
-    scored pairs and a spread over all of it; `large` are its records, `tie` says which belong together.
+    scored pairs and a spread over all of it; `large` are the records of such ties.
     """
 
     record_a: Integers
     record_b: Integers
     large: Integers
-    tie: Integers
 
 
 def tied(pairs: Pairs, threshold: float) -> Tied:
@@ -116,7 +115,7 @@ def tied(pairs: Pairs, threshold: float) -> Tied:
     if large.any():
         more_a, more_b = _of_large(pairs, nodes[large], component[large])
         record_a, record_b = np.concatenate([record_a, more_a]), np.concatenate([record_b, more_b])
-    return Tied(record_a, record_b, nodes[large], component[large])
+    return Tied(record_a, record_b, nodes[large])
 
 
 def _of_large(pairs: Pairs, nodes: Integers, component: Integers) -> tuple[Integers, Integers]:

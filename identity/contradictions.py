@@ -143,6 +143,7 @@ class Merging:
         self._between: list[dict[int, Between]] = [{} for _ in range(count)]
         self._size = [1] * count
         self._into = list(range(count))
+        self._grown: set[int] = set()  # clusters of at least two records
 
     def add(self, one: int, other: int, link: float, bits: list[float]) -> None:
         """Add a pair: its weight above the threshold (negative: no link) and its bits."""
@@ -168,25 +169,39 @@ class Merging:
 
     def _root(self, node: int) -> int:
         while self._into[node] != node:
-            node = self._into[node]
+            self._into[node] = node = self._into[self._into[node]]
         return node
 
     def _merge(self, one: int, other: int, heap: list[tuple[float, int, int]]) -> None:
-        """Merge `other` into `one`, and push what each merge with the result now scores."""
-        between, moved = self._between, self._between[other]
+        """Merge two clusters, and push what each merge with the result now scores."""
+        between = self._between
+        if len(between[other]) > len(
+            between[one]
+        ):  # the fewer neighbours move: all merges together stay cheap
+            one, other = other, one
+        moved, before = between[other], self._size[one]
         self._into[other] = one
         self._size[one] += self._size[other]
+        self._grown.add(one)
+        self._grown.discard(other)
         del between[one][other], moved[one]
         between[other] = {}
         for node, theirs in moved.items():
             del between[node][other]
             ours = between[one].get(node)
             between[one][node] = theirs if ours is None else _joined(ours, theirs)
-        for node, (link, bits, counts, _) in between[one].items():
+        for node in moved.keys() | self._larger(one, before):
+            link, bits, counts, _ = between[one][node]
             score = self._score(one, node, link, bits, counts)
             between[one][node] = between[node][one] = (link, bits, counts, score)
             if score > 0:
                 heappush(heap, (-score, min(one, node), max(one, node)))
+
+    def _larger(self, one: int, before: int) -> set[int]:
+        """Return the neighbours larger than `one` was: with them more pairs are independent now."""
+        ours = self._between[one]
+        few, many = (self._grown, ours) if len(self._grown) < len(ours) else (ours, self._grown)
+        return {node for node in few if node in many and self._size[node] > before}
 
     def _score(self, one: int, other: int, link: float, bits: list[float], counts: list[int]) -> float:
         if link <= 0:

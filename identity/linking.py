@@ -145,7 +145,7 @@ def _tie(engine: duckdb.DuckDBPyConnection, pairs: Pairs, threshold: float) -> N
     engine.execute("CREATE OR REPLACE TABLE tied AS FROM ties")
     engine.unregister("ties")
     if len(found.large):
-        engine.register("large", pa.table({"record": found.large, "tie": found.tie}))
+        engine.register("large", pa.table({"record": found.large}))
         (blocked,) = engine.execute(_COUNT_BLOCKED).fetchone() or (0,)
         share = min(1.0, BLOCKED_HEARD * len(found.large) / max(int(blocked), 1))
         engine.execute(_TIE_BLOCKED, [round(share * 1_000_000)])
@@ -153,7 +153,7 @@ def _tie(engine: duckdb.DuckDBPyConnection, pairs: Pairs, threshold: float) -> N
 
 
 _BLOCKED_TIES = """
-FROM pairs JOIN large AS l ON l.record = join_key_l JOIN large AS r ON r.record = join_key_r AND r.tie = l.tie
+FROM pairs SEMI JOIN large AS l ON l.record = join_key_l SEMI JOIN large AS r ON r.record = join_key_r
 """
 
 _COUNT_BLOCKED = f"SELECT count(*) {_BLOCKED_TIES}"
