@@ -21,6 +21,7 @@ from identity.admission import INSEPARABLE, guarded, heard, ordered
 from identity.clustering import Pairs
 from identity.contradictions import Evidence
 from identity.database import Database
+from identity.errors import WritersTooBusyError
 from identity.household_store import leave_households
 from identity.leases import Clock, Lease
 from identity.publishing import Publisher
@@ -35,7 +36,11 @@ IN_THE_SWITCH: Final = 8
 """Records that may still be resolved inside the switching transaction; about 1 ms each."""
 
 MOST_LOOKS: Final = 50
-"""Looks after which the rest is resolved in the switch, however long it takes: a run must end."""
+"""Looks after which up to AT_LAST records are resolved in the switch: a run must end."""
+
+AT_LAST: Final = 100
+"""Records: if more change during every look, nobody can publish without shutting the writers out. Then the
+run fails, and the last good state goes on serving."""
 
 Touched = tuple[Literal["record", "golden ID"], int]
 
@@ -89,9 +94,17 @@ class CatchingUp:
                 return
 
     def finish(self, conn: Connection) -> bool:
-        """Resolve the last few inside the switching transaction; False if they are too many for it."""
-        limit = IN_THE_SWITCH if self.looks < MOST_LOOKS else None
-        touched = self._touched(conn, limit=limit)
+        """Resolve the last few inside the switching transaction; False if they are too many for it.
+
+        Raises WritersTooBusyError where they still are after MOST_LOOKS looks.
+        """
+        last = self.looks >= MOST_LOOKS
+        touched = self._touched(conn, limit=AT_LAST if last else IN_THE_SWITCH)
+        if touched is None and last:
+            raise WritersTooBusyError(
+                f"records change faster than they can be caught up with: more than {AT_LAST} during each of "
+                f"{self.looks} looks. Nothing was published; run again when less arrives"
+            )
         if touched is None:
             return False
         self._resolve(conn, touched)

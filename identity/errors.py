@@ -21,6 +21,10 @@ class RunStoppedError(IdentityError):
     """A publishing gate closed: the run published nothing, and the last good state goes on serving."""
 
 
+class WritersTooBusyError(IdentityError):
+    """Records changed faster than a run could catch up with; it published nothing."""
+
+
 class StaleScoresError(IdentityError):
     """A record changed between its scoring and the write that would use the scores; score it again."""
 

@@ -5,7 +5,7 @@
 3. stop here if a publishing gate closes (`identity.gates`), unless forced
 4. stage the difference to the published state
 5. resolve again whoever was touched since step 1, until nobody is left; the last look is taken inside the
-   transaction that switches, where nobody else can write
+   transaction that switches, where nobody else can write; if too much keeps changing, the run fails here
 6. switch, in that same small transaction; then remove what no reader can see any more
 
 A crash at any point leaves the previous state serving, and so does a gate. A dry run takes no lease, stops
@@ -68,8 +68,8 @@ class Rerun:
     def run(self, *, dry_run: bool = False, retrain: bool = False, force: str | None = None) -> RunOutcome:
         """Link everything; `force` is the reason to publish although a gate closes.
 
-        Raises RunInProgressError, RunLostError, StoreBusyError, and RunStoppedError where a gate closed:
-        then nothing was published.
+        Raises RunInProgressError, RunLostError, StoreBusyError, WritersTooBusyError, and RunStoppedError
+        where a gate closed: then nothing was published.
         """
         started = time.perf_counter()
         proposer = self._proposer()

@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from identity import leases, model_store
-from identity.errors import RunInProgressError, RunLostError
+from identity import catching_up, leases, model_store
+from identity.errors import RunInProgressError, RunLostError, WritersTooBusyError
 from tests.identity.population import MODEL, Population, consistent
 
 PEOPLE = {1: "ann", 2: "ann bo", 3: "cy", 4: "dee", 5: "cy X", 6: "X", 7: "eve"}
@@ -171,6 +171,41 @@ def test_a_run_that_fails_leaves_the_previous_state_and_frees_the_lease(people):
     assert people.export() == before
     people.link()
     assert people.groups() == people.expected()
+
+
+def never_pausing(people, monkeypatch, *, records, at_last):
+    """Writers that bring so many records whenever the run lets go of the lock."""
+    monkeypatch.setattr(catching_up, "MOST_LOOKS", 3)
+    monkeypatch.setattr(catching_up, "IN_THE_SWITCH", 2)
+    monkeypatch.setattr(catching_up, "AT_LAST", at_last)
+    fresh = itertools.count(100)
+
+    def hook(step):
+        if step in {"catch up", "switch"}:
+            people.put_all({number: f"new{number}" for number in itertools.islice(fresh, records)})
+
+    return hook
+
+
+def test_a_run_ends_without_publishing_when_the_writers_never_pause(people, monkeypatch):
+    """The switch shuts everybody out: what is resolved in it must stay little, however much arrives."""
+    people.put_all(PEOPLE)
+    people.link()
+    before = people.export()
+    with pytest.raises(WritersTooBusyError, match="Nothing was published"):
+        people.link(never_pausing(people, monkeypatch, records=6, at_last=5))
+    assert people.export() == before
+    people.link()
+    assert people.groups() == people.expected()
+    consistent(people)
+
+
+def test_a_run_publishes_when_the_writers_leave_little_at_last(people, monkeypatch):
+    people.put_all(PEOPLE)
+    people.link(never_pausing(people, monkeypatch, records=4, at_last=100))
+    people.link()
+    assert people.groups() == people.expected()
+    consistent(people)
 
 
 def test_every_deletion_of_a_person_leaves_a_tombstone_and_one_event(people):
