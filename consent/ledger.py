@@ -31,7 +31,8 @@ _TILE_HEIGHT: Final = 8
 
 LedgerRow = tuple[Any, ...]
 """A row of `ledger` without its index."""
-_LEAF_HASH: Final = 2  # where a LedgerRow has it
+_RECORDED_AT: Final = 0  # where a LedgerRow has it
+_LEAF_HASH: Final = 2
 
 _SIZE = Statement("SELECT coalesce(max(idx) + 1, 0) FROM ledger")
 _INSERT = Statement("""
@@ -63,6 +64,8 @@ _SHRED = Statement("""
     WHERE subject_kind = :kind AND subject_no IN :numbers
 """)
 _LAST_CHECKPOINT = Statement("SELECT note FROM checkpoints ORDER BY size DESC LIMIT 1")
+_LEDGER_TIME = Statement("SELECT value FROM counters WHERE name = 'ledger_time'")
+_NOTE_TIME = Statement("UPDATE counters SET value = :time WHERE name = 'ledger_time' AND value < :time")
 _INSERT_CHECKPOINT = Statement(
     "INSERT INTO checkpoints (size, signed_at, note) VALUES (:size, :signed_at, :note)"
 )
@@ -96,12 +99,18 @@ class Ledger:
         """Do the same with entries as `row_of` gives them."""
         first = self.size(conn)
         _INSERT.many(conn, [(index, *row) for index, row in enumerate(rows, start=first)])
+        if rows:
+            _NOTE_TIME.run(conn, time=max(row[_RECORDED_AT] for row in rows))
         _add_nodes(conn, first, [row[_LEAF_HASH] for row in rows])
         return first
 
     def size(self, conn: Connection) -> int:
         """Return the number of entries."""
         return int(_SIZE.rows(conn)[0][0])
+
+    def time(self, conn: Connection) -> int:
+        """Return the latest time ever recorded (ms), which a clock set back does not lower."""
+        return int(_LEDGER_TIME.rows(conn)[0][0])
 
     def events_for(self, conn: Connection, subjects: Iterable[Subject]) -> list[ConsentEvent]:
         """Return the events of `subjects`, in the order of the ledger."""
@@ -141,6 +150,10 @@ class Ledger:
             note = checkpoints.sign(current, self._signing_key)
             _INSERT_CHECKPOINT.many(conn, [(current.size, now, note)])
         return note
+
+    def sign(self, message: bytes) -> bytes:
+        """Sign a message that begins with a domain of its own, so that it passes for no checkpoint."""
+        return self._signing_key.sign(message)
 
     def verifier_key(self) -> str:
         """Return the public key by which anyone can check this ledger's checkpoints."""

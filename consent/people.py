@@ -27,7 +27,7 @@ _RECORDS = Statement("""
     SELECT record_no, channel, key_id, verified, linking_until
     FROM records WHERE record_no IN :record_nos ORDER BY record_no
 """)
-_LEDGER_TIME = Statement("SELECT recorded_at FROM ledger ORDER BY idx DESC LIMIT 1")
+_LEDGER_TIME = Statement("SELECT value FROM counters WHERE name = 'ledger_time'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +124,12 @@ class People:
             for record_no, channel, key_id, verified, _ in rows
             if key_id in keys
         )
-        lapsed = frozenset(row[0] for row in rows if row[4] is not None and row[4] <= now)
+        ledger_time = _ledger_time(conn)
+        clock = max(now, ledger_time)  # as expiry is judged: a clock set back revives nothing
+        lapsed = frozenset(row[0] for row in rows if row[4] is not None and row[4] <= clock)
         subjects = {*also, *(subject for member in members for subject in member.subjects)}
         events = self._events.events_for(conn, sorted(subjects) or [Subject(RECORD, NOBODY)])
-        return Person(members, Evidence(tuple(events), now, _ledger_time(conn)), addresses, contacts, lapsed)
+        return Person(members, Evidence(tuple(events), now, ledger_time), addresses, contacts, lapsed)
 
     def _without_the_lost(self, conn: Connection, golden_no: int, person: Person) -> Person:
         """Judge anew, from the stored links, how surely the records that are left belong to the person.

@@ -6,11 +6,16 @@ answering a query and explaining a decision all start here, so that they cannot 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
-from consent.decisions import Decision, Reason, decide
+from consent.decisions import Decision, DecisionState, Reason, decide
 from consent.events import CONTACT, RECORD, ConsentEvent, Subject
 from consent.purposes import Purpose
+
+# Which of several records' states is told for all of them: the gravest, whatever the order of the records.
+_SEVERITY: Final[tuple[DecisionState, ...]] = (
+    "restricted", "conflict", "withdrawn", "objected", "refused", "expired", "unknown", "granted",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +143,13 @@ def _record_by_record(members: Sequence[Member], evidence: Evidence, purpose: Pu
         return Decision(False, "unknown", (Reason(None, f"nobody has granted {purpose.name}"),))
     decisions = [evidence.decide(purpose, member.subjects, member.subjects) for member in members]
     denied = [decision for decision in decisions if not decision.allowed]
-    state = (denied or decisions)[0].state
-    reasons = dict.fromkeys(reason for decision in denied or decisions for reason in decision.reasons)
-    return Decision(not denied, state, tuple(reasons))
+    telling = sorted(denied or decisions, key=lambda decision: _SEVERITY.index(decision.state))
+    reasons = dict.fromkeys(reason for decision in telling for reason in decision.reasons)
+    return Decision(not denied, telling[0].state, tuple(sorted(reasons, key=_place)))
+
+
+def _place(reason: Reason) -> tuple[int, str]:
+    return (-1 if reason.event is None else reason.event), reason.text
 
 
 def _contact_by_contact(

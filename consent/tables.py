@@ -1,6 +1,6 @@
 """Tables of the operational store that the privacy side owns. Values are sealed; numbers are internal."""
 
-from sqlalchemy import BigInteger, Column, Index, LargeBinary, SmallInteger, Table, Text
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, SmallInteger, Table, Text, text
 
 from identity.tables import BigKey, metadata
 
@@ -38,6 +38,8 @@ pending_destructions = Table(
     Column("requested_at", BigInteger, nullable=False),
 )
 
+IN_PERSON = text("state = 'granted' AND method IN ('direct', 'verified')")
+
 # Columns up to leaf_hash are the proof and never change; the rest is the state that can be shredded.
 ledger = Table(
     "ledger",
@@ -57,6 +59,7 @@ ledger = Table(
     Column("event_time", BigInteger),
     Column("expires_at", BigInteger),
     Index("ledger_by_subject", "subject_kind", "subject_no"),
+    Index("ledger_in_person", "idx", sqlite_where=IN_PERSON, postgresql_where=IN_PERSON),
 )
 
 # Roots of complete 256-leaf tiles and above, so that a proof reads hundreds of rows, not millions.
@@ -75,4 +78,33 @@ checkpoints = Table(
     Column("size", BigKey, primary_key=True, autoincrement=False),
     Column("signed_at", BigInteger, nullable=False),
     Column("note", Text, nullable=False),  # c2sp.org/tlog-checkpoint signed note
+)
+
+# Where recipients are told of changes. The signing secret is derived from the keyring and stored nowhere.
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("webhook_no", BigKey, primary_key=True, autoincrement=False),
+    Column("client_id", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("cursor", Text, nullable=False),  # the change feed is queued up to here
+    Column("created_at", BigInteger, nullable=False),  # ms since the epoch, UTC
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("delivery_no", BigKey, primary_key=True, autoincrement=False),
+    Column("webhook_no", BigInteger, nullable=False),
+    Column("golden_no", BigInteger, nullable=False),  # so that an erasure finds what is queued about it
+    Column(
+        "body", LargeBinary, nullable=False
+    ),  # golden IDs as the client knows them, nothing else of anyone
+    Column("attempts", SmallInteger, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("dead", SmallInteger, nullable=False),  # 1: given up, until an operator sends it again
+    Column("error", Text),  # why the last attempt failed: a status or a kind of error, never an answer
+    Index("deliveries_by_due", "dead", "due_at"),
+    Index("deliveries_by_golden", "golden_no"),
 )
