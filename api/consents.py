@@ -1,20 +1,14 @@
 """Statements and questions about consent, between the border's vocabulary and `consent.recording`."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from api.auth import Caller
+from api.consent_schemas import ConsentAnswer, ConsentEventOut, ConsentReason, RecordOutside
 from api.problems import FORBIDDEN_METHOD, ProblemError
-from api.schemas import (
-    ConsentAnswer,
-    ConsentEventOut,
-    ConsentIn,
-    ConsentOut,
-    ConsentQuery,
-    ConsentReason,
-    RecordOutside,
-    SubjectIn,
-)
+from api.proofs import consent_proof
+from api.schemas import ConsentIn, ConsentOut, ConsentQuery, SubjectIn
 from api.times import milliseconds, rfc3339
+from consent.errors import UnknownSubjectError
 from consent.events import ConsentEvent
 from consent.recording import Saying
 from consent.subjects import ContactRef, GoldenRef, RecordRef, SubjectRef
@@ -65,6 +59,7 @@ def query_consent(services: "Services", caller: Caller, asked: ConsentQuery) -> 
     said = ConsentAnswer(
         state=answer.state,
         allowed=answer.allowed,
+        rule=answer.rule,
         reasons=[ConsentReason(event=reason.event, text=reason.text) for reason in answer.reasons],
         events=[_event(event) for event in answer.events],
     )
@@ -73,7 +68,22 @@ def query_consent(services: "Services", caller: Caller, asked: ConsentQuery) -> 
             RecordOutside(record=each.record_no, confidence=max(each.confidence, 0.0), why=each.why)
             for each in answer.outside
         ]
+    if asked.proof:
+        said.proof = consent_proof(services, [_index(event) for event in answer.events])
     return said
+
+
+def consent_receipt(services: "Services", caller: Caller, index: int) -> dict[str, Any]:
+    """Return the signed receipt of an event. Raises UnknownSubjectError.
+
+    An ingest client is given receipts of what it said itself, and nobody those of a purpose that the
+    client does not carry: to them such an event is none.
+    """
+    event = services.receipts.event(index)
+    own = event.source == f"client:{caller.client_id}"
+    if not caller.may_name(event.purpose) or (caller.role == "ingest" and not own):
+        raise UnknownSubjectError("there is no such event, or its subject has been erased")
+    return services.receipts.consent_receipt(index, services.clock())
 
 
 def subject(services: "Services", caller: Caller, named: SubjectIn) -> SubjectRef:

@@ -25,6 +25,7 @@ from consent.errors import (
     LedgerCorruptError,
     NotPermittedError,
     PolicyError,
+    ReceiptError,
     RecordRejectedError,
     UnknownPurposeError,
     UnknownSubjectError,
@@ -137,6 +138,7 @@ TABLE: Final[dict[type[Exception], Problem]] = {
         503, "destruction-incomplete", "Not finished", "The keys are being destroyed; send the request again."
     ),
     CheckpointError: Problem(422, "invalid-checkpoint", "This is no checkpoint of the ledger"),
+    ReceiptError: Problem(422, "invalid-receipt", "This is no receipt of the ledger"),
     CursorError: Problem(422, "invalid-cursor", "This is no cursor of the change feed"),
     RunInProgressError: Problem(409, "run-in-progress", "A linkage run is under way"),
     NoModelError: Problem(409, "no-model", "There is no model yet", "Run `aurea link` once."),
@@ -210,7 +212,7 @@ _FIELDS: Final = frozenset({
     "traits", "verified", "consents", "purpose", "state", "notice", "method", "subject", "golden_id",
     "record", "contact", "type", "value", "identifiers", "event_time", "as_of", "after", "limit", "n",
     "first", "second", "grant_type", "scope", "client_id", "client_secret", "Idempotency-Key",
-    "idempotency-key", "number", "verdict", "reason", "judgement",
+    "idempotency-key", "number", "verdict", "reason", "judgement", "proof",
 })  # fmt: skip
 
 

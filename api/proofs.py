@@ -1,9 +1,11 @@
 """Proofs of the consent ledger, in the border's form: base64 hashes and signed notes."""
 
 import base64
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from api.consent_schemas import ConsentProof, ProvenEvent
 from api.schemas import CheckpointOut, ConsistencyProof, EntryProof
 
 if TYPE_CHECKING:
@@ -35,6 +37,22 @@ def entry_proof(services: "Services", index: int) -> EntryProof:
         hashes=[_b64(hash_) for hash_ in services.ledger.inclusion_proof(index, signed.size)],
         checkpoint=signed.checkpoint,
     )
+
+
+def consent_proof(services: "Services", indexes: Sequence[int]) -> ConsentProof:
+    """Prove that these entries are in the ledger as now signed."""
+    signed = checkpoint(services)
+    with services.db.read() as conn:
+        leaves = {index: services.ledger.leaf(conn, index) for index in indexes}
+    proven = [
+        ProvenEvent(
+            index=index,
+            leaf=_b64(leaf),
+            hashes=[_b64(hash_) for hash_ in services.ledger.inclusion_proof(index, signed.size)],
+        )
+        for index, leaf in leaves.items()
+    ]
+    return ConsentProof(size=signed.size, checkpoint=signed.checkpoint, entries=proven)
 
 
 def consistency_proof(services: "Services", first: int, second: int) -> ConsistencyProof:

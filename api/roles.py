@@ -19,6 +19,7 @@ PERMITTED: Final[dict[str, frozenset[Role]]] = {
     "record consents": frozenset({"ingest", "officer"}),
     "record verified consents": frozenset({"officer"}),  # beside the above, where the method is `verified`
     "query consents": frozenset({"ingest", "steward", "officer", "auditor"}),
+    "read receipts": frozenset({"ingest", "steward", "officer", "auditor"}),
     "see what is out of view": frozenset({"officer"}),  # in answers about consent: record numbers
     "read changes": frozenset({"consumer", "steward", "officer", "auditor", "operator"}),
     "read proofs": frozenset({"consumer", "ingest", "steward", "officer", "auditor", "operator"}),

@@ -266,45 +266,7 @@ class ConsentQuery(_Request):
     subject: SubjectIn
     purpose: PurposeName
     as_of: Time | None = None
-
-
-class ConsentReason(BaseModel):
-    """Why: in words, and the ledger event it rests on, if one."""
-
-    event: int | None
-    text: str
-
-
-class ConsentEventOut(BaseModel):
-    """One recorded statement."""
-
-    event: int
-    purpose: str
-    state: str
-    method: str
-    source: str
-    notice: str | None
-    event_time: str
-    recorded_at: str
-    expires_at: str | None
-
-
-class RecordOutside(BaseModel):
-    """A record of the golden ID that lies outside the purpose's view."""
-
-    record: int
-    confidence: float
-    why: Literal["confidence", "channel", "entry"] = Field(description="What keeps it out")
-
-
-class ConsentAnswer(BaseModel):
-    """The decision and everything it rests on."""
-
-    state: str
-    allowed: bool
-    reasons: list[ConsentReason]
-    events: list[ConsentEventOut]
-    out_of_view: list[RecordOutside] | None = Field(default=None, description="Told to officers only")
+    proof: bool = Field(default=False, description="Prove every event of the answer")
 
 
 class Member(BaseModel):

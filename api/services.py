@@ -25,6 +25,7 @@ from consent.linkable import LinkableRecords
 from consent.lookup import Lookup
 from consent.people import People
 from consent.purposes import Purposes
+from consent.receipt_issuing import Receipts
 from consent.record_facts import StoredFacts
 from consent.recording import ConsentRecorder
 from consent.records import RecordWriter
@@ -119,6 +120,14 @@ class Services:
                 lookup=self.lookup,
             ),
             detach=self.online.detach_in,
+        )
+
+        self.receipts = Receipts(
+            db=self.db,
+            ledger=self.ledger,
+            key_store=self.key_store,
+            vault=self.stores.vault,
+            purposes=self.purposes,
         )
 
     def _border(self) -> None:

@@ -72,6 +72,25 @@ def verifier_key(origin: str, key: Ed25519PublicKey) -> str:
     return f"{origin}+{_key_hash(origin, key).hex()}+{_b64(raw)}"
 
 
+def read_verifier_key(text: str) -> tuple[str, Ed25519PublicKey]:
+    """Return origin and public key of what `verifier_key` gave. Raises CheckpointError."""
+    origin, _, rest = text.strip().partition("+")
+    hash_, _, encoded = rest.partition("+")
+    raw = _unb64(encoded) or b""
+    try:
+        key = Ed25519PublicKey.from_public_bytes(raw[1:])
+    except ValueError:
+        raise CheckpointError("the text is no Ed25519 verifier key") from None
+    if not origin or raw[:1] != _ED25519 or _key_hash(origin, key).hex() != hash_:
+        raise CheckpointError("the text is no Ed25519 verifier key")
+    return origin, key
+
+
+def size_of(note: str) -> int:
+    """Return the size that a checkpoint of this ledger states."""
+    return int(note.split("\n", 2)[1])
+
+
 def tlog_proof(index: int, proof: Sequence[bytes], note: str) -> str:
     """Return an inclusion proof with its checkpoint as one text: c2sp.org/tlog-proof."""
     lines = ["c2sp.org/tlog-proof@v1", f"index {index}", *(_b64(hash_) for hash_ in proof), ""]

@@ -32,6 +32,11 @@ DecisionState = Literal[
 
 CLOCK_SKEW_MS: Final = 5 * 60 * 1000  # how far in the future a claimed time may lie (the contract)
 
+_PERMITTING: Final = {
+    "opt_in": "4: opt-in needs an active grant",
+    "opt_out": "5: opt-out needs only that nobody denied",
+    "none": "6: contract and legal obligation need nothing",
+}
 _REOPENING: Final = frozenset({"direct", "verified"})
 
 
@@ -86,6 +91,19 @@ def decide(
     return _not_granted([event for event in relevant if event.subject in in_view], purpose, clock)
 
 
+def rule_of(decision: Decision, purpose: Purpose) -> str:
+    """Return the rule that decided, by its number in docs/purposes.md."""
+    if decision.state == "restricted":
+        return "3: a restriction denies every purpose"
+    if decision.state == "conflict":
+        return "2: deny beats allow, and a grant in person for another record leaves a conflict"
+    if not decision.allowed and decision.state not in ("unknown", "expired"):
+        return "2: deny beats allow"
+    if not decision.allowed and purpose.regime != "opt_in":
+        return "1: nothing lies in the purpose's view"
+    return _PERMITTING[purpose.regime]
+
+
 def may_link(events: Iterable[ConsentEvent], purpose: Purpose, now: int) -> tuple[bool, int | None]:
     """Whether one record may be linked, and until when (ms; None: without end).
 
@@ -109,12 +127,13 @@ def may_link(events: Iterable[ConsentEvent], purpose: Purpose, now: int) -> tupl
 def _relevant(
     events: Iterable[ConsentEvent], everyone: AbstractSet[Subject], purpose: Purpose
 ) -> list[ConsentEvent]:
-    about = dict.fromkeys(
-        event
+    name = purpose.name
+    about = {  # by place in the ledger, which costs a tenth of hashing the event
+        event if event.index is None else event.index: event
         for event in events
-        if event.subject in everyone and (event.purpose == purpose.name or event.state == "restricted")
-    )
-    return sorted(about, key=_index)
+        if (event.purpose == name or event.state == "restricted") and event.subject in everyone
+    }
+    return sorted(about.values(), key=_index)
 
 
 def _index(event: ConsentEvent) -> int:

@@ -119,6 +119,16 @@ def check_payload(event: ConsentEvent, fields: Leaf, hash_: bytes, sealed: bytes
         raise LedgerCorruptError("the event's columns are not what was sealed")
 
 
+def opened(
+    event: ConsentEvent, fields: Leaf, leaf: bytes, sealed: bytes, key: EvidenceKey
+) -> tuple[bytes, bytes]:
+    """Return salt and payload of an event, checked as `check_payload` does."""
+    hash_ = leaf_hash(leaf)
+    check_payload(event, fields, hash_, sealed, key)
+    plain = key.open(hash_, sealed)
+    return plain[:_SALT_BYTES], plain[_SALT_BYTES:]
+
+
 def check_columns(event: ConsentEvent, fields: Leaf) -> None:
     """Check what can be checked of an event's columns without its key. Raises LedgerCorruptError."""
     notice = None if event.notice is None else _hash_of(event.notice).strip('"')

@@ -45,6 +45,10 @@ class CheckpointError(ConsentError):
     """A checkpoint is malformed, of another ledger, or not signed by this ledger's key."""
 
 
+class ReceiptError(ConsentError):
+    """A receipt is malformed, altered, or of another ledger; the message says which check failed."""
+
+
 class AccessLogError(ConsentError):
     """The access log could not be written, so no data may leave."""
 

@@ -52,6 +52,7 @@ _EVENTS_AT = Statement("""
     FROM ledger WHERE idx IN :indexes AND subject_no IS NOT NULL
 """)
 _LEAF = Statement("SELECT leaf FROM ledger WHERE idx = :idx")
+_EVIDENCE = Statement("SELECT leaf, sealed FROM ledger WHERE idx = :idx")
 _LEAF_HASHES = Statement("SELECT leaf_hash FROM ledger WHERE idx >= :first AND idx < :end ORDER BY idx")
 _NODES = Statement("""
     SELECT hash FROM ledger_nodes WHERE level = :level AND idx >= :first AND idx < :end ORDER BY idx
@@ -129,6 +130,14 @@ class Ledger:
             raise merkle.ProofError(f"the ledger has no entry {index}")
         leaf: bytes = rows[0][0]
         return leaf
+
+    def evidence(self, conn: Connection, index: int) -> tuple[bytes, bytes | None]:
+        """Return leaf and sealed payload (None: shredded). Raises merkle.ProofError if there is none."""
+        rows = _EVIDENCE.rows(conn, idx=index)
+        if not rows:
+            raise merkle.ProofError(f"the ledger has no entry {index}")
+        leaf, sealed = rows[0]
+        return leaf, sealed
 
     def shred(self, conn: Connection, subjects: Iterable[Subject]) -> int:
         """Empty the entries about `subjects`; return how many. Their evidence keys are destroyed first."""

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
-from consent.decisions import CLOCK_SKEW_MS, Reason
+from consent.decisions import CLOCK_SKEW_MS, Reason, rule_of
 from consent.errors import RecordRejectedError, UnknownSubjectError
 from consent.events import DENIALS, METHODS, NOT_A_NOTICE, NOTICE, RECORD, STATES, ConsentEvent, Subject
 from consent.key_store import KeyStore
@@ -62,6 +62,7 @@ class Answer:
     reasons: tuple[Reason, ...]
     events: tuple[ConsentEvent, ...]
     outside: tuple[Outside, ...] = ()
+    rule: str = ""
 
 
 class ConsentRecorder:
@@ -128,7 +129,9 @@ class ConsentRecorder:
         events = tuple(
             event for event in evidence.events if event.purpose == purpose.name or event.state == "restricted"
         )
-        return Answer(decision.state, decision.allowed, decision.reasons, events, unseen)
+        return Answer(
+            decision.state, decision.allowed, decision.reasons, events, unseen, rule_of(decision, purpose)
+        )
 
     def _project_linking(self, conn: Connection, named: Named, targets: Sequence[Subject], now: int) -> None:
         members = [_with_contact(member, named, targets) for member in named.person.members]

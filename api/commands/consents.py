@@ -89,12 +89,16 @@ def explain_state(
     record: Record = None,
     contact: Contact = None,
     as_of: Annotated[str | None, typer.Option("--as-of", metavar="TIME", help="RFC 3339")] = None,
+    proof: Annotated[bool, typer.Option("--proof", help="Prove every event.")] = False,
     as_client: AsClient = None,
     as_json: Json = False,
 ) -> None:
     """Show whether a purpose is permitted, the reasons, and every event they rest on."""
-    answer = _query(purpose, _subject(golden_id, record, contact), as_of, as_client)
-    lines = [f"{'permitted' if answer['allowed'] else 'not permitted'} ({answer['state']})"]
+    answer = _query(purpose, _subject(golden_id, record, contact), as_of, as_client, proof=proof)
+    lines = [
+        f"{'permitted' if answer['allowed'] else 'not permitted'} ({answer['state']})",
+        f"  by rule {answer['rule']}",
+    ]
     lines += [f"  because {reason['text']}" for reason in answer["reasons"]]
     lines += [
         f"  event {event['event']}: {event['state']} by {event['source']} ({event['method']}), "
@@ -105,14 +109,23 @@ def explain_state(
         f"  record {each['record']} is out of view by its {each['why']} ({each['confidence']:.6f})"
         for each in answer.get("out_of_view", ())
     ]
+    if proof:
+        lines.append(f"  proven in a ledger of {answer['proof']['size']} entries; --json has the proofs")
     show(answer, as_json=as_json, text="\n".join(lines))
 
 
-def _query(purpose: str, subject: dict[str, Any], as_of: str | None, as_client: str | None) -> dict[str, Any]:
+def _query(
+    purpose: str,
+    subject: dict[str, Any],
+    as_of: str | None,
+    as_client: str | None,
+    *,
+    proof: bool = False,
+) -> dict[str, Any]:
     from api.consents import query_consent
     from api.schemas import ConsentQuery
 
-    asked = checked(ConsentQuery, {"subject": subject, "purpose": purpose, "as_of": as_of})
+    asked = checked(ConsentQuery, {"subject": subject, "purpose": purpose, "as_of": as_of, "proof": proof})
     with services() as opened:
         who = acting(opened, as_client, "query consents", purpose)
         if who.role == "ingest" and asked.subject.golden_id is not None:

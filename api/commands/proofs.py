@@ -1,19 +1,79 @@
 """`aurea ledger` and `aurea keys`: what proves consent, and what opens the records."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from api.commands.frame import FAILED, CommandError, Json, services, show
+from api.commands.frame import FAILED, AsClient, CommandError, Json, acting, services, show
 
 ledger = typer.Typer(help="The consent ledger.", no_args_is_help=True)
+receipt = typer.Typer(help="Consent receipts.", no_args_is_help=True)
 keys = typer.Typer(help="Key epochs.", no_args_is_help=True)
 
 
 @ledger.callback()
 def ledger_group() -> None:
     """Work with the consent ledger."""
+
+
+@receipt.callback()
+def receipt_group() -> None:
+    """Issue and check consent receipts."""
+
+
+@receipt.command("show")
+def show_receipt(
+    event: Annotated[int, typer.Argument(min=0, metavar="EVENT", help="Its index in the ledger.")],
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write it there.")] = None,
+    as_client: AsClient = None,
+    as_json: Json = False,
+) -> None:
+    """Issue the signed receipt of one recorded statement."""
+    from api.consents import consent_receipt
+
+    with services() as opened:
+        found = consent_receipt(opened, acting(opened, as_client, "read receipts"), event)
+    text = json.dumps(found, indent=2, ensure_ascii=False)
+    if out is None:
+        show(found, as_json=as_json, text=text)
+    else:
+        out.write_text(text + "\n", encoding="utf-8")
+        show({"event": event, "file": str(out)}, as_json=as_json, text=f"written to {out}")
+
+
+@receipt.command("verify")
+def verify_receipt(
+    file: Annotated[Path, typer.Argument(metavar="FILE")],
+    key: Annotated[
+        str | None,
+        typer.Option("--key", metavar="KEY", help="The ledger's verifier key, known from elsewhere."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check a receipt offline: no home, no keys but the public one."""
+    from dataclasses import asdict
+
+    from api.times import rfc3339
+    from consent.receipt_verification import stated_key, verify_receipt
+
+    if not file.is_file():
+        raise CommandError(f"there is no file {file}")
+    text = file.read_text(encoding="utf-8")
+    stated = stated_key(text)
+    found = asdict(verify_receipt(text, key or stated))
+    found |= {
+        "recorded_at": rfc3339(found["recorded_at"]),
+        "verifier_key": key or stated,
+        "pinned": key is not None,
+    }
+    said = (
+        f"verified: {found['purpose']} {found['state']} by {found['source']}, recorded {found['recorded_at']}"
+    )
+    if key is None:
+        said += f"\nunder the key that the receipt itself states; compare it with the ledger's: {stated}"
+    show({"ok": True, **found}, as_json=as_json, text=said)
 
 
 @keys.callback()

@@ -1,18 +1,20 @@
 """POST /v1/consents and /v1/consents/query: what people permit, and what is permitted."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Path
 from starlette.responses import Response
 
 from api.auth import Caller
-from api.consents import check_method, query_consent, record_consent
+from api.consent_schemas import ConsentAnswer
+from api.consents import check_method, consent_receipt, query_consent, record_consent
 from api.dependencies import IdempotencyKey, ServicesOf, check_purpose, permit, run_once
 from api.problems import FORBIDDEN_SUBJECT, ProblemError
-from api.schemas import ConsentAnswer, ConsentIn, ConsentOut, ConsentQuery, problems
+from api.schemas import ConsentIn, ConsentOut, ConsentQuery, problems
 
 router = APIRouter(tags=["consents"])
 Recorder = Annotated[Caller, Depends(permit("record consents"))]
+ReceiptReader = Annotated[Caller, Depends(permit("read receipts"))]
 Inquirer = Annotated[Caller, Depends(permit("query consents"))]
 
 
@@ -41,3 +43,11 @@ def query(body: ConsentQuery, caller: Inquirer, services: ServicesOf) -> Consent
         # A channel may show its own customers what they said; it may not look into other channels.
         raise ProblemError(FORBIDDEN_SUBJECT)
     return query_consent(services, caller, body)
+
+
+@router.get("/v1/consents/events/{n}/receipt", responses=problems(401, 403, 404, 422, 503))
+def receipt(
+    n: Annotated[int, Path(ge=0, lt=2**62)], caller: ReceiptReader, services: ServicesOf
+) -> dict[str, Any]:
+    """Give the receipt of one statement: ISO/IEC TS 27560 in DPV JSON-LD, signed, with its proof."""
+    return consent_receipt(services, caller, n)

@@ -1,9 +1,12 @@
 """Consent over HTTP: recording it, and asking why."""
 
+import base64
 from typing import Any
 
 import pytest
 
+from consent import checkpoints, merkle
+from consent.receipt_verification import verify_receipt
 from tests.world import World, record
 
 RECORD = {"record": {"channel": "crm", "source_id": "1"}}
@@ -164,3 +167,47 @@ def test_a_consent_ends_by_itself_when_its_time_is_over(world: World, ana: str) 
     assert world.client("consumer").get(path).status_code == 200
     world.clock.pass_(days=731)
     assert world.client("consumer").get(path).status_code == 404
+
+
+def test_an_answer_names_the_rule_and_proves_its_events_where_asked(world: World, ana: str) -> None:
+    answer = ask(world, {"golden_id": ana}, proof=True)
+    assert answer["rule"].startswith("4: ")
+    key = world.client("auditor").get("/v1/ledger/checkpoint").json()["verifier_key"]
+    checkpoint = checkpoints.verify(answer["proof"]["checkpoint"], *checkpoints.read_verifier_key(key))
+    assert [entry["index"] for entry in answer["proof"]["entries"]] == [
+        event["event"] for event in answer["events"]
+    ]
+    for entry in answer["proof"]["entries"]:
+        hashes = [base64.b64decode(hash_) for hash_ in entry["hashes"]]
+        leaf = merkle.leaf_hash(base64.b64decode(entry["leaf"]))
+        merkle.verify_inclusion(entry["index"], checkpoint.size, leaf, hashes, checkpoint.root)
+    assert "proof" not in ask(world, {"golden_id": ana})
+
+
+def test_a_receipt_goes_to_who_said_it_and_to_who_may_ask(world: World, ana: str) -> None:
+    said, other = world.client("ingest"), world.client("ingest")
+    body = {"subject": RECORD, "purpose": "personalization", "state": "withdrawn"}
+    event = said.post("/v1/consents", json=body).json()["event"]
+    path = f"/v1/consents/events/{event}/receipt"
+    key = said.get("/v1/ledger/checkpoint").json()["verifier_key"]
+    assert verify_receipt(said.get(path).text, key).state == "withdrawn"
+    assert other.get(path).status_code == 404
+    assert world.client("officer").get(path).status_code == 200
+    assert world.client("officer", "analytics").get(path).status_code == 404
+    assert world.client("officer").get("/v1/consents/events/999/receipt").status_code == 404
+
+
+def test_a_receipt_is_written_and_verified_on_the_command_line(world: World, ana: str) -> None:
+    file = world.folder / "receipt.json"
+    world.answer("receipt", "show", "0", "--out", str(file))
+    key = world.client("auditor").get("/v1/ledger/checkpoint").json()["verifier_key"]
+    nowhere = {"AUREA_HOME": str(world.folder / "nowhere")}
+    assert world.answer("receipt", "verify", str(file), "--key", key, environment=nowhere)["pinned"] is True
+    file.write_text(file.read_text().replace("granted", "refused", 1))
+    done = world.command("receipt", "verify", str(file), environment=nowhere)
+    assert done.returncode == 1
+    assert "altered" in done.stderr
+    explained = world.answer(
+        "consent", "explain", "--record", "crm:1", "--purpose", "personalization", "--proof"
+    )
+    assert explained["proof"]["size"] == 2

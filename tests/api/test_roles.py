@@ -35,6 +35,7 @@ TABLE: dict[str, tuple[str, str, Any, set[str] | frozenset[str]]] = {
     "read decisions": ("GET", "/v1/judgements", None, READERS),
     "record a consent": ("POST", "/v1/consents", SUBJECT | {"state": "withdrawn"}, {"ingest", "officer"}),
     "ask about consent": ("POST", "/v1/consents/query", SUBJECT, READERS | {"ingest"}),
+    "read a receipt": ("GET", "/v1/consents/events/0/receipt", None, READERS | {"ingest"}),
     "read changes": ("GET", "/v1/changes", None, ALL - {"ingest"}),
     "read a checkpoint": ("GET", "/v1/ledger/checkpoint", None, ALL),
     "prove an entry": ("GET", "/v1/ledger/entries/0/proof", None, ALL),

@@ -3,7 +3,7 @@
 Hypothesis merges, splits and regroups records, lets people grant, withdraw, object and be restricted, lets
 consents expire, sets the clock back and replays stale imports, in any order it can think of. After every
 step each purpose is judged for each person, by the real rules, and must keep what docs/purposes.md states.
-`test_consent_machine_stores.py` does the same to the real stores; `--hypothesis-show-statistics` prints what ran.
+`test_consent_machine_stores.py` does it to the real stores; `--hypothesis-show-statistics` prints what ran.
 """
 
 from dataclasses import replace

@@ -20,6 +20,7 @@ CALLERS = {
     "open_evidence_key": {
         "consent.evidence_store",
         "consent.ledger_verification",  # compares what is sealed with what is stored
+        "consent.receipt_issuing",  # a statement's payload and salt, for its receipt: no value of a person
     },
     "open_fields": {
         "consent.enforcement",  # the door

@@ -1,4 +1,4 @@
-"""Recipients: webhooks and their deliveries; the latest time of the ledger; grants made in person by index."""
+"""Recipients: webhooks and their deliveries; the latest time of the ledger; an index of grants in person."""
 
 from typing import Final
 

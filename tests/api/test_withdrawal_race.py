@@ -1,0 +1,72 @@
+"""After a withdrawal is acknowledged no worker serves the purpose: raced over several worker processes."""
+
+import threading
+import time
+from typing import Any
+
+import httpx
+
+from tests.api.test_serve import serving, wait_until_ready
+from tests.world import World, fetch_token, record
+
+READERS, ROUNDS, AFTERWARDS, BOUND_SECONDS = 4, 8, 6, 60
+
+
+def test_no_worker_serves_a_purpose_after_the_acknowledgement(world: World) -> None:
+    clients = world.services.clients
+    writer, secret = clients.create("in", "ingest")
+    reader, reader_secret = clients.create("out", "consumer", ["personalization"])
+    with serving(world, workers=3) as (base, _):
+        wait_until_ready(base)
+        with httpx.Client(base_url=base, trust_env=False, timeout=30) as http:
+            http.headers["Authorization"] = f"Bearer {fetch_token(http, writer.client_id, secret)}"
+            with httpx.Client(base_url=base, trust_env=False, timeout=30) as asking:
+                token = fetch_token(asking, reader.client_id, reader_secret)
+            answers = _race(base, http, token)
+    assert {status for *_, status in answers} == {200, 404}
+    assert not [begun for begun, acknowledged, status in answers if status == 200 and begun > acknowledged]
+    late = [begun for begun, acknowledged, _ in answers if begun > acknowledged]
+    assert len(late) > ROUNDS * READERS * (AFTERWARDS - 2), "the race was not run"
+
+
+def _race(base: str, http: httpx.Client, token: str) -> list[tuple[float, float, int]]:
+    """Return of every read when it was sent, when the withdrawal was acknowledged, and its status."""
+    found: list[tuple[float, float, int]] = []
+    end = time.monotonic() + BOUND_SECONDS
+    for number in range(ROUNDS):
+        assert time.monotonic() < end, "the race took too long"
+        sent = http.post("/v1/records", json={"records": [record("crm", str(number), f"Ana{number}")]}).json()
+        path = f"/v1/profiles/{sent['results'][0]['golden_id']}?purpose=personalization"
+        reads: list[tuple[float, int]] = []
+        stop = threading.Event()
+        readers = [
+            threading.Thread(target=_read, args=(base, path, token, reads, stop)) for _ in range(READERS)
+        ]
+        for each in readers:
+            each.start()
+        while not any(status == 200 for _, status in reads[:]):
+            assert time.monotonic() < end, "nobody could read"
+            time.sleep(0.005)
+        said: dict[str, Any] = {
+            "subject": {"record": {"channel": "crm", "source_id": str(number)}},
+            "purpose": "personalization", "state": "withdrawn", "method": "direct",
+        }  # fmt: skip
+        assert http.post("/v1/consents", json=said).status_code == 201
+        acknowledged = time.monotonic()
+        stop.set()
+        for each in readers:
+            each.join(timeout=20)
+        found += [(begun, acknowledged, status) for begun, status in reads]
+    return found
+
+
+def _read(base: str, path: str, token: str, reads: list[tuple[float, int]], stop: threading.Event) -> None:
+    """Read on a connection of its own each time, so that any worker may answer; some more after the end."""
+    left = AFTERWARDS
+    limits = httpx.Limits(max_keepalive_connections=0)
+    headers = {"Authorization": f"Bearer {token}"}
+    with httpx.Client(base_url=base, headers=headers, trust_env=False, timeout=30, limits=limits) as http:
+        while left:
+            left -= stop.is_set()
+            begun = time.monotonic()
+            reads.append((begun, http.get(path).status_code))
