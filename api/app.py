@@ -30,6 +30,7 @@ from api.routes import (
 )
 from api.services import Services
 
+TELLING_SECONDS: Final = 5.0  # how long a webhook may lag behind the change feed
 _TELEMETRY_OFF: Final[TelemetryConfig] = {
     "tracing": False,
     "metrics": False,
@@ -43,7 +44,8 @@ def create_app(services: Services, *, housekeeping_seconds: float = EVERY_SECOND
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        async with kept(services.housekeep, housekeeping_seconds):
+        telling = kept(services.tell_recipients, TELLING_SECONDS)
+        async with kept(services.housekeep, housekeeping_seconds), telling:
             yield
         services.close()
 

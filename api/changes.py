@@ -25,6 +25,16 @@ _TO_CONSUMERS: Final = {
 }  # fmt: skip
 
 
+# What a poller hears of the events that no linkage makes; a webhook hears them by their own names.
+_POLLED: Final = {**_TO_CONSUMERS, "withdrawn": "updated", "erased": "gone", "rectified": "updated"}
+RECIPIENT_KINDS: Final = {
+    **_TO_CONSUMERS,
+    "withdrawn": "withdrawn",
+    "erased": "erased",
+    "rectified": "rectified",
+}
+
+
 class ChangeFeed:
     """Reads the published changes for a caller."""
 
@@ -41,19 +51,37 @@ class ChangeFeed:
         A consumer may get fewer, even none, though more follow: it goes on until the cursor stays.
         Raises CursorError for a cursor that this feed never gave.
         """
-        found: list[Change] = []
+        found, following = self._after(conn, caller, cursor, limit, _POLLED)
+        return [change for *_, change in found], following
+
+    def numbered(
+        self, conn: Connection, caller: Caller, cursor: str, limit: int
+    ) -> tuple[list[tuple[int, int, Change]], str]:
+        """Return the same for a webhook, each change with its golden number and time (ms)."""
+        return self._after(conn, caller, cursor, limit, RECIPIENT_KINDS)
+
+    def shown(self, caller: Caller, cursor: str) -> str:
+        """Return a cursor as `caller` is given it."""
+        return self._names.shown_cursor(caller, cursor)
+
+    def _after(
+        self, conn: Connection, caller: Caller, cursor: str | None, limit: int, kinds: Mapping[str, str]
+    ) -> tuple[list[tuple[int, int, Change]], str]:
+        found: list[tuple[int, int, Change]] = []
         position = self._names.meant_cursor(caller, cursor) if cursor else None
         for _ in range(_SCANNED // _BATCH):
             batch = self._memberships.changes_after(conn, position, min(_BATCH, limit - len(found)))
             if not batch:
                 break
             position = batch[-1].cursor
-            found.extend(self._visible(conn, caller, batch))
+            found.extend(self._visible(conn, caller, batch, kinds))
             if len(found) >= limit or caller.role != "consumer":
                 break
         return found, self._names.shown_cursor(caller, position or START)
 
-    def _visible(self, conn: Connection, caller: Caller, batch: list[StoredChange]) -> Iterable[Change]:
+    def _visible(
+        self, conn: Connection, caller: Caller, batch: list[StoredChange], kinds: Mapping[str, str]
+    ) -> Iterable[tuple[int, int, Change]]:
         involved = {change.golden_no for change in batch}
         for change in batch:
             involved.update(_others(change.details))
@@ -62,11 +90,14 @@ class ChangeFeed:
         for change in batch:
             if change.golden_no not in known:
                 continue
-            kind = _TO_CONSUMERS.get(change.type) if caller.role == "consumer" else change.type
+            purpose = change.details.get("purpose")
+            if purpose is not None and not caller.may_name(purpose):
+                continue
+            kind = kinds.get(change.type) if caller.role == "consumer" else change.type
             if kind is None:
                 continue
             others = [names[number] for number in _others(change.details) if number in names]
-            yield self._shown(caller, change, kind, others)
+            yield change.golden_no, change.recorded_at, self._shown(caller, change, kind, others)
 
     def _shown(self, caller: Caller, change: StoredChange, kind: str, others: list[Any]) -> Change:
         more: dict[str, Any] = {}

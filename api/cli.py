@@ -15,6 +15,7 @@ from api.commands import (
     proofs,
     review,
     sources,
+    webhooks,
 )
 from api.commands.frame import FAILED, WRONG_USAGE, explain_failure, is_wrong_usage
 
@@ -41,6 +42,7 @@ app.add_typer(proofs.ledger, name="ledger")
 app.add_typer(proofs.receipt, name="receipt")
 app.add_typer(proofs.keys, name="keys")
 app.add_typer(clients.app, name="client")
+app.add_typer(webhooks.app, name="webhook")
 app.command("serve")(home.serve)
 app.command("demo")(home.demo)
 app.command("doctor")(home.doctor)

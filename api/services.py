@@ -18,6 +18,7 @@ from api.resolution import Resolver
 from api.settings import Settings, SettingsError
 from api.spill import sweep_spill
 from api.stores import check_home, is_ready, load_keyring, open_keys, open_operational
+from api.webhooks import Webhooks
 from consent.access_log import AccessLog
 from consent.enforcement import Door
 from consent.errors import DestructionIncompleteError
@@ -26,6 +27,7 @@ from consent.lookup import Lookup
 from consent.people import People
 from consent.purposes import Purposes
 from consent.receipt_issuing import Receipts
+from consent.recipients import Recipients
 from consent.record_facts import StoredFacts
 from consent.recording import ConsentRecorder
 from consent.records import RecordWriter
@@ -104,6 +106,7 @@ class Services:
             purposes=self.purposes,
             access_log=self.access_log,
         )
+        self.recipients = Recipients(self.db, self.memberships)
         self.recorder = ConsentRecorder(
             db=self.db,
             keys=self.keys,
@@ -120,8 +123,8 @@ class Services:
                 lookup=self.lookup,
             ),
             detach=self.online.detach_in,
+            tell=self.recipients.withdrawn,
         )
-
         self.receipts = Receipts(
             db=self.db,
             ledger=self.ledger,
@@ -141,6 +144,15 @@ class Services:
         hours = self.settings.idempotency_hours
         self.idempotency = Idempotency(self.db, root, self.clock, hours=hours)
         self.gauges = StoreGauges(self.db)
+        self.webhooks = Webhooks(
+            db=self.db,
+            recipients=self.recipients,
+            changes=self.changes,
+            memberships=self.memberships,
+            root=root,
+            clock=self.clock,
+            private=self.settings.webhooks_private,
+        )
 
     @cached_property
     def operator(self) -> Caller:
@@ -175,6 +187,10 @@ class Services:
         with only_one(self.settings.home) as first:
             if first:
                 self.recover()
+
+    def tell_recipients(self) -> None:
+        """Queue and attempt what webhooks are to be told; several processes may at once."""
+        self.webhooks.work()
 
     def close(self) -> None:
         """Release the stores and finish the access log's segment."""

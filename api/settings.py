@@ -32,6 +32,7 @@ class Settings:
     metrics_dir: Path | None = None  # set by `aurea serve --workers N`: where workers pool their counters
     client_secret: str | None = None  # AUREA_CLIENT_SECRET: of the client that `--as` names
     log_level: str = "info"
+    webhooks_private: bool = False  # whether webhooks may go to private addresses, and without TLS
 
     def __repr__(self) -> str:  # URLs carry passwords, the keyring is a secret
         return f"Settings(home={str(self.home)!r})"
@@ -91,6 +92,7 @@ class Settings:
             if env.get("PROMETHEUS_MULTIPROC_DIR")
             else None,
             client_secret=env.get("AUREA_CLIENT_SECRET") or None,
+            webhooks_private=env.get("AUREA_WEBHOOKS_PRIVATE") == "1",
             log_level=_log_level(env.get("AUREA_LOG_LEVEL") or "info"),
         )
 

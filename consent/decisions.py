@@ -21,6 +21,7 @@ from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final, Literal, cast
 
 from consent.events import DENIALS, ConsentEvent, Subject
@@ -37,6 +38,7 @@ _PERMITTING: Final = {
     "opt_out": "5: opt-out needs only that nobody denied",
     "none": "6: contract and legal obligation need nothing",
 }
+_DAY_MS: Final = 86_400_000
 _REOPENING: Final = frozenset({"direct", "verified"})
 
 
@@ -73,11 +75,16 @@ def decide(
     """
     relevant = _relevant(events, everyone, purpose)
     clock = max((now, ledger_time, *(event.recorded_at for event in relevant)))
-    active = [event for event in relevant if _is_active(event, now=now, clock=clock)]
+    active = [
+        event for event in relevant if event.state == "granted" and _is_active(event, now=now, clock=clock)
+    ]
+    reopening = [grant for grant in active if grant.method in _REOPENING]
     standing = [
         denial
         for denial in relevant
-        if _denies(denial, purpose) and not any(_reopens(grant, denial, in_view) for grant in active)
+        if denial.state != "granted"
+        and _denies(denial, purpose)
+        and not any(_reopens(grant, denial, in_view) for grant in reopening)
     ]
     if standing:
         return _denied(standing, active, in_view)
@@ -150,13 +157,13 @@ def _denies(event: ConsentEvent, purpose: Purpose) -> bool:
 def _is_active(event: ConsentEvent, *, now: int, clock: int) -> bool:
     # A time claimed ahead waits for the wall clock alone: were it to follow the ledger's, a later denial
     # could start an earlier grant. Its own recording time bounds the skew between two hosts' clocks.
-    if event.state != "granted" or event.event_time > max(now, event.recorded_at):
+    if event.event_time > now and event.event_time > event.recorded_at:
         return False
     return event.expires_at is None or clock < event.expires_at
 
 
 def _reopens(grant: ConsentEvent, denial: ConsentEvent, in_view: AbstractSet[Subject]) -> bool:
-    if grant.method not in _REOPENING or _index(grant) <= _index(denial):
+    if _index(grant) <= _index(denial):
         return False
     itself = grant.subject == denial.subject
     if grant.method == "verified":
@@ -197,5 +204,10 @@ def _not_granted(events: list[ConsentEvent], purpose: Purpose, clock: int) -> De
 
 
 def _because(event: ConsentEvent) -> Reason:
-    day = datetime.fromtimestamp(event.recorded_at / 1000, UTC).date().isoformat()
+    day = _date(event.recorded_at // _DAY_MS)
     return Reason(event.index, f"{event.purpose} {event.state} on {day}, event {event.index}")
+
+
+@lru_cache(maxsize=4096)
+def _date(day: int) -> str:
+    return datetime.fromtimestamp(day * _DAY_MS / 1000, UTC).date().isoformat()

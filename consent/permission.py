@@ -90,7 +90,9 @@ def permission(members: Sequence[Member], evidence: Evidence, purpose: Purpose) 
     view = _carried(_view(members, purpose), evidence, purpose)
     if purpose.binds == "contact":
         return _contact_by_contact(members, view, evidence, purpose)
-    decision = evidence.decide(purpose, _subjects(view), _subjects(members))
+    everyone = _subjects(members)
+    in_view = everyone if len(view) == len(members) else _subjects(view)
+    decision = evidence.decide(purpose, in_view, everyone)
     if decision.allowed and not view:
         why = Reason(None, f"no record of this person lies in the view of {purpose.name}")
         decision = Decision(False, decision.state, (why,))
@@ -114,7 +116,9 @@ def _why_outside(member: Member, purpose: Purpose) -> Literal["confidence", "cha
 
 
 def _subjects(members: Sequence[Member]) -> frozenset[Subject]:
-    return frozenset(subject for member in members for subject in member.subjects)
+    records = {Subject(RECORD, member.record_no) for member in members}
+    contacts = frozenset[int]().union(*(member.contacts for member in members))  # often shared
+    return frozenset(records | {Subject(CONTACT, no) for no in contacts})
 
 
 def _view(members: Sequence[Member], purpose: Purpose) -> tuple[Member, ...]:

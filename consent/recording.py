@@ -69,7 +69,7 @@ class ConsentRecorder:
     """Records statements and answers queries about them.
 
     `detach` takes records that may no longer be linked out of their golden IDs, in the transaction it is
-    given (`identity.online.OnlineResolver.detach_in`).
+    given (`identity.online.OnlineResolver.detach_in`). `tell` notes, there too, whom a denial concerns.
     """
 
     def __init__(
@@ -83,9 +83,11 @@ class ConsentRecorder:
         purposes: Purposes,
         subjects: Subjects,
         detach: Callable[[Connection, Sequence[int], int], None],
+        tell: Callable[[Connection, Sequence[int], str | None, int], None] | None = None,
     ) -> None:
         self._db, self._keys, self._key_store, self._vault = db, keys, key_store, vault
         self._ledger, self._purposes, self._subjects, self._detach = ledger, purposes, subjects, detach
+        self._tell = tell
         self._linking = LinkingPermission(ledger, purposes)
 
     def record(self, ref: SubjectRef, saying: Saying, now: int) -> tuple[ConsentEvent, ...]:
@@ -105,6 +107,9 @@ class ConsentRecorder:
         with self._db.write() as conn:
             _refuse_gone(conn, targets)
             said = self._append(conn, purpose, saying, evidence_keys, now)
+            if self._tell is not None and saying.state in DENIALS:
+                record_nos = [member.record_no for member in named.person.members]
+                self._tell(conn, record_nos, None if saying.state == "restricted" else purpose.name, now)
             if self._linking.concerns(purpose.name, saying.state):
                 self._project_linking(conn, named, targets, now)
         return said

@@ -1,0 +1,87 @@
+"""One attempt to deliver a webhook, over a connection that cannot be led astray.
+
+The host is resolved once, every address it has must be public, and the connection goes to the address
+that was checked: a name that answers otherwise the second time reaches nothing. A redirect is an answer
+like any other, and no success. Of the recipient's answer nothing is kept but its status.
+"""
+
+import http.client
+import ipaddress
+import socket
+import ssl
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+from api.settings import SettingsError
+
+TIMEOUT_SECONDS: Final = 10.0
+_PORTS: Final = {"https": 443, "http": 80}
+
+
+class DeliveryError(Exception):
+    """The attempt failed; the message is a status or a kind of error, nothing of the recipient's answer."""
+
+
+def check_url(url: str, *, private: bool) -> SplitResult:
+    """Return the parts of an acceptable address. Raises SettingsError with the remedy."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise SettingsError("the webhook's address is no URL") from None
+    if parts.scheme not in (_PORTS if private else {"https"}) or not parts.hostname:
+        raise SettingsError("a webhook's address begins with https:// and names a host")
+    if parts.username is not None or parts.password is not None or parts.fragment:
+        raise SettingsError("a webhook's address carries no user, password or fragment")
+    if not url.isascii() or any(character <= " " for character in url):
+        raise SettingsError("a webhook's address is ASCII without spaces; write the host in punycode")
+    return parts
+
+
+def send(url: str, headers: Mapping[str, str], body: bytes, *, private: bool) -> None:
+    """POST `body`, or raise DeliveryError. Only a status of 200 to 299 is a success."""
+    parts = check_url(url, private=private)
+    host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
+    address = _resolve(host, port, private=private)
+    connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    try:
+        connection.sock = socket.create_connection((address, port), timeout=TIMEOUT_SECONDS)
+        if parts.scheme == "https":
+            context = ssl.create_default_context()
+            connection.sock = context.wrap_socket(connection.sock, server_hostname=host)
+        fixed = {"content-type": "application/json", "user-agent": "aurea-webhooks/1"}
+        connection.request("POST", path, body, {**fixed, **headers})
+        status = connection.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        raise DeliveryError(type(error).__name__) from None
+    finally:
+        connection.close()
+    if not 200 <= status < 300:
+        raise DeliveryError(f"status {status}")
+
+
+def _resolve(host: str, port: int, *, private: bool) -> str:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise DeliveryError("no such host") from None
+    addresses = [str(entry[4][0]) for entry in found]
+    if not private and not all(_is_public(address) for address in addresses):
+        raise DeliveryError("private address")
+    return addresses[0]
+
+
+def _is_public(address: str) -> bool:
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+        if inner is not None:
+            return _is_public(str(inner))
+        if ip in _NAT64:
+            return _is_public(str(ipaddress.IPv4Address(ip.packed[-4:])))
+    return ip.is_global and not ip.is_multicast
+
+
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
