@@ -17,7 +17,7 @@ from identity.past_runs import model_of, stored_models
 from identity.report import build_report, write_report
 from identity.rerun import Rerun, RunOutcome
 from identity.scoring import EngineScorer, Scores
-from identity.sources import notices
+from identity.sources import sentences
 
 if TYPE_CHECKING:
     from api.services import Services
@@ -118,5 +118,5 @@ def _write(folder: Path, now: int, outcome: RunOutcome, scores: Scores | None, c
         more = {name: counts[name] for name in ("canaries", "drift", "held", "gates", "forced")}
         more["outcome"] = counts
         report = build_report(scores.scored, clusters, run_id=run_id, finished_at=now, more=more)
-        report["notices"] += notices(outcome.sources)
+        report["notices"] += sentences(outcome.sources)
         write_report(folder, report, scores.scored.model)

@@ -73,8 +73,11 @@ def choose(profile: Profile) -> tuple[Rule, ...]:
     return tuple(rule for rule in CATALOGUE if profile.has(*rule.needs))
 
 
-_TELLING: Final = frozenset(
-    ("email", "phone", *_IDENTIFIERS, "last_name and birth_date", "first_name and birth_date", EQUAL.name)
+OWN_VALUES: Final = frozenset(("email", "phone", *_IDENTIFIERS))
+"""The rules of one person's own values."""
+
+_TELLING: Final = OWN_VALUES | frozenset(
+    ("last_name and birth_date", "first_name and birth_date", EQUAL.name)
 )
 
 

@@ -42,6 +42,7 @@ class RunOutcome:
     sources: tuple[SourceFigures, ...]  # that are declared to hold no duplicates
     held: Held  # changes that the margin towards the previous decision held back
     drift: float | None  # of match weights since the last run; None where too little can be compared
+    notices: tuple[str, ...]  # what may have cost links, or made wrong ones (`identity.notices`)
     gates: tuple[str, ...]  # why the run may not be published by itself
     forced: str | None  # the reason for which it was published nevertheless
     figures: Figures | None  # what the next run is judged by

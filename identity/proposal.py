@@ -33,6 +33,7 @@ from identity.judgements import Judged
 from identity.model import Model
 from identity.model_comparison import Merge, merges
 from identity.model_store import version_of
+from identity.notices import notices
 from identity.outcome import assigned
 from identity.past_runs import last_run
 from identity.previous import Previous, figures_of
@@ -41,7 +42,7 @@ from identity.resolution import VERIFIED, no_pairs
 from identity.scoring import Scores
 from identity.snapshot import load_all
 from identity.source_store import declared
-from identity.sources import SourceFigures, Sources
+from identity.sources import SourceFigures, Sources, sentences
 from identity.store import MembershipReader
 
 KNOWN: Final = 1  # the standing of a record about which nothing special is known
@@ -123,6 +124,7 @@ class Proposal:
             "uncompared": () if scored is None else scored.report.uncompared,
             "held": self.held,
             "sources": self._source_figures(),
+            "notices": self._notices(),
             "gates": gates,
             "drift": drift,
             "figures": None
@@ -134,6 +136,14 @@ class Proposal:
     def _source_figures(self) -> tuple[SourceFigures, ...]:
         found = self.clusters
         return self.sources.figures(found.record_nos, self.found.alone, found.label)
+
+    def _notices(self) -> tuple[str, ...]:
+        declared = sentences(self._source_figures())
+        if self.scores is None:
+            return tuple(declared)
+        scored = self.scores.scored
+        found = notices(scored.report.profile, scored.report.blocking, scored.model, self.clusters)
+        return (*(notice.text for notice in found if notice.costs), *declared)
 
     @property
     def _match_threshold(self) -> float:

@@ -20,6 +20,7 @@ from identity.distinct import distinct
 from identity.evaluation_detail import in_ranges
 from identity.linking import ScoredPairs
 from identity.model import Model
+from identity.notices import notices
 from identity.report_page import render_page
 from identity.run_history import read_history
 from identity.weight_figures import histogram, threshold_choice
@@ -61,7 +62,7 @@ def build_report(
         "shared_values": found.profile.shared_values,
         "contact_classes": found.profile.contact_classes,
         "blocking": [asdict(rule) for rule in found.blocking],
-        "notices": notices(scored),
+        "notices": [notice.text for notice in notices(found.profile, found.blocking, model, clusters)],
         "trained": found.trained,
         "seconds": found.seconds,
         "peak_rss_mb": peak_rss_mb(),
@@ -74,29 +75,6 @@ def cluster_sizes(clusters: Clusters) -> dict[str, int]:
     """Return how many clusters there are of each size, in ranges."""
     _, sizes = np.unique(clusters.label, return_counts=True)
     return {name: int(mask.sum()) for name, mask in in_ranges(sizes).items()}
-
-
-def notices(scored: ScoredPairs) -> list[str]:
-    """Return what a reader should know about this run, one sentence each."""
-    found = [
-        f"{count} {column} value(s) belong to nobody in particular and were not compared"
-        for column, count in scored.report.profile.shared_values.items()
-    ]
-    found += [
-        f"rule '{rule.rule}' dropped {rule.dropped_blocks:,} blocks too large to compare"
-        f" ({rule.dropped_pairs:,} pairs)"
-        for rule in scored.report.blocking
-        if rule.dropped_blocks
-    ]
-    found += [
-        f"rule '{rule.rule}' thinned {rule.thinned_blocks:,} blocks too large to compare in full:"
-        " each record was compared with a few others"
-        for rule in scored.report.blocking
-        if rule.thinned_blocks
-    ]
-    if scored.model.household_prior is None:
-        found.append("the data show no households, so none were modelled")
-    return found
 
 
 def peak_rss_mb() -> int:

@@ -113,7 +113,7 @@ class Sources:
         return labels
 
 
-def notices(figures: Iterable[SourceFigures]) -> list[str]:
+def sentences(figures: Iterable[SourceFigures]) -> list[str]:
     """Return what a reader of a run should know of the declarations, one sentence each."""
     said = []
     for each in figures:

@@ -60,6 +60,7 @@ def link(
         _notes(summary)
     if not as_json:
         summary.pop("figures", None)  # a histogram, for the next run
+        summary.pop("notices", None)  # said before
     show(summary, as_json=as_json)
 
 
@@ -78,8 +79,6 @@ def _reason(force: str | None) -> str | None:
 
 def _notes(summary: Mapping[str, Any]) -> None:
     """Tell people what they should do, or know, about this run."""
-    from identity.sources import SourceFigures, notices
-
     if summary["records"] and not summary["linkable"]:
         note(
             "aurea: no record may be linked, so each is a person of its own. State the basis with "
@@ -90,8 +89,8 @@ def _notes(summary: Mapping[str, Any]) -> None:
             f"aurea: the records hold {', '.join(summary['uncompared'])}, which the model was made without: "
             "run `aurea link --retrain` to compare it."
         )
-    for sentence in notices(SourceFigures(**each) for each in summary["sources"]):
-        note(f"aurea: {sentence}")
+    for notice in summary["notices"]:
+        note(f"aurea: {notice}")
     if summary["gates"]:
         would = "would be stopped" if summary["dry_run"] and not summary["forced"] else "was forced"
         note(f"aurea: this run {would}: {'; '.join(summary['gates'])}")

@@ -101,6 +101,19 @@ def test_linking_nothing_warns_and_says_what_to_do(world: World) -> None:
     assert "--grant identity_linking" in done.stderr
 
 
+def test_linking_says_what_may_have_cost_links_or_made_wrong_ones(world: World) -> None:
+    world.settle()
+    world.ingest(*(row("pos", str(number), "Delia") for number in range(60)))
+    world.ingest({**row("pos", "ana", "Ana"), "email": "noreply@example.com"})
+    done = world.command("link", "--json")
+    assert done.returncode == 0
+    (giant, junk) = json.loads(done.stdout)["notices"]
+    assert giant.startswith("the largest golden ID has 62 records")
+    assert junk == "1 email value(s) belong to nobody in particular and were not compared"
+    assert all(f"aurea: {notice}\n" in done.stderr for notice in (giant, junk))
+    assert "noreply" not in done.stdout + done.stderr
+
+
 def test_once_a_client_exists_whoever_reads_must_say_who_they_are(town: World) -> None:
     made = town.answer("client", "create", "shop", "--role", "consumer", "--purpose", "personalization")
     assert set(made) == {"client_id", "client_secret", "role", "purposes"}

@@ -18,6 +18,7 @@ from identity.database import Database, open_database
 from identity.linking import LinkingReport, ScoredPairs
 from identity.model import Model
 from identity.online import OnlineResolver, Resolution, ScoredCandidate
+from identity.profile import Profile
 from identity.records import OpenedBatch
 from identity.rerun import Rerun, RunOutcome
 from identity.resolution import pairs_of
@@ -199,7 +200,7 @@ class Population:
                     holders[word].append(record_no)
         pairs = {pair for numbers in holders.values() for pair in combinations(sorted(numbers), 2)}
         scored = [(a, b, weight(contents[a], contents[b])) for a, b in pairs]
-        report = LinkingReport(None, [], len(pairs), trained=model is None)  # type: ignore[arg-type]  # no model in a world of numbers
+        report = LinkingReport(Profile(len(contents), {}, {}), [], len(pairs), trained=model is None)
         tokens = [("first_name", b"0" * 16, 0.5)] if model is None else []
         return Scores(ScoredPairs(model or MODEL, pairs_of(scored), report), tokens)
 
