@@ -1,10 +1,13 @@
 """`aurea evaluate` for people: the figures with their intervals, then where they come from. Pure."""
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Final
 
 from identity.evaluation import Score
-from identity.evaluation_detail import Detail, Interval, ScoreInterval
+from identity.evaluation_detail import Detail
+from identity.evaluation_groups import GoldenSize, GroupScore, PersonSize
+from identity.resampling import Interval, ScoreInterval
 
 _FIRST: Final = 26  # characters of the first column
 _OTHERS: Final = 12
@@ -24,26 +27,36 @@ def render(found: Detail) -> str:
         *_scores("records (B-cubed)", whole.bcubed, found.bcubed_interval),
         "",
         _line("pairs with a record of", ("records", *_SCORES)),
-        *(
-            _line(f"  {_short(name)}", (f"{part.records:,}", *_figures(part.pairwise)))
-            for name, part in found.by_channel.items()
-        ),
+        *chain.from_iterable(_channel(name, part) for name, part in found.by_channel.items()),
         "",
         _line("golden IDs by records", ("golden IDs", "mixed", "precision")),
-        *(
-            _line(f"  {name}", (f"{part.golden_ids:,}", f"{part.mixed:,}", f"{part.pairwise:.3f}"))
-            for name, part in found.by_golden_size.items()
+        *chain.from_iterable(
+            _size(name, (part.golden_ids, part.mixed), part) for name, part in found.by_golden_size.items()
         ),
         "",
         _line("people by records", ("people", "split", "recall")),
-        *(
-            _line(f"  {name}", (f"{part.people:,}", f"{part.split:,}", f"{part.pairwise:.3f}"))
-            for name, part in found.by_person_size.items()
+        *chain.from_iterable(
+            _size(name, (part.people, part.split), part) for name, part in found.by_person_size.items()
         ),
         "",
         "Below a figure: its 95% interval, had other people of the same kind been drawn.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _channel(name: str, part: GroupScore) -> Iterable[str]:
+    ends = part.intervals.pairwise
+    return (
+        _line(f"  {_short(name)}", (f"{part.records:,}", *_figures(part.pairwise))),
+        _line("", ("", *(_interval(one) for one in (ends.precision, ends.recall, ends.f1)))),
+    )
+
+
+def _size(name: str, counts: tuple[int, int], part: GoldenSize | PersonSize) -> Iterable[str]:
+    return (
+        _line(f"  {name}", (*(f"{count:,}" for count in counts), f"{part.pairwise:.3f}")),
+        _line("", ("", "", _interval(part.intervals.pairwise))),
+    )
 
 
 def _scores(name: str, score: Score, interval: ScoreInterval) -> Iterable[str]:

@@ -11,7 +11,6 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
-from consent.vault import SOURCE_ID
 from identity.records import RecordKey
 
 if TYPE_CHECKING:
@@ -40,13 +39,15 @@ def rows(services: "Services") -> list[Row]:
 
 
 def _unsorted(services: "Services") -> Iterator[Row]:
+    named = services.source_keys.every()
+    key = next(named, None)
     with services.db.read() as conn:
-        for batch in services.memberships.export(conn):
-            keys = services.sealed.open_fields([record_no for record_no, _, _ in batch], (SOURCE_ID,))
+        for batch in services.memberships.export(conn):  # both ascend by record number
             for record_no, golden_id, confidence in batch:
-                key = keys.get(record_no)
-                if key is not None and key.source_id is not None:
-                    yield Row(key.channel, key.source_id, golden_id, round(confidence, _DECIMALS))
+                while key is not None and key[0] < record_no:
+                    key = next(named, None)
+                if key is not None and key[0] == record_no:
+                    yield Row(key[1], key[2], golden_id, round(confidence, _DECIMALS))
 
 
 def write(found: list[Row], path: Path) -> None:

@@ -32,6 +32,7 @@ from consent.record_facts import StoredFacts
 from consent.recording import ConsentRecorder
 from consent.records import RecordWriter
 from consent.sealed_records import SealedRecords
+from consent.source_keys import SourceKeys
 from consent.subjects import Subjects
 from consent.worker_stores import StoreAccess, record_stores
 from identity.errors import IdentityError
@@ -71,9 +72,9 @@ class Services:
         """Build golden IDs: reading them, and keeping them right as records come and go."""
         self.memberships = MembershipReader()
         self.facts = StoredFacts()
-        self.linkable = LinkableRecords(
-            self.stores, self.clock, access=StoreAccess.to(self.stores, self.keyring)
-        )
+        access = StoreAccess.to(self.stores, self.keyring)
+        self.linkable = LinkableRecords(self.stores, self.clock, access=access)
+        self.source_keys = SourceKeys(self.stores, access=access)
         self.online = OnlineResolver(self.db, self.facts)
         self.judge = Judge(self.db, self.facts, self.online)
         self.resolver = Resolver(self.stores, self.linkable, self.online)

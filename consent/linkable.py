@@ -2,29 +2,21 @@
 
 Implements `identity.records.RecordReader`. A record comes out only while the stored permission holds, has
 not lapsed by the clock, and the record's key still opens it: whatever is uncertain stays out.
-
-Keys are read in batches of a few milliseconds, so that a destruction is never kept waiting.
 """
 
 import marshal
-import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from consent.errors import KeyUnavailableError
 from consent.prepared_records import RecordStores
 from consent.vault import COMPARABLE
-from consent.worker_processes import WorkerPool
-from consent.worker_stores import StoreAccess
+from consent.worker_stores import StoreAccess, in_workers, stores_of_this_worker
+from consent.wrapped_keys import wrapped_keys
 from identity.records import OpenedBatch
 from identity.statements import Statement, slices
 
-_KEYS_AT_ONCE: Final = 4000  # about 10 ms
 _WORTH_WORKERS: Final = 150_000  # records; below, starting processes costs more than it saves
-_AHEAD: Final = 2  # batches
-_DENSE: Final = 4  # read a range of key numbers if at most so many times the keys wanted
 
 _SEQUENCE: Final = Statement("SELECT value FROM counters WHERE name = 'change_sequence'")
 _LAST: Final = Statement("SELECT coalesce(max(record_no), 0) FROM records")
@@ -54,10 +46,6 @@ _CHANGED: Final = Statement("""
     UNION ALL
     SELECT record_no FROM departures WHERE change_sequence > :sequence
 """)
-_ALL: Final = Statement("""
-    SELECT record_no, channel, key_id, sealed FROM records
-    WHERE record_no >= :first AND record_no <= :last ORDER BY record_no
-""")
 
 
 class LinkableRecords:
@@ -86,8 +74,8 @@ class LinkableRecords:
         with self._stores.db.read() as conn:
             last = int(_LAST.rows(conn)[0][0])
         ranges = [(first, first + batch_size - 1) for first in range(1, last + 1, batch_size)]
-        many = last > _WORTH_WORKERS and self._access is not None
-        for batch in self._by_workers(ranges) if many else self._here(ranges):
+        access = self._access if last > _WORTH_WORKERS else None
+        for batch in self._here(ranges) if access is None else self._by_workers(ranges, access):
             if batch.record_nos:
                 yield batch
 
@@ -95,20 +83,11 @@ class LinkableRecords:
         for first, last in ranges:
             yield open_range(self._stores, first, last, self._clock())
 
-    def _by_workers(self, ranges: Sequence[tuple[int, int]]) -> Iterator[OpenedBatch]:
+    def _by_workers(self, ranges: Sequence[tuple[int, int]], access: StoreAccess) -> Iterator[OpenedBatch]:
         """Open ranges in worker processes, a few ahead of the caller, who has work of its own."""
-        workers = os.cpu_count() or 1
-        pool = WorkerPool(workers, _start_worker, self._access)
-        try:
-            under_way: deque[Future[bytes]] = deque()
-            for first, last in ranges:
-                under_way.append(pool.submit(_work, first, last, self._clock()))
-                if len(under_way) > workers + _AHEAD:
-                    yield OpenedBatch(*marshal.loads(under_way.popleft().result()))  # noqa: S302 - written by our own worker
-            while under_way:
-                yield OpenedBatch(*marshal.loads(under_way.popleft().result()))  # noqa: S302 - written by our own worker
-        finally:
-            pool.close()
+        given = ((first, last, self._clock()) for first, last in ranges)
+        for batch in in_workers(access, _work, given):
+            yield OpenedBatch(*marshal.loads(batch))  # noqa: S302 - written by our own worker
 
     def opened(self, record_nos: Iterable[int]) -> OpenedBatch:
         """Open those of `record_nos` that are live and may be linked, ascending."""
@@ -152,46 +131,6 @@ def _opened(stores: RecordStores, rows: Sequence[Any]) -> OpenedBatch:
     return OpenedBatch(record_nos, channels, comparables)
 
 
-class _Worker:
-    """What a worker process has open."""
-
-    stores: RecordStores | None = None
-
-
-def _start_worker(access: StoreAccess) -> None:
-    _Worker.stores = access.open()
-
-
 def _work(first: int, last: int, now: int) -> bytes:
-    if _Worker.stores is None:
-        raise RuntimeError("the worker process was not started")
-    batch = open_range(_Worker.stores, first, last, now)
+    batch = open_range(stores_of_this_worker(), first, last, now)
     return marshal.dumps((list(batch.record_nos), list(batch.channels), list(batch.comparables)))
-
-
-class WrappedKey(NamedTuple):
-    """A wrapped data key and its epoch."""
-
-    epoch: int
-    key: bytes
-
-    def __repr__(self) -> str:
-        return f"<wrapped key of epoch {self.epoch}>"
-
-
-def wrapped_keys(stores: RecordStores, key_ids: Sequence[int]) -> dict[int, WrappedKey]:
-    """Return the live ones of `key_ids`. Each transaction of the key store is a few milliseconds long."""
-    found: dict[int, WrappedKey] = {}
-    ordered = sorted(key_ids)
-    for at in range(0, len(ordered), _KEYS_AT_ONCE):
-        part = ordered[at : at + _KEYS_AT_ONCE]
-        if part[-1] - part[0] < _DENSE * len(part):
-            with stores.keys.read() as conn:
-                for key_id, _, epoch, wrapped in stores.key_store.scan(conn, part[0], part[-1]):
-                    found[key_id] = WrappedKey(epoch, wrapped)
-            continue
-        for few in slices(part):
-            with stores.keys.read() as conn:
-                rows = stores.key_store.fetch(conn, few)
-            found.update({key_id: WrappedKey(row.epoch, row.wrapped) for key_id, row in rows.items()})
-    return found

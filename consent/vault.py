@@ -14,7 +14,7 @@ carries a check value, a hash of the data key, compared before the key is used.
 import hmac
 import os
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from hashlib import sha256
 from typing import Final, NoReturn
@@ -71,9 +71,8 @@ class DataKey:
 
     def open_fields(self, packed: bytes, names: Iterable[str] | None = None) -> dict[str, bytes]:
         """Open those of `names` that are present in a packed record; without `names`, all."""
-        sealed = unpack_fields(packed)
-        wanted = sealed if names is None else [name for name in names if name in sealed]
-        return {name: self.open(name, sealed[name]) for name in wanted}
+        sealed = unpack_fields(packed, None if names is None else {name.encode() for name in names})
+        return {name: self.open(name, value) for name, value in sealed.items()}
 
     def __repr__(self) -> str:
         return "<data key>"
@@ -173,22 +172,28 @@ def pack_fields(sealed: Mapping[str, bytes]) -> bytes:
     return b"".join(parts)
 
 
-def unpack_fields(packed: bytes) -> dict[str, bytes]:
-    """Undo `pack_fields`. Raises VaultError on anything that `pack_fields` does not write."""
+def unpack_fields(packed: bytes, names: Collection[bytes] | None = None) -> dict[str, bytes]:
+    """Undo `pack_fields`; with `names`, return these fields only.
+
+    Raises VaultError on anything that `pack_fields` does not write, but a field twice that was not asked for.
+    """
     fields: dict[str, bytes] = {}
+    seen = 0
     try:
         version, count = _COUNT.unpack_from(packed)
         at = _COUNT.size
         for _ in range(count):
             name_length, length = _LENGTHS.unpack_from(packed, at)
             at += _LENGTHS.size
-            name = packed[at : at + name_length].decode()
+            name = packed[at : at + name_length]
             at += name_length
-            fields[name] = packed[at : at + length]
+            if names is None or name in names:
+                fields[name.decode()] = packed[at : at + length]
+                seen += 1
             at += length
     except (struct.error, UnicodeDecodeError):
         raise VaultError("packed fields are damaged") from None
-    if version != VERSION or at != len(packed) or len(fields) != count:
+    if version != VERSION or at != len(packed) or len(fields) != seen:
         raise VaultError("packed fields are damaged")
     return fields
 

@@ -4,7 +4,12 @@ A `StoreAccess` is pickled into the pipe to a child process; it holds what opens
 nowhere else and prints as nothing.
 """
 
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Any, Final
 
 from consent.blind_indexes import BlindIndex
 from consent.key_providers import FileKeyring, WorkerKeyring
@@ -13,9 +18,11 @@ from consent.ledger import Ledger
 from consent.prepared_records import RecordStores
 from consent.purposes import Purposes
 from consent.vault import Vault
+from consent.worker_processes import WorkerPool
 from identity.database import Database, open_database
 
 _CACHE_MB = 16  # a worker reads each page about once
+_AHEAD: Final = 2  # pieces of work beyond those under way
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -83,3 +90,42 @@ def record_stores(
 
 def _url(database: Database) -> str:
     return database.engine.url.render_as_string(hide_password=False)
+
+
+class _Worker:
+    """What a worker process has open."""
+
+    stores: RecordStores | None = None
+
+
+def in_workers(
+    access: StoreAccess, work: Callable[..., bytes], given: Iterable[tuple[Any, ...]]
+) -> Iterator[bytes]:
+    """Yield what `work` returns for each of `given`, in order, from processes that have opened the stores.
+
+    `work` takes its stores from `stores_of_this_worker`. The processes are a few pieces ahead of the caller,
+    who has work of its own.
+    """
+    workers = os.cpu_count() or 1
+    pool = WorkerPool(workers, _start_worker, access)
+    try:
+        under_way: deque[Future[bytes]] = deque()
+        for arguments in given:
+            under_way.append(pool.submit(work, *arguments))
+            if len(under_way) > workers + _AHEAD:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+    finally:
+        pool.close()
+
+
+def stores_of_this_worker() -> RecordStores:
+    """Return what `in_workers` opened in this process."""
+    if _Worker.stores is None:
+        raise RuntimeError("the worker process was not started")
+    return _Worker.stores
+
+
+def _start_worker(access: StoreAccess) -> None:
+    _Worker.stores = access.open()

@@ -5,7 +5,6 @@ pairs that share a person, how many share a golden ID (recall). B-cubed: the sam
 records instead of pairs, so that large entities don't drown small ones (Bagga and Baldwin, 1998).
 """
 
-from collections import Counter
 from collections.abc import Hashable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
@@ -84,14 +83,19 @@ def evaluate(memberships: Mapping[Key, Hashable], truth: Mapping[Key, Hashable])
 
 def contingency(memberships: Mapping[Key, Hashable], truth: Mapping[Key, Hashable]) -> Cells:
     """Count the records of each golden ID and person, over the records that both know."""
-    counted = Counter(
-        (memberships[record], person) for record, person in truth.items() if record in memberships
-    )
-    return Cells(
-        numbered([golden_id for golden_id, _ in counted]),
-        numbered([person for _, person in counted]),
-        np.fromiter(counted.values(), dtype=np.int64, count=len(counted)),
-    )
+    found = [
+        (golden_id, person)
+        for record, person in truth.items()
+        if (golden_id := memberships.get(record)) is not None
+    ]
+    return cells_of(numbered([golden_id for golden_id, _ in found]), numbered([who for _, who in found]))[0]
+
+
+def cells_of(golden: Ints, person: Ints) -> tuple[Cells, Ints]:
+    """Return the contingency table of records by the numbers of both, and the position of each in it."""
+    people = int(person.max(initial=0)) + 1
+    found, cell, count = np.unique(golden * people + person, return_inverse=True, return_counts=True)
+    return Cells(found // people, found % people, count.astype(np.int64)), cell.astype(np.int64)
 
 
 def metrics_of(cells: Cells) -> Metrics:

@@ -17,7 +17,7 @@ import numpy as np
 
 from identity.clustering import Clusters
 from identity.distinct import distinct
-from identity.evaluation_detail import in_ranges
+from identity.evaluation_groups import in_ranges
 from identity.linking import ScoredPairs
 from identity.model import Model
 from identity.notices import notices

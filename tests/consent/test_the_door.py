@@ -16,6 +16,7 @@ CALLERS = {
     "open_key": {
         "consent.sealed_records",  # fields, for the callers of open_fields below
         "consent.linkable",  # comparable forms of records that may be linked
+        "consent.source_keys",  # record keys; see below
     },
     "open_evidence_key": {
         "consent.evidence_store",
@@ -25,12 +26,12 @@ CALLERS = {
     "open_fields": {
         "consent.enforcement",  # the door
         "consent.sealed_records",  # the vault's method of that name
-        "api.memberships",  # record keys, for `aurea memberships`; see below
+        "consent.source_keys",  # record keys, for `aurea memberships`; see below
     },
     "open_in": set(),
 }
 # Outside the door nothing but the channel's own identifier of a record may be opened.
-SOURCE_IDS_ONLY = {"api.memberships"}
+SOURCE_IDS_ONLY = {"consent.source_keys"}
 
 
 def calls() -> Iterator[tuple[str, str, ast.Call]]:

@@ -1,5 +1,6 @@
 """Where the golden IDs are right and wrong, against brute-force readings; and whether the intervals hold."""
 
+from collections import Counter
 from itertools import combinations
 
 import numpy as np
@@ -7,15 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from identity import evaluation_detail, evaluation_groups
 from identity.evaluation import Cells, contingency, metrics_of
-from identity.evaluation_detail import (
-    by_golden_size,
-    by_group,
-    by_person_size,
-    evaluate_in_detail,
-    intervals,
-    mistakes,
-)
+from identity.evaluation_detail import counted, evaluate_in_detail, mistakes
+from identity.resampling import sharing
 
 RECORDS = st.integers(0, 12)
 LABELS = st.dictionaries(RECORDS, st.sampled_from("abcde"))
@@ -24,6 +20,23 @@ CHANNELS = ("web", "pos", "crm")
 
 def channel_of(record):
     return CHANNELS[record % len(CHANNELS)]
+
+
+def by_group(memberships, truth, group_of):
+    cells, grouped = counted(memberships, truth, group_of)
+    return evaluation_groups.by_group(cells, grouped, sharing(cells), seed=1)
+
+
+def by_golden_size(cells):
+    return evaluation_groups.by_golden_size(cells, sharing(cells), seed=1)
+
+
+def by_person_size(cells):
+    return evaluation_groups.by_person_size(cells, sharing(cells), seed=1)
+
+
+def intervals(cells, **options):
+    return evaluation_detail.intervals(cells, sharing(cells), **options)
 
 
 @given(LABELS, LABELS)
@@ -86,6 +99,8 @@ def test_names_and_order_change_nothing(memberships, truth, shuffling):
     first = evaluate_in_detail(memberships, truth, channel_of)
     again = evaluate_in_detail(renamed, {record: truth[record] for record in records}, channel_of)
     assert again.by_channel == first.by_channel
+    assert again.by_golden_size == first.by_golden_size
+    assert again.by_person_size == first.by_person_size
     assert again.mistakes == first.mistakes
     assert again.pairwise_interval == first.pairwise_interval
     assert again.bcubed_interval == first.bcubed_interval
@@ -125,6 +140,46 @@ def test_the_intervals_cover_what_a_large_sample_finds():
     assert all(0.88 <= count / 200 <= 0.99 for count in inside.values()), inside
 
 
+def test_the_intervals_of_a_channel_and_of_a_size_cover_what_a_large_sample_finds():
+    """The same for one channel in three, and for sizes of 3 records.
+
+    Of 400 people, about 100 golden IDs have 3; of far fewer an interval is too sure.
+    """
+    generator = np.random.default_rng(6)
+    target = evaluate_in_detail(*a_sample(generator, 40_000), channel_of)
+    inside = Counter()
+    for _ in range(200):
+        found = evaluate_in_detail(*a_sample(generator, 400), channel_of)
+        for name in ("precision", "recall", "f1"):
+            interval = getattr(found.by_channel["web"].intervals.pairwise, name)
+            inside[name] += interval.low <= getattr(target.by_channel["web"].pairwise, name) <= interval.high
+        for name in ("by_golden_size", "by_person_size"):
+            interval = getattr(found, name)["3"].intervals.bcubed
+            inside[name] += interval.low <= getattr(target, name)["3"].bcubed <= interval.high
+    assert all(0.88 <= count / 200 <= 0.99 for count in inside.values()), inside
+
+
+@given(LABELS, LABELS)
+def test_a_group_that_is_everybody_has_the_figures_and_the_intervals_of_all(memberships, truth):
+    found = evaluate_in_detail(memberships, truth, lambda _: "all")
+    if not found.by_channel:
+        return
+    alone = found.by_channel["all"]
+    assert alone.pairwise == found.metrics.pairwise
+    assert alone.intervals.pairwise == found.pairwise_interval
+    assert alone.intervals.bcubed == found.bcubed_interval
+
+
+def test_a_channel_of_few_is_less_sure_than_one_of_many():
+    memberships, truth = a_sample(np.random.default_rng(3), 2_000)
+    found = evaluate_in_detail(memberships, truth, lambda record: "few" if record % 40 == 0 else "many")
+    width = {
+        name: part.intervals.pairwise.f1.high - part.intervals.pairwise.f1.low
+        for name, part in found.by_channel.items()
+    }
+    assert width["few"] > 2 * width["many"] > 0
+
+
 def test_many_kinds_of_people_are_drawn_in_parts_with_the_same_meaning():
     generator = np.random.default_rng(2)
     count = generator.integers(1, 60, 6_000)
@@ -143,4 +198,8 @@ def test_the_json_holds_the_contracts_keys_and_the_rest_beside_them():
     }  # fmt: skip
     assert found["pairwise"] == {"precision": 1.0, "recall": 1.0, "f1": 1.0}
     assert found["intervals"]["level"] == 0.95
-    assert found["intervals"]["bcubed"]["f1"] == {"low": 1.0, "high": 1.0}
+    whole = {"low": 1.0, "high": 1.0}
+    assert found["intervals"]["bcubed"]["f1"] == whole
+    assert found["by_channel"]["web"]["intervals"]["pairwise"]["recall"] == whole
+    assert found["by_golden_size"]["2"]["intervals"] == {"pairwise": whole, "bcubed": whole}
+    assert found["by_person_size"]["1"]["intervals"] == {"pairwise": whole, "bcubed": whole}
