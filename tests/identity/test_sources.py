@@ -18,7 +18,7 @@ from identity.judging import Judge
 from identity.past_runs import LastRun
 from identity.previous import Previous
 from identity.resolution import pairs_of
-from identity.sources import SourceFigures, Sources, notices
+from identity.sources import SourceFigures, Sources, sentences
 from tests.identity.population import Population, consistent
 
 EVERYBODY = list(range(1, 9))
@@ -232,7 +232,7 @@ def test_a_stewards_same_outweighs_the_declaration_at_once_and_in_every_run_and_
     outcome = people.link()
     assert people.groups() == sets({1, 2, 3})
     assert outcome.sources == (SourceFigures("crm", records=2, kept_apart=0, judged=1),)
-    assert "stewards judged 1 record(s)" in notices(outcome.sources)[0]
+    assert "stewards judged 1 record(s)" in sentences(outcome.sources)[0]
     people.undo(decided)
     assert people.export() == before
     people.link()
