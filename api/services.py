@@ -21,6 +21,7 @@ from api.stores import check_home, is_ready, load_keyring, open_keys, open_opera
 from api.webhooks import Webhooks
 from consent.access_log import AccessLog
 from consent.enforcement import Door
+from consent.erasure import Erasure
 from consent.errors import DestructionIncompleteError
 from consent.linkable import LinkableRecords
 from consent.lookup import Lookup
@@ -79,6 +80,7 @@ class Services:
         self.judge = Judge(self.db, self.facts, self.online)
         self.resolver = Resolver(self.stores, self.linkable, self.online)
         self.writer = RecordWriter(self.stores, detach=self.online.detach_in)
+        self.erasure = Erasure(self.writer, signing_key=self.keyring.signing_key())
         self.sealed = SealedRecords(self.db, self.keys, self.key_store, self.stores.vault)
 
     def _people(self) -> None:
@@ -170,13 +172,14 @@ class Services:
     def recover(self) -> None:
         """Finish what a crash may have left half done. Safe at any time, in any process.
 
-        Destructions that were noted are completed, records that left are detached, keys that no record
-        took up are swept, and so is what a run had spilled; the token index is merged. What an abandoned
-        run has staged is invisible, and the next run removes it.
+        Erasures under way and destructions that were noted are completed, records that left are detached,
+        keys that no record took up are swept, and so is what a run had spilled; the token index is merged.
+        What an abandoned run has staged is invisible, and the next run removes it.
         """
         sweep_spill(self.settings.home)
         now = self.clock()
         with suppress(DestructionIncompleteError):  # a reader is at work: the next start tries again
+            self.erasure.resume(now)
             self.writer.finish_destructions(now)
             self.key_store.sweep_orphans(self.db, now)
         with suppress(IdentityError):

@@ -7,6 +7,8 @@ from typing import Final, Literal, NamedTuple
 SubjectKind = Literal[1, 2]
 RECORD: Final[SubjectKind] = 1
 CONTACT: Final[SubjectKind] = 2
+ERASURE: Final = 3
+"""Not a kind that consent is about: the job of an erasure, whose key seals it (consent.erasure)."""
 
 State = Literal["granted", "refused", "withdrawn", "objected", "restricted"]
 STATES: Final[tuple[State, ...]] = ("granted", "refused", "withdrawn", "objected", "restricted")

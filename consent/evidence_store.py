@@ -146,8 +146,11 @@ class EvidenceStore:
         if not subjects:
             return
         conn.execute(_BLANK, [{"kind": s.kind, "no": s.no, "empty": b""} for s in subjects])
-        contacts = [subject.no for subject in subjects if subject.kind == CONTACT]
-        tokens = self._tokens_of(conn, contacts)
+        self.forget_contacts(conn, [subject.no for subject in subjects if subject.kind == CONTACT])
+
+    def forget_contacts(self, conn: Connection, contact_nos: Sequence[int]) -> None:
+        """Blank the tokens of contact points, whose evidence may live on; then `KeyStore.truncate_log`."""
+        tokens = self._tokens_of(conn, contact_nos)
         if tokens:
             found_by = [BlindIndex.prefix(token) for token in tokens.values()]
             self._index.remove(conn, found_by, [-no for no in tokens])

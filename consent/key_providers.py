@@ -63,6 +63,10 @@ class KeyProvider(Protocol):
         """Return the epoch whose KEK wraps new data keys."""
         ...
 
+    def epochs(self) -> dict[int, str]:
+        """Return the state of every epoch that still has a KEK: `active` or `retiring`."""
+        ...
+
     def wrap(self, epoch: int, key: bytes, aad: bytes) -> bytes:
         """Encrypt a data key under the epoch's KEK, bound to `aad`. Raises KeyUnavailableError."""
         ...

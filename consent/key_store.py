@@ -7,7 +7,6 @@ destruction, never ahead of it. `destroy` returns when no byte of a key or token
 Functions that take a connection run in the caller's transaction of the key store.
 """
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from itertools import chain
@@ -20,6 +19,7 @@ from consent.errors import DestructionIncompleteError, KeyringError
 from consent.events import Subject
 from consent.evidence_store import EvidenceStore
 from consent.packed_tokens import prefixes
+from consent.suppression_store import SuppressionStore
 from consent.token_index import TokenIndex
 from identity.database import Database
 from identity.statements import Statement
@@ -30,7 +30,7 @@ ORPHAN_AGE_MS: Final = 3_600_000
 _CHUNK: Final = 1000  # parameters of one IN list
 _DESTROYED_AT_ONCE: Final = 100  # about 10 ms under the write lock
 
-_COUNTERS: Final = ("key_id", "contact_no", "run_no", "swept")
+_COUNTERS: Final = ("key_id", "contact_no", "run_no", "swept", "suppression_no", "erasure_no")
 _ADD_COUNTER = text(
     "INSERT INTO key_counters (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOTHING"
 )
@@ -83,6 +83,7 @@ class KeyStore:
         self._keys = keys
         self._index = TokenIndex()
         self.evidence = EvidenceStore(self._index)
+        self.suppressions = SuppressionStore(self._index)
 
     def initialise(self, home_id: int | None = None) -> None:
         """Make the counters' rows; note whose keyring this is. Raises KeyringError if it is another's."""
@@ -100,8 +101,11 @@ class KeyStore:
     def allocate(self, n: int) -> int:
         """Reserve `n` consecutive key numbers and return the first. Numbers are never reused."""
         with self._keys.write() as conn:
-            last: int = conn.execute(_ADVANCE, {"name": "key_id", "n": n}).scalar_one()
-        return last - n + 1
+            return _advance(conn, "key_id", n)
+
+    def next_erasure(self, conn: Connection) -> int:
+        """Return a number for an erasure, in the caller's write transaction."""
+        return _advance(conn, "erasure_no", 1)
 
     def read(self) -> AbstractContextManager[Connection]:
         """Open a snapshot of the key store. Close it within 20 ms: an open one delays destructions."""
@@ -196,27 +200,11 @@ class KeyStore:
         On PostgreSQL deleted rows survive in dead tuples and archived log; only the destruction of an
         epoch bounds them.
         """
-        if not self._keys.is_sqlite:
-            return
-        deadline = time.monotonic() + deadline_s
-        raw = self._keys.engine.raw_connection()  # a checkpoint cannot run inside a transaction
-        try:
-            cursor = raw.cursor()
-            timeout = cursor.execute("PRAGMA busy_timeout").fetchone()[0]
-            # While it waits for readers a checkpoint keeps writers out, so it waits briefly and often.
-            cursor.execute("PRAGMA busy_timeout=50")
-            try:
-                while cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-                    if time.monotonic() > deadline:
-                        raise DestructionIncompleteError(
-                            f"a reader of the key store stayed open for {deadline_s:g} s, so deleted bytes "
-                            "are still in its write-ahead log; repeat the destruction"
-                        )
-                    time.sleep(0.02)
-            finally:
-                cursor.execute(f"PRAGMA busy_timeout={int(timeout)}")
-        finally:
-            raw.close()
+        if not self._keys.truncate_log(deadline_s):
+            raise DestructionIncompleteError(
+                f"a reader of the key store stayed open for {deadline_s:g} s, so deleted bytes are still in "
+                "its write-ahead log; repeat the destruction"
+            )
 
     def sweep_orphans(self, db: Database, now: int) -> int:
         """Destroy key rows that no record took up within an hour, and return how many there were."""
@@ -240,6 +228,11 @@ class KeyStore:
             swept += len(orphans)
             with self._keys.write() as conn:
                 conn.execute(_SET_COUNTER, {"name": "swept", "value": rows[-1].slot})
+
+
+def _advance(conn: Connection, name: str, n: int) -> int:
+    last: int = conn.execute(_ADVANCE, {"name": name, "n": n}).scalar_one()
+    return last - n + 1
 
 
 def _counter(conn: Connection, name: str) -> int:

@@ -4,9 +4,9 @@ SQLite's `secure_delete` zeroes deleted rows, but when a B-tree page splits or m
 that moved stay behind in free space (benchmarks/remanence.py counts them). So no secret byte in these
 tables ever lies in a row that can move:
 
-- `record_keys`, `evidence_keys` and `contact_points` only grow at their end (the primary key is the order
-  of insertion), and a row is never deleted: its secrets are replaced by empty ones, in place. No row ever
-  grows, for which reason the epoch is a fixed-width part of `wrapped`.
+- `record_keys`, `evidence_keys`, `contact_points` and `suppressions` only grow at their end (the primary key
+  is the order of insertion), and a row is never deleted: its secrets are replaced by empty ones, in place.
+  No secret ever grows, for which reason the epoch is a fixed-width part of `wrapped`.
 - `token_pages` begins every blob with padding as long as the part of a row that SQLite keeps in the page
   itself, so that tokens lie in overflow pages only. Those do not move and are zeroed when freed.
 - No index covers a secret.
@@ -18,8 +18,8 @@ from identity.tables import BigKey
 
 key_metadata = MetaData()
 
-# key_id, contact_no, run_no: the last number given out. swept: the last slot of record_keys known not
-# to be an orphan. home: which keyring belongs to this store.
+# key_id, contact_no, run_no, suppression_no, erasure_no: the last number given out. swept: the last slot of
+# record_keys known not to be an orphan. home: which keyring belongs to this store.
 key_counters = Table(
     "key_counters",
     key_metadata,
@@ -68,6 +68,18 @@ evidence_keys = Table(
     Column("wrapped", LargeBinary, nullable=False),  # epoch (2 bytes), wrapped key; empty: destroyed
     Column("retain_until", BigInteger, nullable=False),  # ms; FOREVER until erasure sets a date
     Index("evidence_keys_by_subject", "subject_kind", "subject_no", unique=True),
+)
+
+# Keyed hashes by which somebody who was erased is known again; see consent/suppression.py.
+suppressions = Table(
+    "suppressions",
+    key_metadata,
+    Column("suppression_no", BigKey, primary_key=True, autoincrement=False),
+    Column("entry", LargeBinary, nullable=False),  # 32 bytes; empty: released or lapsed
+    Column("named", SmallInteger, nullable=False),  # 1: counts only together with a first name or birth date
+    Column("erased_at", BigInteger, nullable=False),  # ms
+    Column("until", BigInteger, nullable=False),  # ms
+    Column("released_at", BigInteger),  # ms: when the person came back, or it lapsed
 )
 
 contact_points = Table(

@@ -49,7 +49,7 @@ _EVENTS = Statement("""
 _EVENTS_AT = Statement("""
     SELECT idx, subject_kind, subject_no, purpose, state, method, source, notice, event_time, recorded_at,
            expires_at
-    FROM ledger WHERE idx IN :indexes AND subject_no IS NOT NULL
+    FROM ledger WHERE idx IN :indexes AND purpose IS NOT NULL
 """)
 _LEAF = Statement("SELECT leaf FROM ledger WHERE idx = :idx")
 _EVIDENCE = Statement("SELECT leaf, sealed FROM ledger WHERE idx = :idx")
@@ -86,11 +86,11 @@ class Ledger:
         policy: str | None = None,
     ) -> None:
         self._db, self._vault, self._key_store = db, vault, key_store
-        self._signing_key, self.origin, self._policy = signing_key, origin, policy
+        self._signing_key, self.origin, self.policy = signing_key, origin, policy
 
     def prepare(self, event: ConsentEvent, evidence_key: EvidenceKey) -> PreparedEntry:
         """Seal an event and compute its leaf: no I/O, so any worker may do it."""
-        return entries.prepare(event, evidence_key, self._policy)
+        return entries.prepare(event, evidence_key, self.policy)
 
     def append(self, conn: Connection, prepared: Sequence[PreparedEntry]) -> int:
         """Append in the caller's write transaction and return the index of the first."""
@@ -172,6 +172,12 @@ class Ledger:
         """Return the audit path of an entry in the tree of the first `size`. Raises merkle.ProofError."""
         with self._db.read() as conn:
             return merkle.inclusion_proof(index, size, Tiles(conn, self._within(conn, size)).subtree)
+
+    def proven_leaf(self, index: int, size: int) -> tuple[bytes, list[bytes]]:
+        """Return a leaf and its audit path in the tree of the first `size`. Raises merkle.ProofError."""
+        with self._db.read() as conn:
+            tiles = Tiles(conn, self._within(conn, size))
+            return self.leaf(conn, index), merkle.inclusion_proof(index, size, tiles.subtree)
 
     def consistency_proof(self, first: int, second: int) -> list[bytes]:
         """Return the proof that the first `second` entries extend the first `first`. Raises ProofError."""

@@ -15,7 +15,7 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import Connection
 
-from consent import checkpoints, entries, merkle
+from consent import checkpoints, entries, erasure_entries, merkle
 from consent.errors import CheckpointError, ConsentError, LedgerCorruptError
 from consent.events import ConsentEvent, Subject
 from consent.evidence_store import EvidenceRow
@@ -66,6 +66,14 @@ class _Findings:
 
     def fault(self, index: int, reason: str) -> None:
         self.faults.append((index, reason))
+
+    def note(self, fields: entries.Leaf, index: int, *, proven: bool) -> None:
+        """Count an entry; without a key its subject is said to have none."""
+        if proven:
+            self.proven += 1
+        else:
+            self.unproven += 1
+            self.keyless.setdefault(fields.subject_tag, index)
 
 
 def verify_ledger(
@@ -206,14 +214,15 @@ def _check_events(
                 _check_is_shredded(index, fields, [kind, no, *columns[:6], columns[7]], findings)
                 continue
             subject = Subject(kind, no)
+            if fields.type in erasure_entries.TYPES:
+                known = erasure_entries.check(fields, columns[1], hash_, sealed, opened.get(subject))
+                findings.note(fields, index, proven=known)
+                continue
             event = ConsentEvent(index, subject, *columns)
             entries.check_columns(event, fields)
             if subject in opened:
                 entries.check_payload(event, fields, hash_, sealed, opened[subject])
-                findings.proven += 1
-            else:
-                findings.unproven += 1
-                findings.keyless.setdefault(fields.subject_tag, index)
+            findings.note(fields, index, proven=subject in opened)
         except (ConsentError, TypeError, ValueError) as error:
             reason = str(error) if isinstance(error, ConsentError) else "its columns are no event"
             findings.fault(index, f"entry {index}: {reason}")

@@ -1,11 +1,8 @@
 """What passes between preparing records (any process, no lock) and writing them (one process, in order)."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import NamedTuple, Protocol
-
-from sqlalchemy import Connection
+from typing import NamedTuple
 
 from consent.blind_indexes import BlindIndex
 from consent.evidence_store import EvidenceRow
@@ -13,7 +10,7 @@ from consent.imported_consents import Statement
 from consent.key_store import KeyRow, KeyStore
 from consent.ledger import Ledger, LedgerRow
 from consent.purposes import Purposes
-from consent.record_contents import Content
+from consent.suppression import SuppressionList
 from consent.vault import Vault
 from identity.database import Database
 
@@ -69,6 +66,7 @@ class PreparedRecord(NamedTuple):
     contacts: tuple[bytes, ...]  # tokens of its contact points
     linking: bool
     unreadable: tuple[str, ...]
+    released: tuple[int, ...] = ()  # suppression entries that the record's own grant releases
 
 
 class PreparedBatch(NamedTuple):
@@ -78,22 +76,7 @@ class PreparedBatch(NamedTuple):
     now: int
     change_sequence: int
     ledger_size: int
-
-
-class Suppression(Protocol):
-    """Erased people who must not come in again. Issue 4 fills it; until then nobody is suppressed."""
-
-    def matches(self, keys_conn: Connection, contents: Sequence[Content]) -> set[int]:
-        """Return the positions of `contents` that are suppressed."""
-        ...
-
-
-class NoSuppression:
-    """Nobody has been erased yet."""
-
-    def matches(self, keys_conn: Connection, contents: Sequence[Content]) -> set[int]:  # noqa: ARG002 - the signature of the Protocol
-        """Return nobody."""
-        return set()
+    suppression_mark: int = 0  # a larger one since: somebody was erased meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,4 +91,8 @@ class RecordStores:
     ledger: Ledger
     purposes: Purposes
     default_region: str | None = None
-    suppression: Suppression = field(default_factory=NoSuppression)
+    suppression: SuppressionList = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make the list of erased people over the same key store."""
+        object.__setattr__(self, "suppression", SuppressionList(self.key_store, self.index))

@@ -18,18 +18,18 @@ from consent.prepared_records import Outcome, PreparedBatch, PreparedRecord, Rec
 def to_bytes(batch: PreparedBatch) -> bytes:
     """Return `batch` as bytes for `from_bytes`."""
     records = [_plain(record) for record in batch.records]
-    return marshal.dumps((records, batch.now, batch.change_sequence, batch.ledger_size))
+    return marshal.dumps((records, *batch[1:]))
 
 
 def from_bytes(encoded: bytes) -> PreparedBatch:
     """Return the batch that `to_bytes` was given, in the process that started the one that called it."""
-    records, now, change_sequence, ledger_size = marshal.loads(encoded)  # noqa: S302 - our own child wrote it
-    return PreparedBatch([_record(plain) for plain in records], now, change_sequence, ledger_size)
+    records, *rest = marshal.loads(encoded)  # noqa: S302 - our own child wrote it
+    return PreparedBatch([_record(plain) for plain in records], *rest)
 
 
 def _plain(record: PreparedRecord) -> tuple[Any, ...]:
     (outcome, token, record_no, stored, observed_at, row, key_row, evidence, entries, statements,
-     contacts, linking, unreadable) = record  # fmt: skip
+     contacts, linking, unreadable, released) = record  # fmt: skip
     return (
         int(outcome),
         token,
@@ -44,12 +44,13 @@ def _plain(record: PreparedRecord) -> tuple[Any, ...]:
         contacts,
         linking,
         unreadable,
+        released,
     )
 
 
 def _record(plain: tuple[Any, ...]) -> PreparedRecord:
     (outcome, token, record_no, stored, observed_at, row, key_row, evidence, entries, statements,
-     contacts, linking, unreadable) = plain  # fmt: skip
+     contacts, linking, unreadable, released) = plain  # fmt: skip
     return _new(
         PreparedRecord,
         (
@@ -66,6 +67,7 @@ def _record(plain: tuple[Any, ...]) -> PreparedRecord:
             contacts,
             linking,
             unreadable,
+            released,
         ),
     )
 

@@ -125,6 +125,10 @@ class RecordCommitter:
     def _changed_since(self, conn: Connection, keyed: Keyed, sequence: int) -> set[bytes]:
         """Return the tokens of records whose preparation rests on something that has changed."""
         records = keyed.records
+        with self._stores.keys.read() as keys_conn:
+            erasing = self._stores.key_store.suppressions.mark(keys_conn) > keyed.batch.suppression_mark
+        if erasing:  # whoever was erased since must not come in, nor outlive it by an update under way
+            return {each.token for each in records}
         again = self._taken_meanwhile(conn, keyed, sequence)
         existing = {each.stored.record_no: each for each in records if each.stored is not None}
         current = {

@@ -52,7 +52,9 @@ class RecordKeys:
         speaking = [each for each in records if each.statements]
         if not rows and not speaking:
             return Keyed(batch, records)
+        released = [number for each in records for number in each.released]
         with self._keys.write() as conn:
+            self._key_store.suppressions.release(conn, released, batch.now)
             self._key_store.insert(conn, rows)
             evidence = [each.evidence for each in records if each.evidence is not None]
             self._key_store.evidence.insert(conn, evidence)

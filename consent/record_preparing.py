@@ -25,6 +25,7 @@ from consent.prepared_records import (
     Stored,
 )
 from consent.record_contents import Content, SealedContent, content_of, seal
+from consent.suppression import Arrivals
 from identity.statements import Statement as SqlStatement
 from identity.statements import slices
 
@@ -52,7 +53,7 @@ class RecordPreparer:
         """
         stores = self._stores
         contents = [content_of(r, stores.index, default_region=stores.default_region) for r in records]
-        seen = self._look_up(contents)
+        seen = self._look_up(contents, now)
         batch: list[PreparedRecord] = []
         tokens: set[bytes] = set()
         for position, content in enumerate(contents):
@@ -60,14 +61,16 @@ class RecordPreparer:
                 batch.append(_nothing(content, Outcome.REPEATED, None))
                 continue
             tokens.add(content.token)
-            if position in seen.suppressed:
+            if _refused(seen, position, content):
                 batch.append(_nothing(content, Outcome.SUPPRESSED, None))
                 continue
             claimed = content.record.observed_at
             observed_at = now if claimed is None else claimed
             arrival = _Arrival(content, first_key_id + position, observed_at, now)
-            batch.append(self._prepared(arrival, seen, source))
-        return PreparedBatch(batch, now, seen.change_sequence, seen.ledger_size)
+            prepared = self._prepared(arrival, seen, source)
+            released = seen.suppressed.released.get(position, ())
+            batch.append(prepared._replace(released=released) if released else prepared)
+        return PreparedBatch(batch, now, seen.change_sequence, seen.ledger_size, seen.suppressed.mark)
 
     def _prepared(self, arrival: "_Arrival", seen: "_Seen", source: str | None) -> PreparedRecord:
         content, record = arrival.content, arrival.content.record
@@ -146,7 +149,7 @@ class RecordPreparer:
         entries = tuple(row_of(self._stores.ledger.prepare(event, key)) for event in events)
         return EvidenceRow(subject, epoch, wrapped), entries
 
-    def _look_up(self, contents: Sequence[Content]) -> "_Seen":
+    def _look_up(self, contents: Sequence[Content], now: int) -> "_Seen":
         """See what is stored under the records' keys.
 
         The operational snapshot is opened first. Keys are written before records and destroyed after
@@ -159,7 +162,7 @@ class RecordPreparer:
             ledger_size = int(_LEDGER_SIZE.rows(conn)[0][0])
             with stores.keys.read() as keys_conn:
                 found = stores.key_store.find_many(keys_conn, [content.token for content in contents])
-                suppressed = stores.suppression.matches(keys_conn, contents)
+                suppressed = stores.suppression.matches(keys_conn, contents, now)
                 contacts = self._contacts(keys_conn, contents)
             stored = stored_under(conn, found)
             speaking = {content.token for content in contents}
@@ -198,9 +201,15 @@ class _Seen(NamedTuple):
     change_sequence: int
     ledger_size: int
     stored: Mapping[bytes, Stored]
-    suppressed: set[int]
+    suppressed: Arrivals
     events: Mapping[int, list[ConsentEvent]]  # by record number
     contact_events: Mapping[bytes, list[ConsentEvent]]  # by contact token
+
+
+def _refused(seen: _Seen, position: int, content: Content) -> bool:
+    """Whether it is an erased record, or a new one about an erased person."""
+    alike = position in seen.suppressed.alike and content.token not in seen.stored
+    return position in seen.suppressed.erased or alike
 
 
 def stored_under(conn: Connection, found: Mapping[bytes, Sequence[KeyRow]]) -> dict[bytes, Stored]:

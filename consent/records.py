@@ -20,14 +20,13 @@ from consent.prepared_records import Outcome, RecordStores, Stored
 from consent.record_committing import Detach, RecordCommitter, Written, stay
 from consent.record_contents import record_token
 from consent.record_preparing import RecordPreparer, stored_under
+from consent.retention import evidence_until
 from identity import model_store
 from identity.records import RecordKey
 from identity.statements import Statement, slices
 
 _NUMBERS_AT_ONCE: Final = 256  # key numbers reserved ahead: most calls then need no write for one
 _DESTROYED_AT_ONCE: Final = 500
-
-_DAY_MS: Final = 86_400_000
 
 _PIN: Final = Statement("SELECT value FROM counters WHERE name = 'change_sequence'")
 _PENDING: Final = Statement("SELECT key_id FROM pending_destructions ORDER BY key_id LIMIT :limit")
@@ -37,6 +36,7 @@ _MARK: Final = Statement("""
     ON CONFLICT (key_id) DO NOTHING
 """)
 _IN_USE: Final = Statement("SELECT record_no, key_id FROM records WHERE key_id IN :key_ids")
+_KEYS_OF: Final = Statement("SELECT key_id FROM records WHERE record_no IN :record_nos ORDER BY key_id")
 _REMOVE: Final = Statement("DELETE FROM records WHERE record_no = :record_no")
 _DEPART: Final = Statement("""
     INSERT INTO departures (record_no, change_sequence) VALUES (:record_no, :sequence)
@@ -131,6 +131,19 @@ class RecordWriter:
         self.finish_destructions(now)
         return [found[key].record_no if key in found else None for key in keys]
 
+    def destroy_keys(self, record_nos: Sequence[int], now: int) -> list[int]:
+        """Destroy the keys of records and return them; `finish_destructions` then removes the rows.
+
+        From here on nobody can open the records. Raises DestructionIncompleteError.
+        """
+        with self.stores.db.write() as conn:
+            key_ids = [
+                key_id for part in slices(record_nos) for (key_id,) in _KEYS_OF.rows(conn, record_nos=part)
+            ]
+            _MARK.many(conn, [(key_id, now) for key_id in key_ids])
+        self._destroy(key_ids, now)
+        return key_ids
+
     def finish_destructions(self, now: int) -> int:
         """Destroy every key whose destruction was noted and confirm it; return how many there were.
 
@@ -142,11 +155,9 @@ class RecordWriter:
         while True:
             with stores.db.read() as conn:
                 pending = [key_id for (key_id,) in _PENDING.rows(conn, limit=_DESTROYED_AT_ONCE)]
-                leaving = _in_use(conn, pending)
             if not pending:
                 return finished
-            self._forget_values(pending)
-            stores.key_store.destroy(pending, evidence=self._part_with_evidence(leaving, now))
+            self._destroy(pending, now)
             with stores.db.write() as conn:
                 gone = _in_use(conn, pending)
                 if gone:
@@ -156,6 +167,13 @@ class RecordWriter:
                     self._detach(conn, gone, now)
                 _CONFIRM.many(conn, [(key_id,) for key_id in pending])
             finished += len(pending)
+
+    def _destroy(self, key_ids: Sequence[int], now: int) -> None:
+        stores = self.stores
+        with stores.db.read() as conn:
+            leaving = _in_use(conn, key_ids)
+        self._forget_values(key_ids)
+        stores.key_store.destroy(key_ids, evidence=self._part_with_evidence(leaving, now))
 
     def _forget_values(self, pending: Sequence[int]) -> None:
         """Delete what runs keep of contacts and identifiers that no key but the `pending` ones carries.
@@ -224,14 +242,8 @@ class RecordWriter:
         subjects = [Subject(RECORD, record_no) for record_no in record_nos]
         if not subjects:
             return []
-        retained: dict[Subject, int] = {}
         with stores.db.read() as conn:
-            for event in stores.ledger.events_for(conn, subjects):
-                known = event.purpose in stores.purposes
-                days = stores.purposes[event.purpose].evidence_retention_days if known else None
-                if days is not None:
-                    until = now + days * _DAY_MS
-                    retained[event.subject] = max(until, retained.get(event.subject, 0))
+            retained = evidence_until(stores.ledger.events_for(conn, subjects), stores.purposes, now)
         with stores.keys.write() as keys_conn:
             for subject, until in retained.items():
                 stores.key_store.evidence.retain(keys_conn, [subject], until)

@@ -40,6 +40,20 @@ pending_destructions = Table(
 
 IN_PERSON = text("state = 'granted' AND method IN ('direct', 'verified')")
 
+
+# One row an erasure. The job (whose records, how far) is sealed under its own key, destroyed at the end.
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("erasure_no", BigKey, primary_key=True, autoincrement=False),
+    Column("request_id", Text),  # of the request that it fulfils
+    Column("started_at", BigInteger, nullable=False),  # ms since the epoch, UTC
+    Column("finished_at", BigInteger),
+    Column("sealed", LargeBinary),  # the job; NULL once it is finished
+    Column("receipt", Text),  # JSON: numbers and proofs
+    Index("erasures_by_request", "request_id", unique=True),
+)
+
 # Columns up to leaf_hash are the proof and never change; the rest is the state that can be shredded.
 ledger = Table(
     "ledger",
@@ -49,7 +63,7 @@ ledger = Table(
     Column("leaf", LargeBinary, nullable=False),
     Column("leaf_hash", LargeBinary, nullable=False),
     Column("sealed", LargeBinary),  # payload and salt under the subject's evidence key
-    Column("subject_kind", SmallInteger),  # 1 record, 2 contact point
+    Column("subject_kind", SmallInteger),  # 1 record, 2 contact point, 3 erasure
     Column("subject_no", BigInteger),
     Column("purpose", Text),
     Column("state", Text),  # granted, refused, withdrawn, objected, restricted

@@ -115,6 +115,10 @@ class Vault:
     def __init__(self, provider: KeyProvider) -> None:
         self._provider = provider
 
+    def epochs(self) -> list[int]:
+        """Return every epoch whose KEK still exists."""
+        return sorted(self._provider.epochs())
+
     def new_key(self, *, record_no: int, key_id: int) -> tuple[DataKey, int, bytes]:
         """Return a fresh data key for a record's content, its epoch, and its wrapped form."""
         key, epoch, wrapped = self._make(_DATA, record_no, key_id)

@@ -5,6 +5,7 @@ transaction-scoped advisory lock on PostgreSQL, so that counters, the ledger's i
 sequence need no retry loops and behave alike on both.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -71,6 +72,31 @@ class Database:
         if self.is_sqlite:
             with self.engine.connect() as conn:
                 _driver(conn).execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def truncate_log(self, deadline_s: float) -> bool:
+        """Copy SQLite's log into the store and empty it; False if a reader prevents it until the deadline.
+
+        On PostgreSQL, where deleted rows survive in dead tuples and archived log, it does nothing.
+        """
+        if not self.is_sqlite:
+            return True
+        deadline = time.monotonic() + deadline_s
+        raw = self.engine.raw_connection()  # a checkpoint cannot run inside a transaction
+        try:
+            cursor = raw.cursor()
+            timeout = cursor.execute("PRAGMA busy_timeout").fetchone()[0]
+            # While it waits for readers a checkpoint keeps writers out, so it waits briefly and often.
+            cursor.execute("PRAGMA busy_timeout=50")
+            try:
+                while cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                    if time.monotonic() > deadline:
+                        return False
+                    time.sleep(0.02)
+            finally:
+                cursor.execute(f"PRAGMA busy_timeout={int(timeout)}")
+        finally:
+            raw.close()
+        return True
 
     def close(self) -> None:
         """Close every pooled connection (SQLite then checkpoints its write-ahead log)."""

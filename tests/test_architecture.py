@@ -19,6 +19,7 @@ HARD_LIMIT, SOFT_LIMIT = 400, 300  # lines of one file
 SAYS_PURE = re.compile(r"\(pure\)|\bPure[.:;]|\bPure and deterministic")
 MUST_BE_PURE = {
     "consent.blind_indexes", "consent.decisions", "consent.events", "consent.merkle", "consent.permission",
+    "consent.erasure_receipt_verification", "consent.retention",
     "identity.blocking_keys", "identity.clustering", "identity.comparisons", "identity.evaluation",
     "identity.golden_ids", "identity.model", "identity.normalise", "identity.survivorship",
     "identity.canaries", "identity.gates", "identity.hysteresis", "identity.model_comparison",

@@ -50,17 +50,27 @@ def verify_receipt(
         str | None,
         typer.Option("--key", metavar="KEY", help="The ledger's verifier key, known from elsewhere."),
     ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option("--checkpoint", metavar="FILE", help="One kept elsewhere, of an erasure.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Check a receipt offline: no home, no keys but the public one."""
     from dataclasses import asdict
 
     from api.times import rfc3339
+    from consent import erasure_receipt_verification as erasures
     from consent.receipt_verification import stated_key, verify_receipt
 
     if not file.is_file():
         raise CommandError(f"there is no file {file}")
     text = file.read_text(encoding="utf-8")
+    kept = None if checkpoint is None else checkpoint.read_text(encoding="utf-8")
+    if erasures.is_erasure_receipt(text):
+        _show_erasure(text, key, kept, as_json=as_json)
+        return
+    if kept is not None:
+        raise CommandError("--checkpoint belongs to the receipt of an erasure; the file is none")
     stated = stated_key(text)
     found = asdict(verify_receipt(text, key or stated))
     found |= {
@@ -74,6 +84,33 @@ def verify_receipt(
     if key is None:
         said += f"\nunder the key that the receipt itself states; compare it with the ledger's: {stated}"
     show({"ok": True, **found}, as_json=as_json, text=said)
+
+
+def _show_erasure(text: str, key: str | None, checkpoint: str | None, *, as_json: bool) -> None:
+    from consent import erasure_receipt_verification as erasures
+
+    stated = erasures.stated_key(text)
+    found = erasures.verify_erasure_receipt(text, key or stated, checkpoint)
+    said = found.statement
+    lines = [
+        (
+            f"verified: {len(said['records'])} records erased, {len(said['destroyed_keys'])} keys destroyed, "
+            f"finished {said['finished_at']}"
+        ),
+        (
+            f"old copies of the key store are unreadable after {said['backups']['unreadable_after']}, or once "
+            f"epochs {', '.join(map(str, said['backups']['key_epochs']))} are destroyed"
+        ),
+        (
+            f"kept: {said['kept']['suppression']['entries']} suppression entries until "
+            f"{said['kept']['suppression']['until']}"
+        ),
+    ]
+    if key is None:
+        lines.append(f"under the key that the receipt itself states; compare it with the ledger's: {stated}")
+    data = {"ok": True, "origin": found.origin, "index": found.index, "size": found.size}
+    data |= {"statement": dict(said), "verifier_key": key or stated, "pinned": key is not None}
+    show(data, as_json=as_json, text="\n".join(lines))
 
 
 @keys.callback()

@@ -11,6 +11,7 @@ from api.ingest.rows import RowMapper
 from api.ingesting import ingest_files
 from api.schemas import RecordIn
 from consent.frequency_tokens import frequency_token
+from consent.suppression import Arrivals
 from identity.matching import OnlineScorer
 from identity.records import RecordKey
 from tests.world import World, record, row
@@ -286,7 +287,7 @@ def test_an_erased_person_is_answered_as_anybody_new_who_says_the_same(
 
     (new,) = world.send(said("1", "Ana"))
     suppression = type(world.services.stores.suppression)
-    monkeypatch.setattr(suppression, "matches", lambda *_: {0})
+    monkeypatch.setattr(suppression, "matches", lambda *_: Arrivals(erased=frozenset({0})))
     (erased,) = world.send(said("2", "Bea"))
     assert {**erased, "golden_id": ""} == {**new, "golden_id": ""}
     assert erased["linking"] == linking

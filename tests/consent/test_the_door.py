@@ -17,9 +17,11 @@ CALLERS = {
         "consent.sealed_records",  # fields, for the callers of open_fields below
         "consent.linkable",  # comparable forms of records that may be linked
         "consent.source_keys",  # record keys; see below
+        "consent.suppressing",  # first name and birth date, to tell an erased person from their household
     },
     "open_evidence_key": {
         "consent.evidence_store",
+        "consent.erasure_job",  # the job of an erasure, which is no data of a person's
         "consent.ledger_verification",  # compares what is sealed with what is stored
         "consent.receipt_issuing",  # a statement's payload and salt, for its receipt: no value of a person
     },
