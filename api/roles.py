@@ -23,5 +23,6 @@ PERMITTED: Final[dict[str, frozenset[Role]]] = {
     "see what is out of view": frozenset({"officer"}),  # in answers about consent: record numbers
     "read changes": frozenset({"consumer", "steward", "officer", "auditor", "operator"}),
     "read proofs": frozenset({"consumer", "ingest", "steward", "officer", "auditor", "operator"}),
+    "destroy key epochs": frozenset({"officer", "operator"}),  # on the command line; two of them
     "read status": frozenset({"steward", "officer", "auditor", "operator"}),
 }

@@ -23,6 +23,7 @@ from consent.access_log import AccessLog
 from consent.enforcement import Door
 from consent.erasure import Erasure
 from consent.errors import DestructionIncompleteError
+from consent.key_rotation import KeyRotation
 from consent.linkable import LinkableRecords
 from consent.lookup import Lookup
 from consent.people import People
@@ -81,6 +82,7 @@ class Services:
         self.resolver = Resolver(self.stores, self.linkable, self.online)
         self.writer = RecordWriter(self.stores, detach=self.online.detach_in)
         self.erasure = Erasure(self.writer, signing_key=self.keyring.signing_key())
+        self.rotation = KeyRotation(self.keys, self.key_store, self.stores.vault, self.keyring)
         self.sealed = SealedRecords(self.db, self.keys, self.key_store, self.stores.vault)
 
     def _people(self) -> None:

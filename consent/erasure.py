@@ -4,11 +4,11 @@
              is stored, sealed under a key of its own. A crash before it leaves a key that opens nothing.
 2. suppress  Entries by which the person is known again. They come before the destruction, because they are
              made of tokens that die with the keys, and so that no arrival can slip in between.
-3. destroy   The records' keys with their tokens, their evidence keys as the policy allows, and what runs keep
-             of their contacts. From here on no store opens the records.
-4. remove    Rows, links, questions, memberships, contact points, queued notifications. The golden ID is
-             `erased` where no record is left. Recipients are told.
-5. finish    The ledger says that it is finished and commits to what the receipt states.
+3. destroy   The records' keys with their tokens, their evidence keys and contact points as the policy allows,
+             and what runs keep of their contacts. From here on no store opens the records.
+4. remove    Rows, links, questions, memberships, queued notifications. The golden ID is `erased` where no
+             record is left.
+5. finish    Recipients are told. The ledger says that it is finished and commits to what the receipt states.
 6. sign      The receipt with both inclusion proofs, under a signed checkpoint.
 7. seal off  The job's key is destroyed and its ledger entries are emptied: what remains is the receipt.
 
@@ -131,7 +131,8 @@ class Erasure:
         return None if document is None else ErasureReceipt(erasure_no, document)
 
     def _complete(self, erasure_no: int, now: int) -> ErasureReceipt:
-        steps = ((2, self._suppress), (3, self._destroy), (4, self._remove), (5, self._finish))
+        # That the keys are destroyed is noted with the removal: up to there both are repeated.
+        steps = ((2, self._suppress), (4, self._destroy), (4, self._remove), (5, self._finish))
         receipt = self.receipt(erasure_no)
         key = self._jobs.key(erasure_no)
         if receipt is None and key is not None:
@@ -186,75 +187,72 @@ class Erasure:
         with stores.keys.write() as conn:
             count = stores.key_store.suppressions.add(conn, marks.entries, now, until)
         # Repeated after a crash it finds the same, for the keys are still there.
-        self._save(replace(job, step=2, entries=count, contacts=marks.contact_nos), key)
+        with stores.db.write() as conn:
+            job = replace(job, step=2, entries=count, contacts=marks.contact_nos)
+            self._jobs.save(conn, job, key, since=1)
 
     def _destroy(self, job: Job, key: EvidenceKey, now: int) -> None:
-        """Step 3. Until it is noted the rows stand, so a repetition finds the same keys to destroy."""
-        destroyed = self._writer.destroy_keys(job.records, now)
-        self._save(replace(job, step=3, destroyed=tuple(sorted({*job.keys, *destroyed}))), key)
+        """Step 3. Until step 4 the rows stand, so a repetition finds the same keys to destroy."""
+        contacts = self._evidence_of_contacts(job, now)
+        with self._stores.db.write() as conn:
+            noted = self._writer.note_destruction(conn, job.records, now)
+            destroyed = tuple(sorted({*job.keys, *noted}))
+            job = replace(job, destroyed=destroyed, contacts_gone=tuple(subject.no for subject in contacts))
+            self._jobs.save(conn, job, key, since=2)
+        self._writer.destroy_keys(destroyed, now, contacts)
 
     def _remove(self, job: Job, key: EvidenceKey, now: int) -> None:
         """Step 4."""
         stores = self._stores
-        self._writer.finish_destructions(now)
-        kept, contacts_gone, until = self._part_with_contacts(job, now)
-        subjects = [Subject(RECORD, no) for no in job.records] + contacts_gone
+        subjects = [Subject(RECORD, no) for no in job.records]
+        subjects += [Subject(CONTACT, no) for no in job.contacts_gone]
         with stores.keys.read() as keys_conn:
             proven = stores.key_store.evidence.fetch(keys_conn, subjects)
-        until |= {subject: row.retain_until for subject, row in proven.items()}
+        self._recipients.forget(job.goldens)
         with stores.db.write() as conn:
+            self._writer.remove_destroyed(conn, job.destroyed, now)
             stores.ledger.shred(conn, [subject for subject in subjects if subject not in proven])
             forgetting.forget(conn, job.records)
-            names = self._erased(conn, job.goldens)
+            outcome = {
+                "contact_points": {
+                    "destroyed": len(job.contacts_gone),
+                    "kept_for_a_denial": len(job.contacts) - len(job.contacts_gone),
+                },
+                "evidence": {
+                    "kept": len(proven),
+                    "kept_until": max((row.retain_until for row in proven.values()), default=None),
+                },
+                "golden_ids": self._erased(conn, job.goldens),
+                "told": len(job.goldens),
+            }
+            self._jobs.save(conn, replace(job, step=4, outcome=outcome), key, since=2)
         stores.db.truncate_log(0.0)  # where a long reader keeps it, nothing in it opens anything
-        self._recipients.forget(job.goldens)
-        for golden_no in job.goldens:
-            self._recipients.notify("erased", golden_no, now)
-        outcome = {
-            "contact_points": {"destroyed": len(contacts_gone), "kept_for_a_denial": len(kept)},
-            "evidence": {
-                "kept": len(proven),
-                "kept_until": max(until.values(), default=None),
-            },
-            "golden_ids": names,
-            "told": len(job.goldens),
-        }
-        self._save(replace(job, step=4, outcome=outcome), key)
 
-    def _part_with_contacts(
-        self, job: Job, now: int
-    ) -> tuple[list[Subject], list[Subject], dict[Subject, int]]:
-        """Destroy the contact points that only this person had, except those that carry a standing denial.
+    def _evidence_of_contacts(self, job: Job, now: int) -> dict[Subject, int | None]:
+        """Return the contact points that only this person had, and until when their evidence is kept.
 
-        Returns those kept, those gone, and until when the evidence of the latter must be kept.
+        One that carries a standing denial is not among them: the address stays refused.
         """
-        stores = self._stores
         subjects = [Subject(CONTACT, no) for no in job.contacts]
-        with stores.db.read() as conn:
-            events = stores.ledger.events_for(conn, subjects)
+        with self._stores.db.read() as conn:
+            events = self._stores.ledger.events_for(conn, subjects)
         last = {(event.subject, event.purpose): event.state for event in events}
         denied = {subject for (subject, _), state in last.items() if state in DENIALS}
-        gone = [subject for subject in subjects if subject not in denied]
-        until = evidence_until((e for e in events if e.subject in gone), stores.purposes, now)
-        evidence = stores.key_store.evidence
-        with stores.keys.write() as keys_conn:
-            evidence.destroy(keys_conn, [subject for subject in gone if subject not in until])
-            evidence.forget_contacts(keys_conn, [subject.no for subject in gone])
-            for subject, end in until.items():
-                evidence.retain(keys_conn, [subject], end)
-        stores.key_store.truncate_log()
-        return sorted(denied), gone, until
+        until = evidence_until(events, self._stores.purposes, now)
+        return {subject: until.get(subject) for subject in subjects if subject not in denied}
 
     def _finish(self, job: Job, key: EvidenceKey, now: int) -> None:
-        """Step 5."""
+        """Step 5. Recipients are told before it is noted: twice after a crash, never not at all."""
         stores = self._stores
+        for golden_no in job.goldens:
+            self._recipients.notify("erased", golden_no, now)
         held = backups(stores.vault.epochs(), now, self._key_backup_days, sqlite=stores.keys.is_sqlite)
         said = statement(job, now, self._suppression_days, held)
         with stores.db.write() as conn:
             current = self._jobs.load(conn, job.erasure_no, key)
             if current is not None and current.step < 5:
                 done = self._append(conn, replace(current, step=5), FINISHED, said, key, now=now)
-                self._jobs.save(conn, done, key)
+                self._jobs.save(conn, done, key, since=4)
 
     def _sign(self, erasure_no: int, key: EvidenceKey, now: int) -> ErasureReceipt | None:
         """Step 6."""
@@ -275,7 +273,7 @@ class Erasure:
             if erasure_no not in self._jobs.unfinished(conn):
                 return
         subject = Subject(ERASURE, erasure_no)
-        stores.key_store.destroy([], evidence=[subject])
+        stores.key_store.destroy([], evidence={subject: None})
         with stores.db.write() as conn:
             stores.ledger.shred(conn, [subject])
             self._jobs.finish(conn, erasure_no, now)
@@ -289,10 +287,6 @@ class Erasure:
         index = self._stores.ledger.append_rows(conn, [entry.row])
         proof = {"index": index, "said": said, "salt": base64.b64encode(entry.salt).decode()}
         return replace(job, proofs={**job.proofs, kind: proof})
-
-    def _save(self, job: Job, key: EvidenceKey) -> None:
-        with self._stores.db.write() as conn:
-            self._jobs.save(conn, job, key)
 
     def _erased(self, conn: Connection, golden_nos: Sequence[int]) -> list[str]:
         """Return the golden IDs that are nobody any more."""

@@ -46,6 +46,7 @@ class Job:
     step: int = 1
     entries: int = 0  # suppression entries
     contacts: tuple[int, ...] = ()  # contact points that nobody else carries
+    contacts_gone: tuple[int, ...] = ()  # those of them that carry no standing denial
     destroyed: tuple[int, ...] = ()  # key ids
     outcome: dict[str, Any] = field(default_factory=dict)  # what the receipt will state
     proofs: dict[str, dict[str, Any]] = field(default_factory=dict)  # entry type -> index, salt, said
@@ -93,8 +94,11 @@ class Jobs:
             sealed=_seal(job, key),
         )
 
-    def save(self, conn: Connection, job: Job, key: EvidenceKey) -> None:
-        """Store how far a job got."""
+    def save(self, conn: Connection, job: Job, key: EvidenceKey, *, since: int) -> None:
+        """Store how far a job got, unless another process brought it beyond step `since` meanwhile."""
+        current = self.load(conn, job.erasure_no, key)
+        if current is None or current.step > since:
+            return
         _SAVE.run(conn, erasure_no=job.erasure_no, sealed=_seal(job, key))
 
     def load(self, conn: Connection, erasure_no: int, key: EvidenceKey) -> Job | None:
@@ -133,6 +137,6 @@ def _open(sealed: bytes, key: EvidenceKey | None) -> Job:
     if key is None:
         raise KeyUnavailableError("the key of an erasure that is under way is gone")
     said: dict[str, Any] = orjson.loads(key.open(_PLACE, sealed))
-    lists = ("records", "keys", "goldens", "contacts", "destroyed")
+    lists = ("records", "keys", "goldens", "contacts", "contacts_gone", "destroyed")
     said |= {name: tuple(said[name]) for name in lists}
     return Job(**said)

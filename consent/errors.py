@@ -17,6 +17,10 @@ class KeyringError(ConsentError):
     """The keyring is missing, unreadable, readable by others, or does not belong to these stores."""
 
 
+class EpochClosedError(KeyUnavailableError):
+    """A new key is wrapped under an epoch that takes no more keys; wrapped again it will be taken."""
+
+
 class DestructionIncompleteError(ConsentError):
     """Deleted key bytes are still in the write-ahead log; the destruction is to be repeated."""
 

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection, bindparam, text
 
 from consent.blind_indexes import BlindIndex
+from consent.errors import EpochClosedError
 from consent.events import CONTACT, Subject
 from consent.token_index import TokenIndex
 from consent.vault import EvidenceKey, Vault
@@ -56,6 +57,18 @@ _CONTACTS = text("SELECT contact_no, token FROM contact_points WHERE contact_no 
 _BLANK_CONTACT = text("UPDATE contact_points SET token = :empty WHERE contact_no = :no")
 
 
+_CLOSED = text("SELECT value FROM key_counters WHERE name = 'closed_epoch'")
+
+
+def refuse_closed_epochs(conn: Connection, epochs: Sequence[int]) -> None:
+    """Raise EpochClosedError for a key wrapped under an epoch that is being destroyed: wrap it anew.
+
+    Asked in the transaction that stores the key, so a key that was wrapped just before cannot be lost.
+    """
+    if epochs and min(epochs) <= (conn.execute(_CLOSED).scalar() or 0):
+        raise EpochClosedError("a key was wrapped under an epoch that is closed; try again")
+
+
 class EvidenceRow(NamedTuple):
     """A subject's wrapped evidence key, as `Vault.new_evidence_key` returned it."""
 
@@ -76,6 +89,7 @@ class EvidenceStore:
 
     def insert(self, conn: Connection, rows: Sequence[EvidenceRow]) -> None:
         """Add keys of subjects that have none yet; a subject that has one keeps it."""
+        refuse_closed_epochs(conn, [row.epoch for row in rows])
         _INSERT.many(
             conn,
             [(*row.subject, row.epoch.to_bytes(2, "big") + row.wrapped, row.retain_until) for row in rows],
@@ -147,6 +161,14 @@ class EvidenceStore:
             return
         conn.execute(_BLANK, [{"kind": s.kind, "no": s.no, "empty": b""} for s in subjects])
         self.forget_contacts(conn, [subject.no for subject in subjects if subject.kind == CONTACT])
+
+    def part(self, conn: Connection, until: Mapping[Subject, int | None]) -> None:
+        """Destroy evidence keys (None) or date their end (ms); the tokens of contacts go at once."""
+        self.destroy(conn, [subject for subject, end in until.items() if end is None])
+        dated = {subject: end for subject, end in until.items() if end is not None}
+        self.forget_contacts(conn, [subject.no for subject in dated if subject.kind == CONTACT])
+        for subject, end in dated.items():
+            self.retain(conn, [subject], end)
 
     def forget_contacts(self, conn: Connection, contact_nos: Sequence[int]) -> None:
         """Blank the tokens of contact points, whose evidence may live on; then `KeyStore.truncate_log`."""

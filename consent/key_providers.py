@@ -8,6 +8,9 @@ data, and for a shorter time.
 
 import hmac
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NoReturn, Protocol
@@ -17,7 +20,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from consent.errors import KeyringError, KeyUnavailableError, VaultError
-from consent.keyring_file import Epoch, KeyringContents, write_durably
+from consent.keyring_file import Epoch, KeyringContents, locked, write_durably
+
+RELOAD_SECONDS: Final = 1.0
+"""How long a process may go on wrapping new keys under an epoch that another one has retired."""
 
 NONCE_BYTES: Final = 12  # the one nonce size for which GCM needs no extra hashing (NIST SP 800-38D 8.2)
 
@@ -109,14 +115,32 @@ class WorkerKeyring:
 
 
 class FileKeyring:
-    """A keyring held in one JSON file or text. Immutable; rotation writes the file and returns a new one."""
+    """A keyring held in one JSON file or text.
 
-    __slots__ = ("_contents", "_keks", "_path")
+    Rotation, in whatever process, replaces the file. The others see the new epoch within RELOAD_SECONDS.
+    """
+
+    __slots__ = ("_contents", "_keks", "_look_at", "_path", "_stamp")
 
     def __init__(self, contents: "KeyringContents", path: Path | None) -> None:
-        self._contents = contents
         self._path = path
+        self._stamp = _stamp(path)
+        self._look_at = time.monotonic() + RELOAD_SECONDS
+        self._hold(contents)
+
+    def _hold(self, contents: "KeyringContents") -> None:
+        self._contents = contents
         self._keks = {epoch.number: AESGCM(epoch.kek) for epoch in contents.epochs}
+
+    def _look(self, *, now: bool = False) -> None:
+        """Read the file again if it was replaced, at most every RELOAD_SECONDS unless `now`."""
+        if self._path is None or (not now and time.monotonic() < self._look_at):
+            return
+        self._look_at = time.monotonic() + RELOAD_SECONDS
+        stamp = _stamp(self._path)
+        if stamp != self._stamp and stamp is not None:
+            self._stamp = stamp
+            self._hold(_read(self._path))
 
     @classmethod
     def create(cls, path: Path) -> "FileKeyring":
@@ -130,14 +154,7 @@ class FileKeyring:
     @classmethod
     def load(cls, path: Path) -> "FileKeyring":
         """Read the keyring at `path`. Raises KeyringError if it is missing, open to others or damaged."""
-        try:
-            with path.open("rb") as file:
-                if os.fstat(file.fileno()).st_mode & 0o077:
-                    raise KeyringError(f"the keyring {path} can be read by others: run chmod 600 on it")
-                raw = file.read()
-        except OSError as error:
-            raise KeyringError(f"the keyring {path} cannot be read: {error.strerror}") from error
-        return cls(KeyringContents.decode(raw), path)
+        return cls(_read(path), path)
 
     @classmethod
     def from_text(cls, text: str) -> "FileKeyring":
@@ -156,10 +173,12 @@ class FileKeyring:
 
     def active_epoch(self) -> int:
         """Return the newest epoch: the one that wraps new keys."""
+        self._look()
         return max(self._keks)
 
     def epochs(self) -> dict[int, str]:
         """Return the state of every epoch that still has a KEK: `active` or `retiring`."""
+        self._look()
         active = self.active_epoch()
         return {number: "active" if number == active else "retiring" for number in sorted(self._keks)}
 
@@ -194,22 +213,38 @@ class FileKeyring:
 
     def rotate(self) -> "FileKeyring":
         """Add an epoch with a fresh KEK; the older ones are `retiring` until destroyed."""
-        return self._replaced((*self._contents.epochs, Epoch.fresh(self.active_epoch() + 1)))
+        with self._changing():
+            newest = max(self._keks)
+            return self._replaced((*self._contents.epochs, Epoch.fresh(newest + 1)))
 
     def destroy_epoch(self, epoch: int) -> "FileKeyring":
         """Destroy an epoch's KEK for ever. Raises KeyringError for the active or an unknown epoch."""
-        if epoch not in self._keks or epoch == self.active_epoch():
-            raise KeyringError(f"epoch {epoch} is not a retiring epoch of this keyring")
-        return self._replaced(tuple(e for e in self._contents.epochs if e.number != epoch))
+        with self._changing():
+            if epoch not in self._keks or epoch == max(self._keks):
+                raise KeyringError(f"epoch {epoch} is not a retiring epoch of this keyring")
+            return self._replaced(tuple(e for e in self._contents.epochs if e.number != epoch))
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Be the only process that changes the file, and know what it holds."""
+        if self._path is None:
+            raise KeyringError("a keyring given as text cannot be changed here; use a keyring file")
+        with locked(self._path):
+            self._look(now=True)
+            yield
 
     def _replaced(self, epochs: "tuple[Epoch, ...]") -> "FileKeyring":
         if self._path is None:
-            raise KeyringError("a keyring given as text cannot be changed here; use a keyring file")
+            raise AssertionError  # `_changing` refused it
         contents = replace(self._contents, epochs=epochs)
         write_durably(self._path, contents.encode(), exclusive=False)
-        return FileKeyring(contents, self._path)
+        self._stamp = _stamp(self._path)
+        self._hold(contents)
+        return self
 
     def _kek(self, epoch: int) -> AESGCM:
+        if epoch not in self._keks:
+            self._look(now=True)  # another process may have rotated this very moment
         try:
             return self._keks[epoch]
         except KeyError:
@@ -220,3 +255,23 @@ class FileKeyring:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a keyring is never pickled; hand a worker process FileKeyring.for_worker()")
+
+
+def _read(path: Path) -> KeyringContents:
+    try:
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_mode & 0o077:
+                raise KeyringError(f"the keyring {path} can be read by others: run chmod 600 on it")
+            raw = file.read()
+    except OSError as error:
+        raise KeyringError(f"the keyring {path} cannot be read: {error.strerror}") from error
+    return KeyringContents.decode(raw)
+
+
+def _stamp(path: Path | None) -> tuple[int, int] | None:
+    """Return what tells one keyring file from the next; None where there is none."""
+    try:
+        found = path.stat() if path is not None else None
+    except OSError:
+        return None  # what is in memory goes on; `load` says what is wrong at the next start
+    return None if found is None else (found.st_ino, found.st_mtime_ns)

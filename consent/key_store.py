@@ -7,9 +7,10 @@ destruction, never ahead of it. `destroy` returns when no byte of a key or token
 Functions that take a connection run in the caller's transaction of the key store.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import chain
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, bindparam, text
@@ -17,7 +18,7 @@ from sqlalchemy import Connection, bindparam, text
 from consent.blind_indexes import BlindIndex
 from consent.errors import DestructionIncompleteError, KeyringError
 from consent.events import Subject
-from consent.evidence_store import EvidenceStore
+from consent.evidence_store import EvidenceStore, refuse_closed_epochs
 from consent.packed_tokens import prefixes
 from consent.suppression_store import SuppressionStore
 from consent.token_index import TokenIndex
@@ -30,7 +31,7 @@ ORPHAN_AGE_MS: Final = 3_600_000
 _CHUNK: Final = 1000  # parameters of one IN list
 _DESTROYED_AT_ONCE: Final = 100  # about 10 ms under the write lock
 
-_COUNTERS: Final = ("key_id", "contact_no", "run_no", "swept", "suppression_no", "erasure_no")
+_COUNTERS: Final = ("key_id", "contact_no", "run_no", "swept", "suppression_no", "erasure_no", "closed_epoch")
 _ADD_COUNTER = text(
     "INSERT INTO key_counters (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOTHING"
 )
@@ -115,6 +116,7 @@ class KeyStore:
         """Add key rows and enter their tokens, in the caller's write transaction."""
         if not rows:
             return
+        refuse_closed_epochs(conn, [row.epoch for row in rows])
         _INSERT.many(conn, [_stored(row) for row in rows])
         found_by = [prefixes(row.tokens) for row in rows]
         numbers = [row.key_id for row, tokens in zip(rows, found_by, strict=True) for _ in tokens]
@@ -175,23 +177,30 @@ class KeyStore:
         return self._index.merge_recent(self._keys, max_ms=max_ms, pause_ms=pause_ms, force=force)
 
     def destroy(
-        self, key_ids: Sequence[int], *, evidence: Sequence[Subject] = (), deadline_s: float = 10.0
+        self,
+        key_ids: Sequence[int],
+        *,
+        evidence: Mapping[Subject, int | None] = MappingProxyType({}),
+        deadline_s: float = 10.0,
     ) -> None:
-        """Destroy keys, their tokens, and the evidence keys of `evidence`, leaving no byte in any file.
+        """Destroy keys and their tokens, leaving no byte in any file.
 
-        Idempotent. Raises DestructionIncompleteError when a reader kept the deleted bytes in the
-        write-ahead log until the deadline: the keys can be found no more, and the call is to be repeated.
+        `evidence`: subjects whose evidence key is destroyed too (None), or is to be at a time (ms); the
+        tokens of contact points go in either case. Idempotent. Raises DestructionIncompleteError when a
+        reader kept the deleted bytes in the write-ahead log until the deadline: the keys can be found no
+        more, and the call is to be repeated.
         """
-        for at in range(0, len(key_ids), _DESTROYED_AT_ONCE):
+        for at in range(0, max(len(key_ids), 1), _DESTROYED_AT_ONCE):
             chunk = list(key_ids[at : at + _DESTROYED_AT_ONCE])
             with self._keys.write() as conn:
-                rows = self.fetch(conn, chunk).values()
-                found_by = [prefixes(row.tokens) for row in rows]
-                self._index.remove(conn, list(chain.from_iterable(found_by)), [row.key_id for row in rows])
-                conn.execute(_BLANK, {"ids": chunk, "empty": b""})
-        if evidence:
-            with self._keys.write() as conn:
-                self.evidence.destroy(conn, evidence)
+                if chunk:
+                    rows = self.fetch(conn, chunk).values()
+                    found_by = [prefixes(row.tokens) for row in rows]
+                    every = list(chain.from_iterable(found_by))
+                    self._index.remove(conn, every, [row.key_id for row in rows])
+                    conn.execute(_BLANK, {"ids": chunk, "empty": b""})
+                if at == 0:
+                    self.evidence.part(conn, evidence)
         self.truncate_log(deadline_s)
 
     def truncate_log(self, deadline_s: float = 10.0) -> None:

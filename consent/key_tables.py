@@ -82,6 +82,19 @@ suppressions = Table(
     Column("released_at", BigInteger),  # ms: when the person came back, or it lapsed
 )
 
+# What became of each epoch. The keys themselves are in the keyring.
+key_epochs = Table(
+    "key_epochs",
+    key_metadata,
+    Column("epoch", BigKey, primary_key=True, autoincrement=False),
+    Column("created_at", BigInteger),  # ms; NULL: with the home
+    Column("rewrapped_at", BigInteger),  # ms: when no key was left under an older one
+    Column("asked_by", Text),  # who wants it destroyed; somebody else must confirm
+    Column("asked_at", BigInteger),
+    Column("confirmed_by", Text),
+    Column("destroyed_at", BigInteger),
+)
+
 contact_points = Table(
     "contact_points",
     key_metadata,

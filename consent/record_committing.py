@@ -104,6 +104,8 @@ class RecordCommitter:
 
         Without `checkpoint` the caller sees to `Database.checkpoint` now and then.
         """
+        if keyed.stale:
+            return [None] * len(keyed.batch.records)
         with self._turn:
             with self._stores.db.write(checkpoint=checkpoint) as conn:
                 before = _change_sequence(conn)

@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
+from consent.errors import EpochClosedError
 from consent.events import CONTACT, RECORD, Subject
+from consent.key_store import KeyRow
 from consent.permission import Member
 from consent.prepared_records import Outcome, PreparedBatch, PreparedRecord, RecordStores
 from consent.vault import EvidenceKey
@@ -26,6 +28,7 @@ class Keyed(NamedTuple):
     speaking: Sequence[PreparedRecord] = ()
     contacts: Mapping[bytes, int] = {}  # token -> contact number
     evidence: Mapping[Subject, EvidenceKey] = {}
+    stale: bool = False  # nothing was written: all of it is to be prepared again
 
     def about(self, record: PreparedRecord, contact: bytes | None) -> Subject:
         """Return the subject of a statement of `record`."""
@@ -52,6 +55,18 @@ class RecordKeys:
         speaking = [each for each in records if each.statements]
         if not rows and not speaking:
             return Keyed(batch, records)
+        try:
+            return self._write(batch, records, rows, speaking)
+        except EpochClosedError:  # prepared before its epoch was closed
+            return Keyed(batch, [], stale=True)
+
+    def _write(
+        self,
+        batch: PreparedBatch,
+        records: Sequence[PreparedRecord],
+        rows: Sequence[KeyRow],
+        speaking: Sequence[PreparedRecord],
+    ) -> Keyed:
         released = [number for each in records for number in each.released]
         with self._keys.write() as conn:
             self._key_store.suppressions.release(conn, released, batch.now)

@@ -5,7 +5,7 @@ out to depend on another (the same record key twice, a concurrent writer) again 
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -131,18 +131,38 @@ class RecordWriter:
         self.finish_destructions(now)
         return [found[key].record_no if key in found else None for key in keys]
 
-    def destroy_keys(self, record_nos: Sequence[int], now: int) -> list[int]:
-        """Destroy the keys of records and return them; `finish_destructions` then removes the rows.
-
-        From here on nobody can open the records. Raises DestructionIncompleteError.
-        """
-        with self.stores.db.write() as conn:
-            key_ids = [
-                key_id for part in slices(record_nos) for (key_id,) in _KEYS_OF.rows(conn, record_nos=part)
-            ]
-            _MARK.many(conn, [(key_id, now) for key_id in key_ids])
-        self._destroy(key_ids, now)
+    def note_destruction(self, conn: Connection, record_nos: Sequence[int], now: int) -> list[int]:
+        """Note the keys of these records for destruction, in the caller's transaction; return them."""
+        key_ids = [
+            key_id for part in slices(record_nos) for (key_id,) in _KEYS_OF.rows(conn, record_nos=part)
+        ]
+        _MARK.many(conn, [(key_id, now) for key_id in key_ids])
         return key_ids
+
+    def destroy_keys(
+        self, key_ids: Sequence[int], now: int, evidence: Mapping[Subject, int | None] | None = None
+    ) -> None:
+        """Destroy keys that were noted, and with them what runs keep of their values.
+
+        `evidence` are further subjects whose evidence goes too: at once (None), or at a time (ms). From here
+        on nobody can open the records; `remove_destroyed` removes them. Raises DestructionIncompleteError.
+        """
+        stores = self.stores
+        with stores.db.read() as conn:
+            leaving = _in_use(conn, key_ids)
+        self._forget_values(key_ids)
+        until = self._evidence_of(leaving, now) | dict(evidence or {})
+        stores.key_store.destroy(key_ids, evidence=until)
+
+    def remove_destroyed(self, conn: Connection, key_ids: Sequence[int], now: int) -> None:
+        """Remove the records whose keys are destroyed, in the caller's operational transaction."""
+        gone = _in_use(conn, key_ids)
+        if gone:
+            sequence = int(_NEXT_SEQUENCE.rows(conn)[0][0])
+            _DEPART.many(conn, [(record_no, sequence) for record_no in gone])
+            _REMOVE.many(conn, [(record_no,) for record_no in gone])
+            self._detach(conn, gone, now)
+        _CONFIRM.many(conn, [(key_id,) for key_id in key_ids])
 
     def finish_destructions(self, now: int) -> int:
         """Destroy every key whose destruction was noted and confirm it; return how many there were.
@@ -157,23 +177,10 @@ class RecordWriter:
                 pending = [key_id for (key_id,) in _PENDING.rows(conn, limit=_DESTROYED_AT_ONCE)]
             if not pending:
                 return finished
-            self._destroy(pending, now)
+            self.destroy_keys(pending, now)
             with stores.db.write() as conn:
-                gone = _in_use(conn, pending)
-                if gone:
-                    sequence = int(_NEXT_SEQUENCE.rows(conn)[0][0])
-                    _DEPART.many(conn, [(record_no, sequence) for record_no in gone])
-                    _REMOVE.many(conn, [(record_no,) for record_no in gone])
-                    self._detach(conn, gone, now)
-                _CONFIRM.many(conn, [(key_id,) for key_id in pending])
+                self.remove_destroyed(conn, pending, now)
             finished += len(pending)
-
-    def _destroy(self, key_ids: Sequence[int], now: int) -> None:
-        stores = self.stores
-        with stores.db.read() as conn:
-            leaving = _in_use(conn, key_ids)
-        self._forget_values(key_ids)
-        stores.key_store.destroy(key_ids, evidence=self._part_with_evidence(leaving, now))
 
     def _forget_values(self, pending: Sequence[int]) -> None:
         """Delete what runs keep of contacts and identifiers that no key but the `pending` ones carries.
@@ -233,21 +240,18 @@ class RecordWriter:
             found = stores.key_store.find_many(keys_conn, tokens)
         return {tokens[token]: stored for token, stored in stored_under(conn, found).items()}
 
-    def _part_with_evidence(self, record_nos: Sequence[int], now: int) -> list[Subject]:
-        """Date the evidence of deleted records that a purpose retains; return whose is destroyed now.
+    def _evidence_of(self, record_nos: Sequence[int], now: int) -> dict[Subject, int | None]:
+        """Return until when the evidence about deleted records is kept, None where it goes with them.
 
         That a consent was given may have to be proved longer than the data lives (GDPR 7(1), 17(3)(e)).
         """
         stores = self.stores
         subjects = [Subject(RECORD, record_no) for record_no in record_nos]
         if not subjects:
-            return []
+            return {}
         with stores.db.read() as conn:
             retained = evidence_until(stores.ledger.events_for(conn, subjects), stores.purposes, now)
-        with stores.keys.write() as keys_conn:
-            for subject, until in retained.items():
-                stores.key_store.evidence.retain(keys_conn, [subject], until)
-        return [subject for subject in subjects if subject not in retained]
+        return {subject: retained.get(subject) for subject in subjects}
 
 
 class Numbers:

@@ -1,12 +1,13 @@
 """`aurea ledger` and `aurea keys`: what proves consent, and what opens the records."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from api.commands.frame import FAILED, AsClient, CommandError, Json, acting, services, show
+from api.commands.frame import FAILED, AsClient, CommandError, Json, acting, services, show, steps
 
 ledger = typer.Typer(help="The consent ledger.", no_args_is_help=True)
 receipt = typer.Typer(help="Consent receipts.", no_args_is_help=True)
@@ -98,7 +99,7 @@ def _show_erasure(text: str, key: str | None, checkpoint: str | None, *, as_json
             f"finished {said['finished_at']}"
         ),
         (
-            f"old copies of the key store are unreadable after {said['backups']['unreadable_after']}, or once "
+            f"old copies of the key store open nothing after {said['backups']['unreadable_after']}, or once "
             f"epochs {', '.join(map(str, said['backups']['key_epochs']))} are destroyed"
         ),
         (
@@ -142,9 +143,62 @@ def verify(
 
 @keys.command()
 def epochs(as_json: Json = False) -> None:
-    """List the key epochs of the keyring: which one seals, and since when."""
+    """List the key epochs: which one seals, how many keys each wraps, and what old copies still reveal."""
+    from api.key_epochs import shown
+
     with services() as opened:
-        states = opened.keyring.epochs()
-    found = [{"epoch": epoch, "status": state} for epoch, state in sorted(states.items())]
-    text = "\n".join(f"epoch {one['epoch']}: {one['status']}" for one in found)
-    show({"epochs": found}, as_json=as_json, text=text)
+        found = shown(opened)
+    show(found, as_json=as_json, text="\n".join(_epoch_lines(found)))
+
+
+@keys.command()
+def rotate(as_json: Json = False) -> None:
+    """Wrap every key anew under a new epoch, beside the running service; again: complete it."""
+    from api.key_epochs import shown
+
+    with services() as opened, steps("rotating") as tell:
+        done = opened.rotation.rotate(opened.clock(), lambda count: tell(f"{count} keys"))
+        found = {"epoch": done.epoch, "rewrapped": done.rewrapped, **shown(opened)}
+    text = [f"epoch {done.epoch}: {done.rewrapped} keys wrapped anew", *_epoch_lines(found)]
+    show(found, as_json=as_json, text="\n".join(text))
+
+
+@keys.command()
+def destroy(
+    epoch: Annotated[int, typer.Argument(min=1, metavar="EPOCH")],
+    as_client: AsClient = None,
+    as_json: Json = False,
+) -> None:
+    """Destroy an epoch that wraps no key any more; a second officer or operator must confirm it."""
+    from dataclasses import asdict
+
+    from api.key_epochs import shown
+
+    with services() as opened:
+        who = acting(opened, as_client, "destroy key epochs")
+        done = opened.rotation.destroy(epoch, who.client_id, opened.clock())
+        found = shown(opened)
+    if done.destroyed:
+        text = [f"epoch {epoch} is destroyed: asked by {done.asked_by}, confirmed by {done.confirmed_by}"]
+    else:
+        text = [
+            (
+                f"noted for {done.asked_by}; not destroyed until somebody else confirms within 7 days: "
+                f"aurea keys destroy {epoch} --as CLIENT (an officer or operator)"
+            )
+        ]
+    show({**asdict(done), **found}, as_json=as_json, text="\n".join([*text, *_epoch_lines(found)]))
+
+
+def _epoch_lines(found: Mapping[str, Any]) -> list[str]:
+    lines = [f"epoch {one['epoch']}: {one['status']}, {one['keys']} keys" for one in found["epochs"]]
+    horizons = found["horizons"]
+    if horizons["keys"] is None:
+        lines.append("keys: an old copy of the key store still opens what was erased since the home was made")
+    else:
+        lines.append(f"keys: what was erased before {horizons['keys']} opens from no copy")
+    lines.append(
+        "tokens: an old copy of the key store can be tested with guesses about what was erased since the "
+        "home was made; delete such copies"
+    )
+    return lines

@@ -234,7 +234,7 @@ def test_destroyed_evidence_leaves_no_trace_and_is_never_made_again(room: KeyRoo
     with room.keys.write() as conn:
         evidence.open_or_create(conn, [subject, other], room.vault)
         wrapped = evidence.fetch(conn, [subject])[subject].wrapped
-    room.store.destroy([], evidence=[subject])
+    room.store.destroy([], evidence={subject: None})
     assert wrapped[16:24] not in room.key_store_files()
     with room.keys.write() as conn:
         assert evidence.open_or_create(conn, [subject, other], room.vault).keys() == {other}
@@ -264,7 +264,7 @@ def test_a_contact_point_keeps_its_number_and_vanishes_with_its_token(room: KeyR
         assert evidence.contacts(conn, [two, one]) == made == {one: 1, two: 2}
         assert evidence.find_contacts(conn, [one, os.urandom(32)]) == {one: 1}
         assert room.store.find(conn, one) == []
-    room.store.destroy([], evidence=[Subject(CONTACT, 1)])
+    room.store.destroy([], evidence={Subject(CONTACT, 1): None})
     files = room.key_store_files()
     assert one[:8] not in files
     assert one[7::-1] not in files

@@ -296,7 +296,7 @@ def test_a_checkpoint_by_another_key_or_of_another_ledger_is_refused(filled: Key
 def test_shredding_removes_what_was_said_and_the_tree_still_verifies(filled: KeyRoom) -> None:
     subject = Subject(RECORD, 3)
     before = filled.ledger.verify(kept_outside(filled))
-    filled.store.destroy([], evidence=[subject])
+    filled.store.destroy([], evidence={subject: None})
     between = filled.ledger.verify()
     with filled.db.write() as conn:
         assert filled.ledger.shred(conn, [subject, Subject(CONTACT, 3)]) == 15
