@@ -16,6 +16,7 @@ from api.commands import (
     review,
     sources,
     webhooks,
+    remains,
 )
 from api.commands.frame import FAILED, WRONG_USAGE, explain_failure, is_wrong_usage
 
@@ -41,6 +42,7 @@ app.add_typer(consents.app, name="consent")
 app.add_typer(proofs.ledger, name="ledger")
 app.add_typer(proofs.receipt, name="receipt")
 app.add_typer(proofs.keys, name="keys")
+app.command("scan-remains")(remains.scan_remains)
 app.add_typer(clients.app, name="client")
 app.add_typer(webhooks.app, name="webhook")
 app.command("serve")(home.serve)

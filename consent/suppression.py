@@ -105,7 +105,12 @@ def identifying(index: BlindIndex, tokens: bytes) -> Iterator[tuple[str, bytes, 
     for code, token in unpack_tokens(tokens):
         kind = kind_of(code)
         if kind == RECORD or kind in PERSONAL:
-            yield kind, token, index.token_of_sha256(_KIND, sha256(token).digest())
+            yield kind, token, entry_of(index, token)
+
+
+def entry_of(index: BlindIndex, token: bytes) -> bytes:
+    """Return the entry of a lookup token."""
+    return index.token_of_sha256(_KIND, sha256(token).digest())
 
 
 def together(index: BlindIndex, tokens: Iterable[bytes], names: Iterable[str]) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""What the tests of erasure share: a world's records by their source IDs, erasing them, sending them again."""
+"""What the tests of erasure share: records by their source IDs, erasing them, sending them again."""
 
 from collections.abc import Sequence
 from typing import Any
