@@ -13,6 +13,8 @@ from api.commands import (
     linkage,
     people,
     proofs,
+    remains,
+    retention,
     review,
     sources,
     webhooks,
@@ -42,6 +44,7 @@ app.add_typer(consents.app, name="consent")
 app.add_typer(proofs.ledger, name="ledger")
 app.add_typer(proofs.receipt, name="receipt")
 app.add_typer(proofs.keys, name="keys")
+app.add_typer(retention.app, name="retention")
 app.command("scan-remains")(remains.scan_remains)
 app.add_typer(clients.app, name="client")
 app.add_typer(webhooks.app, name="webhook")

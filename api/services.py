@@ -33,6 +33,7 @@ from consent.recipients import Recipients
 from consent.record_facts import StoredFacts
 from consent.recording import ConsentRecorder
 from consent.records import RecordWriter
+from consent.retention_run import Retention
 from consent.sealed_records import SealedRecords
 from consent.source_keys import SourceKeys
 from consent.subjects import Subjects
@@ -84,6 +85,7 @@ class Services:
         self.erasure = Erasure(self.writer, signing_key=self.keyring.signing_key())
         self.rotation = KeyRotation(self.keys, self.key_store, self.stores.vault, self.keyring)
         self.sealed = SealedRecords(self.db, self.keys, self.key_store, self.stores.vault)
+        self.retention = Retention(self.writer, self.sealed)
 
     def _people(self) -> None:
         """Build profiles and consent: the door, and who may pass."""

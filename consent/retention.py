@@ -18,6 +18,8 @@ from consent.purposes import IDENTITY_LINKING, Purposes
 
 DAY_MS: Final = 86_400_000
 FOREVER: Final = 2**62
+TRAITS: Final = "#traits"
+"""All traits together, by the name of their sealed field (consent.vault)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +49,14 @@ class Lifetimes:
 
 
 def lifetimes(purposes: Purposes, channel: str) -> Lifetimes:
-    """Return how long a channel's records are kept under a policy."""
+    """Return how long a channel's records are kept under a policy.
+
+    The traits of a record are sealed as one, so they go together, with the last purpose that names any.
+    """
     seeing = [each for each in purposes if each.channels is None or channel in each.channels]
     longest: dict[str, int] = {}
     for purpose in seeing:
-        for name in (*purpose.attributes, *purpose.traits):
+        for name in (*purpose.attributes, *([TRAITS] if purpose.traits else ())):
             longest[name] = max(longest.get(name, 0), _span(purpose.retention_days))
     linking = _span(purposes[IDENTITY_LINKING].retention_days)
     compared = {name: max(span, linking) for name, span in longest.items()}

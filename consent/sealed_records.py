@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, bindparam, text
 
 from consent.errors import KeyUnavailableError
 from consent.key_store import KeyRow, KeyStore
-from consent.record_contents import TRAIT, field_values
+from consent.record_contents import ALL_TRAITS, TRAIT, field_values
 from consent.vault import SOURCE_ID, TRAITS, Vault
 from identity.database import Database
 
@@ -101,7 +101,7 @@ class SealedRecords:
             observed_at=row.observed_at,
             verified=tuple(name for name in row.verified.split(",") if name),
             attributes={name: field_values(value) for name, value in fields.items()},
-            traits={name: traits[name] for name in asked if name in traits},
+            traits=traits if ALL_TRAITS in names else {n: traits[n] for n in asked if n in traits},
             source_id=None if source_id is None else field_values(source_id)[0],
         )
 

@@ -232,7 +232,9 @@ def test_kill_9_during_a_rotation_and_the_next_one_completes_it_under_the_same_e
     assert rotate(world) == 3  # only now a new one
 
 
-def test_a_key_destroyed_during_the_rotation_stays_destroyed(world: World) -> None:
+def test_a_key_destroyed_during_the_rotation_stays_destroyed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world.ingest(row("crm", "1", "Ana"), row("crm", "2", "Berta"))
     services = world.services
     original = services.rotation._swap
@@ -241,7 +243,7 @@ def test_a_key_destroyed_during_the_rotation_stays_destroyed(world: World) -> No
         services.writer.delete([RecordKey("crm", "1")], START)
         return original(swap, changed)
 
-    services.rotation._swap = destroying  # type: ignore[method-assign]
+    monkeypatch.setattr(services.rotation, "_swap", destroying)
     rotate(world)
     assert len(wrapped_keys(world.home)) == 1
 

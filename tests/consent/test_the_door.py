@@ -29,6 +29,8 @@ CALLERS = {
         "consent.enforcement",  # the door
         "consent.sealed_records",  # the vault's method of that name
         "consent.source_keys",  # record keys, for `aurea memberships`; see below
+        "api.memberships",  # record keys, for `aurea memberships`; see below
+        "consent.retention_run",  # seals a record anew without what has expired; nothing leaves
     },
     "open_in": set(),
 }
