@@ -18,7 +18,6 @@ from api.commands import (
     review,
     sources,
     webhooks,
-    remains,
 )
 from api.commands.frame import FAILED, WRONG_USAGE, explain_failure, is_wrong_usage
 
