@@ -7,6 +7,8 @@ from typing import Final, Literal, NamedTuple
 SubjectKind = Literal[1, 2]
 RECORD: Final[SubjectKind] = 1
 CONTACT: Final[SubjectKind] = 2
+REQUEST: Final = 4
+"""A data-subject request: has a key among the evidence keys, and no events."""
 
 State = Literal["granted", "refused", "withdrawn", "objected", "restricted"]
 STATES: Final[tuple[State, ...]] = ("granted", "refused", "withdrawn", "objected", "restricted")

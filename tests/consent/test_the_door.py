@@ -19,6 +19,7 @@ CALLERS = {
     },
     "open_evidence_key": {
         "consent.evidence_store",
+        "consent.request_recognition",  # what a data-subject request says, for the officer's next step
         "consent.ledger_verification",  # compares what is sealed with what is stored
     },
     "open_fields": {
