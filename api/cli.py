@@ -4,7 +4,18 @@ import sys
 
 import typer
 
-from api.commands import clients, consents, explanations, files, home, linkage, people, proofs, review
+from api.commands import (
+    clients,
+    consents,
+    explanations,
+    files,
+    home,
+    linkage,
+    people,
+    proofs,
+    requests,
+    review,
+)
 from api.commands.frame import FAILED, WRONG_USAGE, explain_failure, is_wrong_usage
 
 app = typer.Typer(
@@ -25,6 +36,7 @@ app.command("explain")(explanations.explain)
 app.add_typer(review.app, name="review")
 app.command("delete")(files.delete)
 app.add_typer(consents.app, name="consent")
+app.add_typer(requests.app, name="request")
 app.add_typer(proofs.ledger, name="ledger")
 app.add_typer(proofs.keys, name="keys")
 app.add_typer(clients.app, name="client")

@@ -17,6 +17,8 @@ PERMITTED: Final[dict[str, frozenset[Role]]] = {
     "read judgements": frozenset({"steward", "officer", "auditor"}),
     "record consents": frozenset({"ingest", "officer"}),
     "record verified consents": frozenset({"officer"}),  # beside the above, where the method is `verified`
+    "handle requests": frozenset({"officer"}),  # open, verify, decide, fulfil, fetch the bundle
+    "read requests": frozenset({"officer", "steward"}),  # states, dates, record numbers with confidence
     "query consents": frozenset({"ingest", "steward", "officer", "auditor"}),
     "see what is out of view": frozenset({"officer"}),  # in answers about consent: record numbers
     "read changes": frozenset({"consumer", "steward", "officer", "auditor", "operator"}),

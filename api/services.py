@@ -14,6 +14,7 @@ from api.gauges import StoreGauges
 from api.housekeeping import only_one
 from api.idempotency import Idempotency
 from api.pairwise import GoldenNames
+from api.requests import request_desk
 from api.resolution import Resolver
 from api.settings import Settings, SettingsError
 from api.spill import sweep_spill
@@ -63,6 +64,7 @@ class Services:
         self._identity()
         self._people()
         self._border()
+        self.desk = request_desk(self, eraser=None, notifier=None, receipts=None)
 
     def _identity(self) -> None:
         """Build golden IDs: reading them, and keeping them right as records come and go."""
@@ -149,14 +151,17 @@ class Services:
         """Finish what a crash may have left half done. Safe at any time, in any process.
 
         Destructions that were noted are completed, records that left are detached, keys that no record
-        took up are swept, and so is what a run had spilled; the token index is merged. What an abandoned
-        run has staged is invisible, and the next run removes it.
+        took up are swept, and so is what a run had spilled; what ended requests had sealed is destroyed on
+        its date; the token index is merged. What an abandoned run has staged is invisible, and the next run
+        removes it.
         """
         sweep_spill(self.settings.home)
         now = self.clock()
         with suppress(DestructionIncompleteError):  # a reader is at work: the next start tries again
             self.writer.finish_destructions(now)
             self.key_store.sweep_orphans(self.db, now)
+        with suppress(DestructionIncompleteError):
+            self.desk.requests.forget_due(now)
         with suppress(IdentityError):
             self.resolver.detach_departed(now)
         self.key_store.merge_recent(pause_ms=20)  # as long for other writers as for itself
