@@ -14,6 +14,7 @@ from api.commands import (
     people,
     proofs,
     remains,
+    requests,
     retention,
     review,
     sources,
@@ -40,6 +41,7 @@ app.add_typer(review.app, name="review")
 app.add_typer(sources.app, name="source")
 app.command("delete")(files.delete)
 app.add_typer(consents.app, name="consent")
+app.add_typer(requests.app, name="request")
 app.add_typer(proofs.ledger, name="ledger")
 app.add_typer(proofs.receipt, name="receipt")
 app.add_typer(proofs.keys, name="keys")

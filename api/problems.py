@@ -27,7 +27,11 @@ from consent.errors import (
     PolicyError,
     ReceiptError,
     RecordRejectedError,
+    RequestBlockedError,
+    RequestConflictError,
+    RequestStateError,
     UnknownPurposeError,
+    UnknownRequestError,
     UnknownSubjectError,
     VaultError,
 )
@@ -122,6 +126,10 @@ TABLE: Final[dict[type[Exception], Problem]] = {
         422, "unknown-purpose", "No such purpose", "The policy has no such purpose."
     ),
     RecordRejectedError: Problem(422, "record-rejected", "The record breaks the input contract"),
+    UnknownRequestError: NOT_FOUND,
+    RequestStateError: Problem(409, "request-state", "The request is not in a state for this"),
+    RequestConflictError: Problem(409, "request-active", "Such a request is active"),
+    RequestBlockedError: Problem(409, "request-blocked", "The request cannot be fulfilled as it stands"),
     PolicyError: _UNAVAILABLE,
     KeyUnavailableError: NOT_FOUND,  # destroyed while the request was under way
     VaultError: INTERNAL,
@@ -147,8 +155,11 @@ TABLE: Final[dict[type[Exception], Problem]] = {
     IdentityError: INTERNAL,
 }
 DOMAIN_ERRORS: Final = (ConsentError, IdentityError, ProofError)
-# Their message names a column, an index, or records and judgements by number.
-_SAFE: Final = (RecordRejectedError, LedgerCorruptError, ContradictionError, NotJudgeableError)
+# Their message names a column, an index, a request by its id, or records and judgements by number.
+_SAFE: Final = (
+    RecordRejectedError, LedgerCorruptError, ContradictionError, NotJudgeableError, RequestStateError,
+    RequestConflictError, RequestBlockedError,
+)  # fmt: skip
 
 
 def problem_of(error: Exception) -> Problem:
@@ -212,7 +223,8 @@ _FIELDS: Final = frozenset({
     "traits", "verified", "consents", "purpose", "state", "notice", "method", "subject", "golden_id",
     "record", "contact", "type", "value", "identifiers", "event_time", "as_of", "after", "limit", "n",
     "first", "second", "grant_type", "scope", "client_id", "client_secret", "Idempotency-Key",
-    "idempotency-key", "number", "verdict", "reason", "judgement", "proof",
+    "idempotency-key", "number", "verdict", "reason", "judgement", "proof", "jurisdiction", "received_at",
+    "corrections", "purposes", "members", "decision", "outcome", "evidence", "id", "format",
 })  # fmt: skip
 
 

@@ -18,6 +18,8 @@ PERMITTED: Final[dict[str, frozenset[Role]]] = {
     "declare sources": frozenset({"steward", "operator"}),  # which hold no duplicates; on the command line
     "record consents": frozenset({"ingest", "officer"}),
     "record verified consents": frozenset({"officer"}),  # beside the above, where the method is `verified`
+    "handle requests": frozenset({"officer"}),  # open, verify, decide, fulfil, fetch the bundle
+    "read requests": frozenset({"officer", "steward"}),  # states, dates, record numbers with confidence
     "query consents": frozenset({"ingest", "steward", "officer", "auditor"}),
     "read receipts": frozenset({"ingest", "steward", "officer", "auditor"}),
     "see what is out of view": frozenset({"officer"}),  # in answers about consent: record numbers

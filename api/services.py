@@ -14,6 +14,7 @@ from api.gauges import StoreGauges
 from api.housekeeping import only_one
 from api.idempotency import Idempotency
 from api.pairwise import GoldenNames
+from api.requests import request_desk
 from api.resolution import Resolver
 from api.settings import Settings, SettingsError
 from api.spill import sweep_spill
@@ -70,6 +71,7 @@ class Services:
         self._identity()
         self._people()
         self._border()
+        self.desk = request_desk(self, eraser=self.erasure, notifier=self.recipients, receipts=self.receipts)
 
     def _identity(self) -> None:
         """Build golden IDs: reading them, and keeping them right as records come and go."""
@@ -82,7 +84,10 @@ class Services:
         self.judge = Judge(self.db, self.facts, self.online)
         self.resolver = Resolver(self.stores, self.linkable, self.online)
         self.writer = RecordWriter(self.stores, detach=self.online.detach_in)
-        self.erasure = Erasure(self.writer, signing_key=self.keyring.signing_key())
+        self.recipients = Recipients(self.db, self.memberships)
+        self.erasure = Erasure(
+            self.writer, signing_key=self.keyring.signing_key(), recipients=self.recipients
+        )
         self.rotation = KeyRotation(self.keys, self.key_store, self.stores.vault, self.keyring)
         self.sealed = SealedRecords(self.db, self.keys, self.key_store, self.stores.vault)
         self.retention = Retention(self.writer, self.sealed)
@@ -113,7 +118,6 @@ class Services:
             purposes=self.purposes,
             access_log=self.access_log,
         )
-        self.recipients = Recipients(self.db, self.memberships)
         self.recorder = ConsentRecorder(
             db=self.db,
             keys=self.keys,
@@ -177,8 +181,9 @@ class Services:
         """Finish what a crash may have left half done. Safe at any time, in any process.
 
         Erasures under way and destructions that were noted are completed, records that left are detached,
-        keys that no record took up are swept, and so is what a run had spilled; the token index is merged.
-        What an abandoned run has staged is invisible, and the next run removes it.
+        keys that no record took up are swept, and so is what a run had spilled; what ended requests had
+        sealed is destroyed on its date; the token index is merged. What an abandoned run has staged is
+        invisible, and the next run removes it.
         """
         sweep_spill(self.settings.home)
         now = self.clock()
@@ -186,6 +191,8 @@ class Services:
             self.erasure.resume(now)
             self.writer.finish_destructions(now)
             self.key_store.sweep_orphans(self.db, now)
+        with suppress(DestructionIncompleteError):
+            self.desk.requests.forget_due(now)
         with suppress(IdentityError):
             self.resolver.detach_departed(now)
         self.key_store.merge_recent(pause_ms=20)  # as long for other writers as for itself

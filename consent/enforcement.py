@@ -25,13 +25,17 @@ from consent.people import NOBODY, People, Person
 from consent.permission import Permission, permission
 from consent.purposes import Purpose, Purposes
 from consent.record_contents import field_names
+from consent.requests import Approved
 from consent.sealed_records import OpenedRecord
-from identity.attributes import MULTI_VALUED
+from consent.vault import SOURCE_ID, TRAITS
+from identity.attributes import MULTI_VALUED, STANDARD
 from identity.database import Database
 from identity.store import GoldenView, MembershipReader
 from identity.survivorship import Candidate
 
 REVEALED: Final = "revealed"
+DISCLOSED: Final = "disclosed"
+"""What the access log says of an answer to the person concerned."""
 
 
 class FieldOpener(Protocol):
@@ -147,6 +151,24 @@ class Door:
         why = "shared" if found.shared else "unknown"
         self._access_log.append(AccessEntry(now, request.client, purpose.name, why, (), None, ()))
         return found.people
+
+    def disclose(self, approved: Approved, client: str, now: int) -> Mapping[int, OpenedRecord]:
+        """Open everything that the approved records of a verified request hold, for the person concerned.
+
+        No purpose limits it, nor a consent: it is the person's own right. Under which request is in the log,
+        whose entry is on disk before anything is opened. Raises AccessLogError if it cannot be written.
+        """
+        entry = AccessEntry(
+            time=now,
+            client=client,
+            purpose=f"request:{approved.type}",
+            decision=DISCLOSED,
+            attributes=(*STANDARD, "traits"),
+            golden_no=approved.golden_no,
+            record_nos=approved.record_nos,
+        )
+        self._access_log.append(entry)
+        return self._opener.open_fields(approved.record_nos, (*STANDARD, SOURCE_ID, TRAITS))
 
     def _view(self, request: RevealRequest, found: Found | None) -> GoldenView | None:
         with self._db.read() as conn:

@@ -57,6 +57,22 @@ class AccessLogError(ConsentError):
     """The access log could not be written, so no data may leave."""
 
 
+class UnknownRequestError(ConsentError):
+    """There is no data-subject request of that id."""
+
+
+class RequestStateError(ConsentError):
+    """A data-subject request is not in a state for that step; the message says which step is possible."""
+
+
+class RequestConflictError(ConsentError):
+    """The person has an active request of the same type; the message names it by its id."""
+
+
+class RequestBlockedError(ConsentError):
+    """A request cannot be fulfilled as it stands; the message says what is missing, never a value."""
+
+
 class RecordRejectedError(ConsentError):
     """A record breaks the input contract; `column` and `reason` say where and why, never the value."""
 

@@ -9,6 +9,8 @@ RECORD: Final[SubjectKind] = 1
 CONTACT: Final[SubjectKind] = 2
 ERASURE: Final = 3
 """Not a kind that consent is about: the job of an erasure, whose key seals it (consent.erasure)."""
+REQUEST: Final = 4
+"""A data-subject request: has a key among the evidence keys, and no events."""
 
 State = Literal["granted", "refused", "withdrawn", "objected", "restricted"]
 STATES: Final[tuple[State, ...]] = ("granted", "refused", "withdrawn", "objected", "restricted")

@@ -14,7 +14,7 @@ import orjson
 from consent.errors import RecordRejectedError
 from consent.events import NOT_A_NOTICE, NOTICE
 from identity.attributes import LOOKUP_TYPES, STANDARD
-from identity.records import CHANNEL, RecordKey
+from identity.records import CHANNEL, RECTIFICATION, RecordKey
 
 MAX_VALUE_BYTES: Final = 4096  # contract: a value over 4 KiB rejects the row
 MAX_VALUES: Final = 50  # of one attribute
@@ -98,13 +98,13 @@ def tidy(record: IncomingRecord, grants: Sequence[str] = ()) -> IncomingRecord:
     )
 
 
-def validate(record: IncomingRecord, now: int) -> None:
+def validate(record: IncomingRecord, now: int, *, correcting: bool = False) -> None:
     """Raise `RecordRejectedError` (column and reason, never the value) if the contract is broken.
 
     An unreadable birth date, e-mail or phone is no reason: it is kept as it came and not compared.
+    `correcting`: it fulfils a request for rectification, whose channel no sender may use.
     """
-    if not CHANNEL.fullmatch(record.channel):
-        raise RecordRejectedError("channel", "is not 1 to 64 letters, digits, '_', '.' or '-'")
+    _check_channel(record.channel, correcting=correcting)
     if not record.source_id.strip():
         raise RecordRejectedError("source_id", "is missing")
     check_value("source_id", record.source_id)
@@ -123,6 +123,13 @@ def validate(record: IncomingRecord, now: int) -> None:
         if name not in _VERIFIABLE:
             raise RecordRejectedError("verified", "names something that is no identifier")
     _check_consents(record.consents)
+
+
+def _check_channel(channel: str, *, correcting: bool) -> None:
+    if channel == RECTIFICATION and not correcting:
+        raise RecordRejectedError("channel", "is reserved for what an officer corrects on request")
+    if not CHANNEL.fullmatch(channel):
+        raise RecordRejectedError("channel", "is not 1 to 64 letters, digits, '_', '.' or '-'")
 
 
 def _check_values(record: IncomingRecord) -> None:

@@ -11,6 +11,7 @@ from typing import Final, Literal
 from consent.decisions import Decision, DecisionState, Reason, decide
 from consent.events import CONTACT, RECORD, ConsentEvent, Subject
 from consent.purposes import Purpose
+from identity.records import RECTIFICATION
 
 # Which of several records' states is told for all of them: the gravest, whatever the order of the records.
 _SEVERITY: Final[tuple[DecisionState, ...]] = (
@@ -122,13 +123,15 @@ def _subjects(members: Sequence[Member]) -> frozenset[Subject]:
 
 
 def _view(members: Sequence[Member], purpose: Purpose) -> tuple[Member, ...]:
-    """Return the members that the policy lets the purpose see: by channel and by confidence."""
-    return tuple(
-        member
-        for member in members
-        if member.confidence >= purpose.minimum_confidence
-        and (purpose.channels is None or member.channel in purpose.channels)
-    )
+    """Return the members that the policy lets the purpose see: by channel and by confidence.
+
+    A correction is a part of what it corrects: whoever sees the person through any channel sees it too.
+    """
+    sure = [member for member in members if member.confidence >= purpose.minimum_confidence]
+    if purpose.channels is None:
+        return tuple(sure)
+    seen = [member for member in sure if member.channel in purpose.channels]
+    return tuple(each for each in sure if each in seen or (seen and each.channel == RECTIFICATION))
 
 
 def _carried(view: tuple[Member, ...], evidence: Evidence, purpose: Purpose) -> tuple[Member, ...]:
@@ -145,6 +148,7 @@ def _carried(view: tuple[Member, ...], evidence: Evidence, purpose: Purpose) -> 
     if any(member.verified for member in granting):
         return view
     channels = {member.channel for member in granting}
+    channels |= {RECTIFICATION} if channels else set()
     return tuple(member for member in view if member.channel in channels)
 
 

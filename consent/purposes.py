@@ -83,12 +83,21 @@ class Purpose:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestPolicy:
+    """How data-subject requests are handled (the table `requests`)."""
+
+    minimum_confidence: float = 0.99  # that a record is the requester's own, 0 to 1
+    retention_days: int = 1095  # of identifiers and evidence, after the request has ended
+
+
+@dataclass(frozen=True, slots=True)
 class Purposes:
     """The policy in force. `policy_hash` is SHA-256 over its meaning: comments don't change it."""
 
     by_name: Mapping[str, Purpose]
     survivorship: Survivorship
     policy_hash: bytes
+    requests: RequestPolicy = RequestPolicy()
 
     @classmethod
     def load(cls, path: Path | None = None) -> "Purposes":
@@ -100,14 +109,14 @@ class Purposes:
             raise PolicyError(f"{path.name}: cannot be read as TOML: {error}") from error
         root = PolicyTable(path.name, "", content)
         purposes = {table.name: _purpose(table) for table in root.tables("purposes")}
-        survivorship = _survivorship(root)
+        survivorship, requests = _survivorship(root), _requests(root)
         root.refuse_unknown()
         if IDENTITY_LINKING not in purposes:
             raise PolicyError(
                 f"{path.name}: no [purposes.{IDENTITY_LINKING}]: linking is itself a purpose; "
                 "copy its table from the default policy"
             )
-        return cls(purposes, survivorship, _policy_hash(purposes, survivorship))
+        return cls(purposes, survivorship, _policy_hash(purposes, survivorship, requests), requests)
 
     def __getitem__(self, name: str) -> Purpose:
         """Return the purpose `name`. Raises UnknownPurposeError."""
@@ -215,9 +224,23 @@ def _survivorship(root: PolicyTable) -> Survivorship:
     return result
 
 
-def _policy_hash(purposes: Mapping[str, Purpose], survivorship: Survivorship) -> bytes:
+def _requests(root: PolicyTable) -> RequestPolicy:
+    table = root.table("requests")
+    if table is None:
+        return RequestPolicy()
+    days = table.days("retention_days")
+    table.require(days is not None, "retention_days", "give whole days, 1 to 36500")
+    result = RequestPolicy(table.fraction("minimum_confidence"), days or 0)
+    table.refuse_unknown()
+    return result
+
+
+def _policy_hash(
+    purposes: Mapping[str, Purpose], survivorship: Survivorship, requests: RequestPolicy
+) -> bytes:
     meaning: dict[str, Any] = {
         "purposes": {name: asdict(purpose) for name, purpose in purposes.items()},
+        "requests": asdict(requests),
         "survivorship": asdict(survivorship),
     }
     return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).digest()

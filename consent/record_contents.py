@@ -20,9 +20,6 @@ from identity.records import RecordKey
 TRAIT: Final = "trait:"
 """Prefix by which a trait is asked for: a trait and an attribute of one name never meet."""
 
-ALL_TRAITS: Final = "trait:*"
-"""Asks for every trait of a record, whatever their names; who reseals a record needs them."""
-
 CONTACT_KINDS: Final = ("email", "phone")
 
 

@@ -79,19 +79,20 @@ class RecordWriter:
         now: int,
         source: str | None = None,
         grants: Sequence[str] = (),
+        correcting: bool = False,
     ) -> list[WriteResult]:
         """Store `records` as if one by one and return what became of each, in order.
 
         `source` is who says what the records state about consent, by default each record's channel;
         `grants` are purposes granted for every record that does not speak of them itself. A bad
-        record is rejected in the answer. Raises UnknownPurposeError for `grants`.
+        record is rejected in the answer; `correcting` as in `validate`. Raises UnknownPurposeError.
         """
         for purpose in grants:
             self.stores.purposes[purpose]  # raises UnknownPurposeError before anything is written
         results: list[WriteResult | None] = []
         waiting: list[tuple[int, IncomingRecord]] = []
         for position, record in enumerate(records):
-            accepted = self._accepted(record, grants, now)
+            accepted = self._accepted(record, grants, now, correcting=correcting)
             if isinstance(accepted, WriteResult):
                 results.append(accepted)
             else:
@@ -214,11 +215,11 @@ class RecordWriter:
             )
 
     def _accepted(
-        self, record: IncomingRecord, grants: Sequence[str], now: int
+        self, record: IncomingRecord, grants: Sequence[str], now: int, *, correcting: bool
     ) -> IncomingRecord | WriteResult:
         try:
             record = tidy(record, grants)
-            validate(record, now)
+            validate(record, now, correcting=correcting)
         except RecordRejectedError as error:
             return WriteResult("rejected", column=error.column, reason=error.reason)
         if any(consent.purpose not in self.stores.purposes for consent in record.consents):

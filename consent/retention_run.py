@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from consent.incoming import IncomingRecord
-from consent.record_contents import ALL_TRAITS
 from consent.records import RecordWriter
 from consent.retention import Lifetimes, lifetimes
 from consent.sealed_records import OpenedRecord, SealedRecords
@@ -100,7 +99,7 @@ class Retention:
     def _reduce(self, records: Sequence[_Due], now: int) -> None:
         """Seal records anew with the attributes that are kept: an update like any other."""
         for each in records:
-            names = (SOURCE_ID, *(ALL_TRAITS if name == TRAITS else name for name in each.kept))
+            names = (SOURCE_ID, *each.kept)
             opened = self._sealed.open_fields([each.record_no], names).get(each.record_no)
             if opened is not None and opened.source_id is not None:
                 self._writer.write([_kept(opened)], now=now)

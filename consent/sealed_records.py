@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, bindparam, text
 
 from consent.errors import KeyUnavailableError
 from consent.key_store import KeyRow, KeyStore
-from consent.record_contents import ALL_TRAITS, TRAIT, field_values
+from consent.record_contents import TRAIT, field_values
 from consent.vault import SOURCE_ID, TRAITS, Vault
 from identity.database import Database
 
@@ -54,8 +54,8 @@ class SealedRecords:
     def open_fields(self, record_nos: Iterable[int], names: Sequence[str]) -> dict[int, OpenedRecord]:
         """Open the fields `names` of live records, by record number.
 
-        Names are those of `record_contents.field_names`, and SOURCE_ID. Nothing but these is decrypted;
-        traits are one sealed field, of which only those asked for are returned.
+        Names are those of `record_contents.field_names`, SOURCE_ID, and TRAITS for every trait. Nothing but
+        these is decrypted; traits are one sealed field, of which only those asked for are returned.
         Raises VaultError where a stored value was altered.
         """
         opened: dict[int, OpenedRecord] = {}
@@ -95,13 +95,14 @@ class SealedRecords:
         fields = key.open_fields(row.sealed, sealed_under)
         source_id, sealed_traits = fields.pop(SOURCE_ID, None), fields.pop(TRAITS, None)
         traits = {} if sealed_traits is None else orjson.loads(sealed_traits)
+        shown = traits if TRAITS in names else {name: traits[name] for name in asked if name in traits}
         return OpenedRecord(
             record_no=row.record_no,
             channel=row.channel,
             observed_at=row.observed_at,
             verified=tuple(name for name in row.verified.split(",") if name),
             attributes={name: field_values(value) for name, value in fields.items()},
-            traits=traits if ALL_TRAITS in names else {n: traits[n] for n in asked if n in traits},
+            traits=shown,
             source_id=None if source_id is None else field_values(source_id)[0],
         )
 

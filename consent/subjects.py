@@ -41,7 +41,14 @@ class ContactRef:
     value: str = field(repr=False)
 
 
-SubjectRef = GoldenRef | RecordRef | ContactRef
+@dataclass(frozen=True, slots=True)
+class RecordsRef:
+    """Records by number: those that an officer approved for a request, each as surely the person's."""
+
+    record_nos: tuple[int, ...]
+
+
+SubjectRef = GoldenRef | RecordRef | ContactRef | RecordsRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +121,9 @@ class Subjects:
         """Return what `ref` stands for. Raises UnknownSubjectError."""
         if isinstance(ref, ContactRef):
             return self._contact(ref, now)
-        if isinstance(ref, RecordRef):
+        if isinstance(ref, RecordsRef):
+            person: Person | None = self._people.of_records(ref.record_nos, now)
+        elif isinstance(ref, RecordRef):
             record_no = self._lookup.record(ref.key)
             person = None if record_no is None else self._people.of_records([record_no], now)
         else:

@@ -122,3 +122,50 @@ deliveries = Table(
     Index("deliveries_by_due", "dead", "due_at"),
     Index("deliveries_by_golden", "golden_no"),
 )
+
+# Data-subject requests. Columns hold types, dates, record numbers and reasons of closed lists; what the
+# person said is in `sealed`, under the request's own evidence key (subject kind 4, request_no).
+requests = Table(
+    "requests",
+    metadata,
+    Column("request_no", BigKey, primary_key=True, autoincrement=False),
+    Column("request_id", Text, nullable=False),
+    Column("type", Text, nullable=False),  # access, rectification, erasure, ...
+    Column("asked", Text, nullable=False),  # as asked: the type, or know, delete, correct, opt_out
+    Column("jurisdiction", Text, nullable=False),
+    Column("purposes", Text, nullable=False),  # comma-separated; those of an objection and the like
+    Column("golden_no", BigInteger),  # whom the identifiers fitted when it was opened
+    Column("state", Text, nullable=False),
+    Column("failures", SmallInteger, nullable=False),  # verifications that failed
+    Column("verified", SmallInteger, nullable=False),
+    Column("approved", SmallInteger, nullable=False),
+    Column("members", Text),  # JSON list: the record numbers that an officer approved
+    Column("denial", Text),
+    Column("extension", Text),
+    Column("received_at", BigInteger, nullable=False),  # ms since the epoch, UTC, as are the next three
+    Column("opened_at", BigInteger, nullable=False),
+    Column("closed_at", BigInteger),
+    Column("forget_at", BigInteger),  # when the request's key is to be destroyed
+    Column("forgotten", SmallInteger, nullable=False),  # 1: it is destroyed
+    Column("confirm_by", Text),  # dates, ISO 8601
+    Column("due", Text, nullable=False),
+    Column("extended_due", Text),
+    Column("outcome", Text),  # JSON: numbers, names of attributes and purposes, never values
+    Column("sealed", LargeBinary, nullable=False),  # identifiers and corrections
+    Index("requests_by_id", "request_id", unique=True),
+    Index("requests_by_state", "state", "type"),
+)
+
+# Every step of a request: who did it and when. Rows are only added.
+request_steps = Table(
+    "request_steps",
+    metadata,
+    Column("request_no", BigInteger, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("step", Text, nullable=False),  # opened, verified, verification_failed, approved, ...
+    Column("client", Text, nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),
+    Column("detail", Text),  # the method, or a reason of a closed list
+    Column("sealed", LargeBinary),  # the evidence of a verification, under the request's key
+    sqlite_with_rowid=False,
+)

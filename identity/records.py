@@ -20,6 +20,9 @@ RecordNo = NewType("RecordNo", int)
 
 CHANNEL: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
+RECTIFICATION: Final = "rectification"
+"""The channel of records that correct what others say, on request of the person; no sender may use it."""
+
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"  # RFC 4648 base32, lower case
 _LETTER_OF_BYTE = (_ALPHABET * 8).encode("ascii")  # 256 = 8 * 32: every letter is equally likely
 

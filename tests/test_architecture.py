@@ -23,7 +23,7 @@ MUST_BE_PURE = {
     "identity.blocking_keys", "identity.clustering", "identity.comparisons", "identity.evaluation",
     "identity.golden_ids", "identity.model", "identity.normalise", "identity.survivorship",
     "identity.canaries", "identity.gates", "identity.hysteresis", "identity.model_comparison",
-    "identity.model_files",
+    "identity.model_files", "consent.deadlines", "consent.request_rules",
 }  # fmt: skip
 # Names, tables of constants and error classes need not say it.
 PLAIN = {"attributes", "errors", "records"}

@@ -8,7 +8,9 @@ CONTRACT = {
     ("get", "/v1/golden-ids/{golden_id}"), ("post", "/v1/consents"), ("post", "/v1/consents/query"),
     ("get", "/v1/changes"), ("get", "/v1/ledger/checkpoint"), ("get", "/v1/ledger/entries/{n}/proof"),
     ("get", "/v1/ledger/consistency"), ("get", "/healthz"), ("get", "/readyz"), ("get", "/metrics"),
-    ("get", "/console/"),
+    ("get", "/console/"), ("post", "/v1/requests"), ("get", "/v1/requests/{id}"),
+    ("post", "/v1/requests/{id}/verify"), ("post", "/v1/requests/{id}/decide"),
+    ("post", "/v1/requests/{id}/fulfil"),
 }  # fmt: skip
 OPEN = {"/v1/token", "/healthz", "/readyz", "/metrics", "/console/"}
 

@@ -17,6 +17,8 @@ EMPTY = {"records": [{"channel": "a", "source_id": "1", "attributes": {}}]}
 ABSENT = {"records": [{"channel": "a", "source_id": "x"}]}
 PAIR = {"first": {"number": 1}, "second": {"number": 2}}
 LOOKUP = {"purpose": "personalization", "identifiers": [{"type": "email", "value": "nobody@example.com"}]}
+REQUEST = {"type": "access", "jurisdiction": "EU", "identifiers": LOOKUP["identifiers"]}
+VERIFIED = {"method": "email link", "outcome": "verified"}
 
 # (method, path, body, roles that may). Written from the contract, not from api.roles.
 TABLE: dict[str, tuple[str, str, Any, set[str] | frozenset[str]]] = {
@@ -36,6 +38,13 @@ TABLE: dict[str, tuple[str, str, Any, set[str] | frozenset[str]]] = {
     "record a consent": ("POST", "/v1/consents", SUBJECT | {"state": "withdrawn"}, {"ingest", "officer"}),
     "ask about consent": ("POST", "/v1/consents/query", SUBJECT, READERS | {"ingest"}),
     "read a receipt": ("GET", "/v1/consents/events/0/receipt", None, READERS | {"ingest"}),
+    "open a request": ("POST", "/v1/requests", REQUEST, {"officer"}),
+    "list requests": ("GET", "/v1/requests", None, {"officer", "steward"}),
+    "see a request": ("GET", "/v1/requests/r_x", None, {"officer", "steward"}),
+    "verify a requester": ("POST", "/v1/requests/r_x/verify", VERIFIED, {"officer"}),
+    "decide a request": ("POST", "/v1/requests/r_x/decide", {"decision": "cancel"}, {"officer"}),
+    "fulfil a request": ("POST", "/v1/requests/r_x/fulfil", {}, {"officer"}),
+    "fetch a bundle": ("GET", "/v1/requests/r_x/bundle", None, {"officer"}),
     "read changes": ("GET", "/v1/changes", None, ALL - {"ingest"}),
     "read a checkpoint": ("GET", "/v1/ledger/checkpoint", None, ALL),
     "prove an entry": ("GET", "/v1/ledger/entries/0/proof", None, ALL),

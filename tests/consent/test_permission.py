@@ -37,6 +37,13 @@ class TestTheView:
 
         assert numbers(permitted(said(0, "granted"), members=members, about=about)) == {1}
 
+    def test_a_correction_is_seen_by_whoever_sees_what_it_corrects_and_by_nobody_else(self) -> None:
+        members = (member(1, channel="web"), member(2, channel="rectification"))
+        web, app = (replace(PERSONAL, channels=(channel,)) for channel in ("web", "app"))
+
+        assert numbers(permitted(said(0, "granted"), members=members, about=web)) == {1, 2}
+        assert numbers(permitted(said(0, "granted"), members=members, about=app)) == set()
+
     def test_a_grant_of_an_uncertain_member_grants_nothing_and_its_denial_denies(self) -> None:
         members = (member(1, confidence=1.0), member(2, confidence=0.5))
         about = replace(PERSONAL, minimum_confidence=0.9)

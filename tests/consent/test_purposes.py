@@ -145,7 +145,7 @@ MISTAKES = {
     "a table of unknown purpose": (
         "[purposes.service]",
         "[purpose.service]",
-        "purpose: there is no such setting; known are purposes, survivorship",
+        "purpose: there is no such setting; known are purposes, requests, survivorship",
     ),
     "a title that is no text": (
         'title = "Send offers by e-mail"',

@@ -22,6 +22,7 @@ CALLERS = {
     "open_evidence_key": {
         "consent.evidence_store",
         "consent.erasure_job",  # the job of an erasure, which is no data of a person's
+        "consent.request_recognition",  # what a data-subject request says, for the officer's next step
         "consent.ledger_verification",  # compares what is sealed with what is stored
         "consent.receipt_issuing",  # a statement's payload and salt, for its receipt: no value of a person
     },

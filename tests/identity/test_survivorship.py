@@ -12,6 +12,24 @@ def value(text: str, *, record: int = 1, channel: str = "web", at: int = 0) -> C
 
 
 CASES: dict[str, tuple[RuleName, list[Candidate], list[str]]] = {
+    "a correction stands alone, however late and often others repeat what was wrong": (
+        "most_frequent",
+        [
+            value("wrong", record=1, at=9),
+            value("right", record=2, channel="rectification", at=1),
+            value("wrong", record=3, at=8),
+        ],
+        ["right"],
+    ),
+    "of two corrections the newer counts, with all its values": (
+        "most_recent",
+        [
+            value("b", record=3, channel="rectification", at=2),
+            value("a", record=2, channel="rectification"),
+            value("c", record=3, channel="rectification", at=2),
+        ],
+        ["b", "c"],
+    ),
     "most recent: the later observation wins": (
         "most_recent",
         [value("old", at=1), value("new", at=2)],

@@ -1,0 +1,129 @@
+"""What fulfilling a data-subject request does, by its type. Every step is idempotent.
+
+The records are fixed first (`Requests.begin`), then the work is done, then the request is closed with its
+outcome. A crash in between leaves an approved request, and fulfilling it again completes it: consent events
+may then stand twice, which changes nothing; corrections and erasures are found by the request's id.
+
+Access and portability disclose nothing here: the bundle is prepared when an officer fetches it
+(`consent.export`), and is never stored.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from consent.corrections import Corrector
+from consent.erasure_exceptions import Exceptions
+from consent.errors import RequestBlockedError
+from consent.recording import ConsentRecorder, Saying
+from consent.request_purposes import STATES
+from consent.request_recognition import Recognition
+from consent.request_store import StoredRequest
+from consent.requests import Approved, Requests
+from consent.subjects import RecordsRef
+
+
+class Receipt(Protocol):
+    """The signed receipt of an erasure."""
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What an offline verifier reads; holds no value of a person."""
+        ...
+
+
+class Eraser(Protocol):
+    """Erases records for good (`consent.erasure`)."""
+
+    def erase(self, record_nos: Sequence[int], *, request_id: str | None, now: int) -> Receipt:
+        """Erase the records of one person; the same request again completes or repeats it."""
+        ...
+
+
+class Notifier(Protocol):
+    """Tells those who received a person's data (GDPR 19)."""
+
+    def notify(self, kind: str, golden_no: int, now: int) -> Any:
+        """Queue a notice about a golden ID."""
+        ...
+
+
+class Fulfilment:
+    """Fulfils approved requests. Without an `eraser` erasures wait, without a `notifier` nobody is told."""
+
+    def __init__(
+        self,
+        *,
+        requests: Requests,
+        recognition: Recognition,
+        recorder: ConsentRecorder,
+        corrector: Corrector,
+        exceptions: Exceptions,
+        eraser: Eraser | None,
+        notifier: Notifier | None,
+    ) -> None:
+        self._requests, self._recognition, self._recorder = requests, recognition, recorder
+        self._corrector, self._exceptions = corrector, exceptions
+        self._eraser, self._notifier = eraser, notifier
+
+    def fulfil(self, request_id: str, *, client: str, now: int) -> StoredRequest:
+        """Do what the request asks for, and close it.
+
+        Raises UnknownRequestError, RequestStateError, RequestBlockedError and what the work itself raises.
+        """
+        if self._requests.find(request_id).type == "erasure" and self._eraser is None:
+            raise RequestBlockedError("this service was started without what erases")
+        approved, request = self._requests.begin(request_id, client=client, now=now)
+        work: Callable[[Approved, str, int], dict[str, Any]] = {
+            "access": self._disclose,
+            "portability": self._disclose,
+            "rectification": self._rectify,
+            "erasure": self._erase,
+        }.get(approved.type, self._say)
+        outcome = {"records": sorted(approved.record_nos), "held": self._held(request, now)}
+        outcome |= work(approved, client, now)
+        return self._requests.fulfilled(request_id, outcome, client=client, now=now)
+
+    def _disclose(self, approved: Approved, _client: str, _now: int) -> dict[str, Any]:
+        return {"bundle": approved.type}
+
+    def _rectify(self, approved: Approved, client: str, now: int) -> dict[str, Any]:
+        number = self._corrector.correct(approved, client, now)
+        self._tell("rectified", approved, now)
+        return {"record": number, "attributes": sorted(approved.corrections)}
+
+    def _erase(self, approved: Approved, client: str, now: int) -> dict[str, Any]:
+        kept = self._exceptions.of(approved.record_nos, now)
+        erased = [number for number in approved.record_nos if number not in kept.record_nos]
+        if kept.record_nos:
+            self._record("restricted", sorted(kept.record_nos), self._exceptions.purpose, client, now)
+        said: dict[str, Any] = {"fields": kept.fields}
+        if erased and self._eraser is not None:
+            said["receipt"] = self._eraser.erase(erased, request_id=approved.request_id, now=now).document
+        return said
+
+    def _say(self, approved: Approved, client: str, now: int) -> dict[str, Any]:
+        """Record what the person says about purposes, on every record and address of theirs."""
+        state = STATES[approved.type]
+        events = [
+            index
+            for purpose in approved.purposes
+            for index in self._record(state, approved.record_nos, purpose, client, now)
+        ]
+        return {"purposes": list(approved.purposes), "events": events}
+
+    def _record(
+        self, state: str, record_nos: Sequence[int], purpose: str, client: str, now: int
+    ) -> list[int]:
+        said = Saying(purpose, state, "verified", f"client:{client}")
+        events = self._recorder.record(RecordsRef(tuple(record_nos)), said, now)
+        return [event.index for event in events if event.index is not None]
+
+    def _held(self, request: StoredRequest, now: int) -> list[int]:
+        """Return the records that the identifiers lead to and nobody approved: for a steward to judge."""
+        recognised = self._recognition.of(request, now)
+        approved = set(request.members or ())
+        return [each.record_no for each in recognised.members if each.record_no not in approved]
+
+    def _tell(self, kind: str, approved: Approved, now: int) -> None:
+        if self._notifier is not None:
+            self._notifier.notify(kind, approved.golden_no, now)

@@ -1,0 +1,273 @@
+"""What fulfilling a data-subject request does, by its type; the command line; what the law keeps."""
+
+import json
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pypdf
+import pytest
+
+from consent.events import REQUEST, Subject
+from identity.errors import StoreBusyError
+from tests.api.requesting import ANNA, approved, fulfilled, linked, officer, problem, profile, town
+from tests.world import START, World, a_world, record
+
+__all__ = ["linked", "officer", "town"]  # fixtures
+
+
+# Fulfilment
+
+
+def test_the_access_bundle_holds_what_is_known_and_who_looked_at_it(
+    town: World, officer: httpx.Client
+) -> None:
+    profile(town)
+    profile(town, of=("crm", "3"))
+    said = fulfilled(officer)
+    answer = officer.get(said["bundle"])
+    assert answer.headers["cache-control"] == "no-store"
+    bundle = answer.json()
+    assert [(each["channel"], each["source_id"]) for each in bundle["records"]] == [
+        ("web", "1"),
+        ("pos", "2"),
+    ]
+    email = bundle["attributes"]["email"]
+    assert [each["value"] for each in email] == ["anna@example.com"]
+    assert [each["channel"] for each in email[0]["sources"]] == ["web", "pos"]
+    purposes = {(each["purpose"], each["state"]) for each in bundle["consents"]}
+    assert purposes == {("identity_linking", "granted"), ("personalization", "granted")}
+    assert [(each["purpose"], each["decision"]) for each in bundle["reads"]] == [
+        ("personalization", "revealed"), ("request:access", "disclosed"),
+    ]  # fmt: skip
+    assert [each["purposes"] for each in bundle["recipients"]] == [["personalization"]]
+    assert bundle["matching"]["links"][0]["channels"] == ["web", "pos"]
+    assert {each["right"] for each in bundle["rights"]} >= {"erasure", "complaint"}
+    assert "Berta" not in answer.text
+
+
+def test_the_bundle_can_be_read_and_printed(town: World, officer: httpx.Client) -> None:
+    said = fulfilled(officer)
+    answer = officer.get(said["bundle"], params={"format": "pdf"})
+    assert answer.headers["content-type"] == "application/pdf"
+    pages = " ".join(page.extract_text() for page in pypdf.PdfReader(BytesIO(answer.content)).pages)
+    for part in ("anna@example.com", "personalization", "How your records were matched", "Your rights"):
+        assert part in pages
+    assert "Berta" not in pages
+
+
+def test_portability_holds_what_was_provided_and_nothing_derived(town: World, officer: httpx.Client) -> None:
+    bundle = officer.get(fulfilled(officer, "portability")["bundle"]).json()
+    assert set(bundle) == {"bundle", "request", "prepared_at", "records", "consents"}
+
+
+def test_traits_belong_to_the_person_too(town: World, officer: httpx.Client) -> None:
+    town.send(record("web", "1", "Anna", traits={"favourite_store": "Atocha"}))
+    bundle = officer.get(fulfilled(officer)["bundle"]).json()
+    assert bundle["attributes"]["favourite_store"][0]["value"] == "Atocha"
+
+
+def test_a_bundle_cannot_be_had_when_the_access_log_cannot_be_written(
+    town: World, officer: httpx.Client
+) -> None:
+    said = fulfilled(officer)
+    town.services.access_log.close()
+    folder = town.settings.access_log_dir
+    folder.rename(folder.with_name("elsewhere"))
+    folder.write_text("in the way")
+    assert problem(officer.get(said["bundle"])) == (503, "access-log")
+    folder.unlink()
+    folder.with_name("elsewhere").rename(folder)
+
+
+def test_a_bundle_can_be_fetched_for_thirty_days(town: World, officer: httpx.Client) -> None:
+    said = fulfilled(officer)
+    town.clock.pass_(days=30)
+    assert town.client("officer").get(said["bundle"]).status_code == 200
+    town.clock.pass_(seconds=1)
+    assert problem(town.client("officer").get(said["bundle"])) == (409, "request-state")
+
+
+def test_a_correction_outranks_every_channel_and_goes_on_to(town: World, officer: httpx.Client) -> None:
+    said = fulfilled(
+        officer, "rectification", corrections={"last_name": "Right", "email": ["a@right.example"]}
+    )
+    assert said["outcome"]["attributes"] == ["email", "last_name"]
+    town.clock.pass_(days=1)
+    town.send(record("web", "1", "Anna"), record("pos", "2", "Anna", traits={"seen": "again"}))
+    shown = profile(town).json()["attributes"]
+    assert (shown["last_name"], shown["email"]) == ("Right", ["a@right.example"])
+    assert shown["phone"]
+    changes = town.client("steward").get("/v1/changes").json()["changes"]
+    assert (changes[-2]["type"], changes[-2]["golden_id"]) == ("updated", town.golden_id("web", "1"))
+    town.link(retrain=True)
+    assert profile(town).json()["attributes"]["last_name"] == "Right"
+
+
+def test_a_correction_that_says_what_a_stranger_says_joins_nobody_to_the_stranger(
+    town: World, officer: httpx.Client
+) -> None:
+    berta = record("crm", "3", "Berta")["attributes"]
+    fulfilled(officer, "rectification", corrections={name: berta[name] for name in ("email", "phone")})
+    assert town.golden_id("crm", "3") != town.golden_id("web", "1")
+
+
+def test_no_sender_may_use_the_channel_of_corrections(town: World) -> None:
+    result = town.send(record("rectification", "1", "Anna"))[0]
+    assert (result["status"], result["error"]["column"]) == ("rejected", "channel")
+
+
+def test_a_withdrawal_takes_back_what_was_granted_on_every_record(town: World, officer: httpx.Client) -> None:
+    assert profile(town).status_code == 200
+    said = fulfilled(officer, "withdrawal", purposes=["personalization"])
+    assert said["outcome"]["purposes"] == ["personalization"]
+    assert len(said["outcome"]["events"]) == 2
+    assert profile(town).status_code == 404
+    imported = {"purpose": "personalization", "state": "granted"}
+    town.send(
+        record("web", "1", "Anna") | {"consents": [imported, imported | {"purpose": "identity_linking"}]}
+    )
+    assert profile(town).status_code == 404
+
+
+def test_a_fulfilment_that_was_cut_off_is_completed_by_repeating_it(
+    town: World, officer: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_id = approved(officer, "withdrawal")
+    record_all, done = town.services.recorder.record, []
+
+    def record_one(*said: Any) -> Any:
+        if done:
+            raise StoreBusyError("as if the process had died here")
+        done.append(said)
+        return record_all(*said)
+
+    monkeypatch.setattr(town.services.recorder, "record", record_one)
+    assert officer.post(f"/v1/requests/{request_id}/fulfil").status_code == 503
+    assert officer.get(f"/v1/requests/{request_id}").json()["state"] == "in_progress"
+    monkeypatch.undo()
+    again = officer.post(f"/v1/requests/{request_id}/fulfil").json()
+    assert again["state"] == "fulfilled"
+    assert again["outcome"]["purposes"][-1] == "identity_linking"
+    assert town.golden_id("web", "1") != town.golden_id("pos", "2")
+    assert profile(town).status_code == 404
+
+
+def test_without_named_purposes_the_law_says_which(town: World, officer: httpx.Client) -> None:
+    expected = {
+        "objection": ["marketing_email", "advertising", "analytics"],
+        "opt_out": ["advertising"],
+        "withdrawal": ["personalization", "marketing_email", "advertising", "identity_linking"],
+        "restriction": ["identity_linking"],
+    }
+    for kind, purposes in expected.items():
+        answer = officer.post(
+            "/v1/requests", json={"type": kind, "jurisdiction": "ES", "identifiers": ANNA}
+        ).json()
+        assert answer["purposes"] == purposes, kind
+        officer.post(f"/v1/requests/{answer['id']}/decide", json={"decision": "cancel"})
+
+
+def test_a_restriction_leaves_nothing_but_storage(town: World, officer: httpx.Client) -> None:
+    assert profile(town, purpose="service").status_code == 200
+    fulfilled(officer, "restriction")
+    assert profile(town, purpose="service").status_code == 404
+    assert profile(town, purpose="service", of=("pos", "2")).status_code == 404
+
+
+def test_without_what_erases_an_erasure_waits(officer: httpx.Client) -> None:
+    request_id = approved(officer, "erasure")
+    assert problem(officer.post(f"/v1/requests/{request_id}/fulfil")) == (409, "request-blocked")
+    assert officer.get(f"/v1/requests/{request_id}").json()["state"] == "in_progress"
+
+
+# The command line, and what the law keeps
+
+
+def test_the_command_line_takes_a_request_to_its_bundle(world: World) -> None:
+    world.settle()
+    opened = world.answer(
+        "request",
+        "open",
+        "access",
+        "--jurisdiction",
+        "EU",
+        "--identifier",
+        "-",
+        stdin="email:delia@example.com\n",
+    )
+    request_id = opened["id"]
+    world.answer("request", "verify", request_id, "--method", "in person", "--outcome", "verified")
+    world.answer("request", "decide", request_id, "approve")
+    assert world.answer("request", "fulfil", request_id)["state"] == "fulfilled"
+    world.answer("request", "bundle", request_id, "--out", "delia.json")
+    file = world.folder / "delia.json"
+    assert file.stat().st_mode & 0o077 == 0
+    assert json.loads(file.read_text())["attributes"]["first_name"][0]["value"] == "Delia"
+    assert world.command("request", "bundle", request_id, "--out", "delia.json").returncode == 1
+    listed = world.answer("request", "list")["requests"]
+    assert [(each["id"], each["state"]) for each in listed] == [(request_id, "fulfilled")]
+
+
+class Eraser:
+    """Notes what it is asked to erase; the real one is tested in its own place."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[list[int], str | None, int]] = []
+
+    def erase(self, record_nos: Sequence[int], *, request_id: str | None, now: int) -> "Eraser":
+        self.asked.append((sorted(record_nos), request_id, now))
+        return self
+
+    @property
+    def document(self) -> dict[str, Any]:
+        return {"erased": len(self.asked)}
+
+
+HELD = """
+[purposes.invoices]
+title = "Keep invoices as tax law demands"
+dpv = "LegalCompliance"
+legal_basis = "legal_obligation"
+regime = "none"
+binds = "person"
+attributes = ["full_address"]
+traits = []
+channels = ["pos"]
+minimum_confidence = 0.0
+entry = "any"
+retention_days = 365
+notice = "tax"
+"""
+
+
+def test_what_the_law_keeps_is_restricted_and_stated_field_by_field(tmp_path: Path) -> None:
+    policy = (Path(__file__).parents[2] / "consent" / "purposes.toml").read_text() + HELD
+    with a_world(tmp_path, policy=policy) as world:
+        world.settle()
+        bought = record("pos", "2", "Anna")
+        bought["attributes"]["full_address"] = "Calle Mayor 1, Madrid"
+        world.send(record("web", "1", "Anna"), bought)
+        eraser = Eraser()
+        world.services.desk.fulfilment._eraser = eraser
+        said = fulfilled(world.client("officer"), "erasure")
+        outcome = said["outcome"]
+        web, pos = outcome["records"]
+        assert eraser.asked == [([web], said["id"], START)]
+        assert outcome["receipt"] == {"erased": 1}
+        address = outcome["fields"]["full_address"]
+        assert address[0] | {"until": None} == {
+            "record": pos, "outcome": "kept, restricted to storage", "purposes": ["invoices"], "until": None,
+            "because": "legal obligation, GDPR 17(3)(b)",
+        }  # fmt: skip
+        assert address[0]["until"] == "2027-05-28"
+        assert [each["outcome"] for each in outcome["fields"]["last_name"]] == [
+            "erased", "kept, restricted to storage",
+        ]  # fmt: skip
+        assert profile(world, purpose="service", of=("pos", "2")).status_code == 404
+        with world.services.keys.read() as conn:
+            key = world.services.key_store.evidence.fetch(conn, [Subject(REQUEST, 1)])
+        assert not key, "what an erased person's request said is destroyed at once"
+        assert world.clock.now == START
