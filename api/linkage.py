@@ -115,7 +115,7 @@ def _write(folder: Path, now: int, outcome: RunOutcome, scores: Scores | None, c
     if scores is not None and not outcome.dry_run:
         counts = asdict(outcome)
         run_id = counts.pop("run_id")
-        more = {name: counts[name] for name in ("canaries", "drift", "held", "gates", "forced")}
+        more = {name: counts[name] for name in ("canaries", "drift", "held", "gates", "forced", "seams")}
         more["outcome"] = counts
         report = build_report(scores.scored, clusters, run_id=run_id, finished_at=now, more=more)
         report["notices"] += sentences(outcome.sources)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from identity.bridges import Seams
 from identity.canaries import CanaryFigures
 from identity.distinct import distinct
 from identity.gates import Figures
@@ -45,6 +46,7 @@ class RunOutcome:
     notices: tuple[str, ...]  # what may have cost links, or made wrong ones (`identity.notices`)
     gates: tuple[str, ...]  # why the run may not be published by itself
     forced: str | None  # the reason for which it was published nevertheless
+    seams: Seams | None  # bridges and guard refusals; None where nothing was compared
     figures: Figures | None  # what the next run is judged by
     canaries: CanaryFigures | None
     risk: Mapping[str, Any] | None  # dry runs: what wrong merges would disclose

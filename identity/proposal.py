@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
+from identity.bridges import Seams, seams
 from identity.clustering import Clusters, Pairs
 from identity.database import Database
 from identity.difference import Snapshot
@@ -26,7 +27,7 @@ from identity.golden_events import Ints
 from identity.golden_ids import Assignment, assign_golden_ids, record_weights
 from identity.golden_state import NONE, lookup
 from identity.households import Group, group
-from identity.hysteresis import Held
+from identity.hysteresis import MARGIN, Held
 from identity.judged_clusters import JudgedClusters, cluster_judged
 from identity.judgement_store import all_judged
 from identity.judgements import Judged
@@ -91,6 +92,17 @@ class Proposal:
         """Return what is left to a steward."""
         return doubts(self.clusters, self.pairs, self.threshold, self.judged, self.sources)
 
+    def seams(self) -> Seams:
+        """Return where golden IDs hang together by one link, and how often the guard refused one."""
+        strong = self.pairs.where(self.pairs.weight >= self.threshold)
+        refused = doubts(
+            self.clusters, strong, self.threshold, self.judged, self.sources, limit=max(len(strong), 1)
+        )
+        state = self.assignment.state
+        golden_nos = lookup(self.clusters.record_nos, state.record_nos, state.golden_nos)
+        least = self.threshold - MARGIN  # hysteresis keeps people together by links as weak as that
+        return seams(self.clusters, golden_nos, least=least, refused=len(refused.pairs))
+
     def households(self) -> Group:
         """Return who lives together, of these people; made after them and no evidence for them."""
         found = None if self.scores is None else self.scores.scored.households
@@ -127,6 +139,7 @@ class Proposal:
             "notices": self._notices(),
             "gates": gates,
             "drift": drift,
+            "seams": None if scored is None else self.seams(),
             "figures": None
             if scored is None
             else figures_of(self.clusters, self.pairs, self._match_threshold),

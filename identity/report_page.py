@@ -77,6 +77,7 @@ def render_page(report: Mapping[str, Any], model: Model, history: Sequence[Mappi
 {_section(drawn, "cluster-sizes")}
 {_section(drawn, "match-weights")}
 {_section(drawn, "threshold-choice")}
+{_seams(report.get("seams"))}
 {_section(drawn, "contact-classes")}
 {_section(drawn, "canaries")}
 {_section(drawn, "drift")}
@@ -181,6 +182,28 @@ def _notices(sentences: Sequence[str]) -> str:
         return ""
     items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
     return f"<h2>Notices</h2><ul>{items}</ul>"
+
+
+def _seams(found: Mapping[str, Any] | None) -> str:
+    """Return how many golden IDs hang by one link, the weakest of these, and how often the guard refused."""
+    if not found:
+        return ""
+    rows = [
+        (
+            str(bridge["golden_no"]),
+            " ".join(map(str, bridge["records"])),
+            "a steward's word" if bridge["certain"] else f"{bridge['weight']:.2f}",
+            "{} + {}".format(*bridge["parts"]),
+        )
+        for bridge in found["weakest"]
+    ]
+    head = ("golden number", "records that it links", "bits", "records on either side")
+    return f"""<h2>Bridges</h2>
+<p>{found["bridges"]:,} links in {found["golden_ids"]:,} golden IDs hold two parts of two records or more
+together, and no other link stands in for them: if one is wrong, two people are one. Look at the weakest
+first. The guard refused to join {found["refused"]:,} pairs of golden IDs, whose records contradict their
+link.</p>
+{_table(head, rows) if rows else ""}"""
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

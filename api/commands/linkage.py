@@ -61,6 +61,8 @@ def link(
     if not as_json:
         summary.pop("figures", None)  # a histogram, for the next run
         summary.pop("notices", None)  # said before
+        if summary.get("seams"):
+            del summary["seams"]["weakest"]  # a table of the run report
     show(summary, as_json=as_json)
 
 

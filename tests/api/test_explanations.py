@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import astuple
 from typing import Any
 
 import pytest
 
 from consent.access_log_reading import entries
+from identity.link_graph import cohesion
 from tests.world import TOWN, World, a_world, record, row
 
 
@@ -240,3 +242,22 @@ def test_the_command_explains_one_person_and_plainly(town: World) -> None:
     assert "one person" in town.command_as("steward", "explain", *map(str, numbers)).stdout
     assert town.command("explain", "crm:Zoe", "web:Zoe", "--plain").returncode == 2
     assert town.command_as("steward", "explain", "crm:nobody", "web:Zoe").returncode == 1
+
+
+def test_the_run_report_counts_guard_refusals_and_shows_the_weakest_bridges_by_number(town: World) -> None:
+    (path,) = town.settings.runs_dir.glob("*.json")
+    seams = json.loads(path.read_text())["seams"]
+    rows = town.client("steward").get("/v1/reviews").json()["reviews"]
+    assert seams["refused"] == sum(row["cause"] == "guarded" for row in rows) >= 1
+    with town.services.db.read() as conn:
+        golden_nos = sorted(set(town.services.memberships.goldens_of(conn, range(1, 200)).values()))
+        expected = {}
+        for golden_no in golden_nos:
+            members = [each.record_no for each in town.services.memberships.members(conn, golden_no)]
+            links = town.services.memberships.links(conn, members)
+            for joint in cohesion(astuple(link) for link in links).bridges:
+                expected[golden_no, joint.records] = sorted(joint.parts)
+    assert seams["bridges"] == len(expected)
+    assert {
+        (each["golden_no"], tuple(each["records"])): sorted(each["parts"]) for each in seams["weakest"]
+    } == expected

@@ -18,6 +18,13 @@ from identity.run_history import read_history
 from tests.identity.labelled import labelled
 
 SEEN_ELSEWHERE = {
+    "seams": {
+        "bridges": 1_234, "golden_ids": 1_100, "refused": 77,
+        "weakest": [
+            {"golden_no": 4001, "records": [11, 12], "weight": 0.5, "parts": [3, 2], "certain": False},
+            {"golden_no": 4002, "records": [21, 25], "weight": None, "parts": [2, 2], "certain": True},
+        ],
+    },
     "contact_classes": {"email": {"personal": 120, "household": 9, "junk": 1}},
     "outcome": {
         "merged": 1, "split": 0, "drift": 0.01, "gates": ["too many would be joined"],
@@ -38,6 +45,15 @@ def written(tmp_path_factory):
     )
     folder = tmp_path_factory.mktemp("home") / "reports"
     return write_report(folder, report, scored.model), scored, clusters
+
+
+def test_the_weakest_bridges_stand_in_a_table_by_number(written):
+    (_, path), _, _ = written
+    rows = re.findall(r"<tr><td>(400\d)</td>(.*?)</tr>", path.read_text())
+    assert rows == [
+        ("4001", "<td>11 12</td><td>0.50</td><td>3 + 2</td>"),
+        ("4002", "<td>21 25</td><td>a steward&#x27;s word</td><td>2 + 2</td>"),
+    ]
 
 
 def without_vega(page):
@@ -74,7 +90,7 @@ def test_the_page_stands_alone_and_has_a_chart_for_each_question(written):
     assert not re.search(r"<[^>]*(src|href)\s*=\s*[\"'](?!#)", without_vega(page)), "it loads nothing"
     assert "run-1, 2026-05-28 20:26 UTC" in page
     assert "published nevertheless, because: the &lt;new&gt; shop" in page
-    for word in ("birth_date", "Golden IDs by number of records"):
+    for word in ("birth_date", "Golden IDs by number of records", "1,234 links in 1,100 golden IDs"):
         assert word in page
 
 
