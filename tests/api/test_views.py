@@ -17,7 +17,7 @@ LENIENT, CAUTIOUS = "personalization", "advertising"
 def anas_world(folder: Path) -> Iterator[World]:
     """Ana's records of crm and web are equal; that of pos shares her name and birth date alone."""
     default = DEFAULT_POLICY.read_text()
-    policy = default.replace("minimum_confidence = 0.9", "minimum_confidence = 1.0")
+    policy = default.replace("minimum_confidence = 0.9\n", "minimum_confidence = 1.0\n")
     assert policy != default
     with a_world(folder, policy=policy) as one:
         one.ingest(
@@ -140,3 +140,27 @@ def test_the_command_line_tells_the_officer_alone(town: World) -> None:
     member = members(town)["pos"]
     assert f"record {member['record']} is out of view by its confidence ({member['confidence']:.6f})" in told
     assert "out of view" not in town.command(*explain).stdout
+
+
+def test_under_the_default_policy_a_cautious_and_a_lenient_purpose_see_nested_views(tmp_path: Path) -> None:
+    """Ana's third record shares her name alone: good enough for an offer, not for an address."""
+    purposes = (LENIENT, "marketing_email", "service")
+    with a_world(tmp_path) as own:
+        own.ingest(
+            row("crm", "1", "Ana"),
+            row("web", "1", "Ana"),
+            row("pos", "1", "Ana", email=None, phone=None, birth_date=None, city="Getxo"),
+            grants=("identity_linking", *purposes),
+        )
+        own.settle()
+        seen = {purpose: read(own, purpose).json() for purpose in purposes}
+        lenient, mail, service = seen.values()
+        minimum = {name: own.services.purposes[name].minimum_confidence for name in purposes}
+        doubtful = members(own)["pos"]["confidence"]
+    assert minimum[LENIENT] < doubtful < minimum["marketing_email"] < minimum["service"]
+    assert {profile["golden_id"] for profile in seen.values()} == {lenient["golden_id"]}
+    assert (lenient["records"], mail["records"], service["records"]) == (3, 2, 2)
+    assert set(service["channels"]) < set(lenient["channels"])
+    assert lenient["confidence"] == doubtful < service["confidence"]
+    assert lenient["attributes"]["city"] == "Getxo"
+    assert "Getxo" not in str(service) + str(mail)

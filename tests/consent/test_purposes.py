@@ -85,7 +85,7 @@ def test_an_unknown_purpose_is_named_as_such() -> None:
 
 def test_the_hash_changes_with_the_meaning_and_not_with_comments(tmp_path: Path) -> None:
     commented = load(tmp_path, "# reviewed\n" + TEXT)
-    changed = load(tmp_path, TEXT.replace("minimum_confidence = 0.9", "minimum_confidence = 0.8"))
+    changed = load(tmp_path, TEXT.replace("minimum_confidence = 0.9\n", "minimum_confidence = 0.8\n"))
 
     assert commented.policy_hash == POLICY.policy_hash
     assert changed.policy_hash != POLICY.policy_hash
@@ -107,7 +107,11 @@ MISTAKES = {
         'personalization, regime: legal basis "consent" goes with "opt_in"',
     ),
     "a legal basis nobody knows": ('"contract"', '"hope"', "service, legal_basis: choose one of consent,"),
-    "a confidence above one": ("minimum_confidence = 0.9", "minimum_confidence = 90", "number from 0 to 1"),
+    "a confidence above one": (
+        "minimum_confidence = 0.9\n",
+        "minimum_confidence = 90\n",
+        "number from 0 to 1",
+    ),
     "a duration that is no number": (
         "lasts_days = 365",
         'lasts_days = "1y"',
