@@ -47,7 +47,7 @@ _FETCH = text("""
     SELECT key_id, record_no, wrapped, tokens, content_mac, created_at
     FROM record_keys WHERE key_id IN :ids
 """).bindparams(bindparam("ids", expanding=True))
-_SCAN = text("""
+_SCAN = Statement("""
     SELECT key_id, record_no, wrapped FROM record_keys
     WHERE key_id >= :first AND key_id <= :last ORDER BY key_id
 """)
@@ -134,7 +134,7 @@ class KeyStore:
 
     def scan(self, conn: Connection, first: int, last: int) -> Iterator[tuple[int, int, int, bytes]]:
         """Yield key id, record number, epoch and wrapped key of live rows, first <= key id <= last."""
-        for key_id, record_no, wrapped in conn.execute(_SCAN, {"first": first, "last": last}):
+        for key_id, record_no, wrapped in _SCAN.rows(conn, first=first, last=last):
             if wrapped:
                 yield key_id, record_no, _epoch(wrapped), wrapped[2:]
 
