@@ -131,3 +131,13 @@ def test_a_decision_has_its_parts_and_its_figures_come_from_a_benchmark(page: Pa
             assert (ROOT / script).is_file()
             name = json.loads(output)["benchmark"].partition(".")[0]
             assert name == Path(script).stem, f"{page.name}: {command}"
+
+
+def test_the_performance_page_names_benchmarks_and_options_that_exist() -> None:
+    commands = re.findall(
+        r"^    \$ python (benchmarks/\w+\.py)(.*)$", text(DOCS / "performance.md"), re.MULTILINE
+    )
+    assert len(commands) >= 8
+    for script, options in commands:
+        source = text(ROOT / script)
+        assert not [word for word in options.split() if word.startswith("--") and f'"{word}"' not in source]
