@@ -184,6 +184,20 @@ writes = st.one_of(
 )
 
 
+def test_a_doubt_inside_a_golden_id_joins_nobody_when_the_record_that_joined_them_leaves(people):
+    """What is below the match threshold is a steward's question, whoever was together before (ADR 15)."""
+    people.put_all({1: "ann X", 2: "ann bo", 3: "bo X"})
+    people.link()
+    assert people.groups() == {frozenset({1, 2, 3})}
+    people.delete(2)
+    assert people.groups() == {frozenset({1}), frozenset({3})}
+    people.link()
+    assert people.groups() == {frozenset({1}), frozenset({3})}
+    with people.db.read() as conn:
+        assert conn.execute(text("SELECT record_a, record_b, weight FROM reviews")).all() == [(1, 3, 1.0)]
+    consistent(people)
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(actions=st.lists(writes, max_size=12))
 def test_after_any_online_writes_the_people_are_those_a_run_would_find(actions, tmp_path_factory):
