@@ -8,7 +8,13 @@ from pathlib import Path
 DEFAULT_HOME = "aurea-home"
 DEFAULT_ORIGIN = "aurea.localhost/consent"
 TOKEN_SECONDS = 600  # the contract allows at most 10 minutes
-SECRETS = ("AUREA_KEYRING", "AUREA_CLIENT_SECRET", "AUREA_DATABASE_URL", "AUREA_KEYS_URL")
+SECRETS = (
+    "AUREA_KEYRING",
+    "AUREA_CLIENT_SECRET",
+    "AUREA_DATABASE_URL",
+    "AUREA_KEYS_URL",
+    "AUREA_VAULT_TOKEN",
+)
 """Variables that are, or may carry, a secret (a database URL may carry a password)."""
 
 
@@ -31,6 +37,9 @@ class Settings:
     idempotency_hours: int = 24  # how long an Idempotency-Key is remembered
     metrics_dir: Path | None = None  # set by `aurea serve --workers N`: where workers pool their counters
     client_secret: str | None = None  # AUREA_CLIENT_SECRET: of the client that `--as` names
+    vault_address: str | None = None  # AUREA_VAULT_ADDR: HashiCorp Vault, which then opens the keyring file
+    vault_token: str | None = None
+    vault_key: str = "aurea"  # of the transit engine
     log_level: str = "info"
     webhooks_private: bool = False  # whether webhooks may go to private addresses, and without TLS
 
@@ -93,6 +102,9 @@ class Settings:
             else None,
             client_secret=env.get("AUREA_CLIENT_SECRET") or None,
             webhooks_private=env.get("AUREA_WEBHOOKS_PRIVATE") == "1",
+            vault_address=env.get("AUREA_VAULT_ADDR") or None,
+            vault_token=env.get("AUREA_VAULT_TOKEN") or None,
+            vault_key=env.get("AUREA_VAULT_KEY") or "aurea",
             log_level=_log_level(env.get("AUREA_LOG_LEVEL") or "info"),
         )
 

@@ -8,8 +8,10 @@ from sqlalchemy import make_url
 
 from api.migrations import KEYS, OPERATIONAL, is_current, upgrade
 from api.settings import Settings, SettingsError
-from consent.key_providers import FileKeyring
+from consent.key_providers import PLAIN, FileKeyring
 from consent.key_store import KeyStore
+from consent.keyring_file import KeyringCodec
+from consent.transit_keyring import TransitCodec
 from identity.database import Database, open_database
 
 _OPERATIONAL_LOCK = 1
@@ -35,7 +37,16 @@ def load_keyring(settings: Settings) -> FileKeyring:
             f"there is no keyring at {settings.keyring_file}: run `aurea init` for a new home, "
             "or restore the keyring of this one"
         )
-    return FileKeyring.load(settings.keyring_file)
+    return FileKeyring.load(settings.keyring_file, keyring_codec(settings))
+
+
+def keyring_codec(settings: Settings) -> KeyringCodec:
+    """Return how the keyring file is read and written. Raises SettingsError if Vault is half configured."""
+    if settings.vault_address is None:
+        return PLAIN
+    if settings.vault_token is None:
+        raise SettingsError("AUREA_VAULT_ADDR needs AUREA_VAULT_TOKEN: a token that may use the transit key")
+    return TransitCodec(settings.vault_address, settings.vault_token, settings.vault_key)
 
 
 def check_home(settings: Settings) -> None:
@@ -89,7 +100,7 @@ def create_home(settings: Settings) -> bool:
                 raise SettingsError(
                     f"the key store exists but its keyring {settings.keyring_file} is missing: restore it"
                 )
-            FileKeyring.create(settings.keyring_file)
+            FileKeyring.create(settings.keyring_file, keyring_codec(settings))
         keyring = load_keyring(settings)
         upgrade(db, OPERATIONAL)
         upgrade(keys, KEYS)

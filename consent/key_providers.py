@@ -20,7 +20,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from consent.errors import KeyringError, KeyUnavailableError, VaultError
-from consent.keyring_file import Epoch, KeyringContents, locked, write_durably
+from consent.keyring_file import Epoch, KeyringCodec, KeyringContents, PlainCodec, locked, write_durably
+
+PLAIN: Final = PlainCodec()
 
 RELOAD_SECONDS: Final = 1.0
 """How long a process may go on wrapping new keys under an epoch that another one has retired."""
@@ -103,11 +105,12 @@ class WorkerKeyring:
 
     path: Path | None
     text: str | None
+    codec: KeyringCodec = PLAIN
 
     def open(self) -> "FileKeyring":
         """Return the keyring, in the process that calls this."""
         if self.path is not None:
-            return FileKeyring.load(self.path)
+            return FileKeyring.load(self.path, self.codec)
         return FileKeyring.from_text(self.text or "")
 
     def __repr__(self) -> str:
@@ -120,10 +123,10 @@ class FileKeyring:
     Rotation, in whatever process, replaces the file. The others see the new epoch within RELOAD_SECONDS.
     """
 
-    __slots__ = ("_contents", "_keks", "_look_at", "_path", "_stamp")
+    __slots__ = ("_codec", "_contents", "_keks", "_look_at", "_path", "_stamp")
 
-    def __init__(self, contents: "KeyringContents", path: Path | None) -> None:
-        self._path = path
+    def __init__(self, contents: "KeyringContents", path: Path | None, codec: KeyringCodec = PLAIN) -> None:
+        self._path, self._codec = path, codec
         self._stamp = _stamp(path)
         self._look_at = time.monotonic() + RELOAD_SECONDS
         self._hold(contents)
@@ -139,22 +142,28 @@ class FileKeyring:
         self._look_at = time.monotonic() + RELOAD_SECONDS
         stamp = _stamp(self._path)
         if stamp != self._stamp and stamp is not None:
+            try:
+                contents = self._codec.decode(_read(self._path))
+            except KeyringError:
+                if now:
+                    raise
+                return  # what is in memory goes on; the next look tries again
             self._stamp = stamp
-            self._hold(_read(self._path))
+            self._hold(contents)
 
     @classmethod
-    def create(cls, path: Path) -> "FileKeyring":
+    def create(cls, path: Path, codec: KeyringCodec = PLAIN) -> "FileKeyring":
         """Make a fresh keyring at `path`, durably. Raises KeyringError rather than overwrite one."""
         if path.exists():
             raise KeyringError(f"a keyring exists at {path}; overwriting it would lose every record")
         contents = KeyringContents.fresh()
-        write_durably(path, contents.encode(), exclusive=True)
-        return cls(contents, path)
+        write_durably(path, codec.encode(contents), exclusive=True)
+        return cls(contents, path, codec)
 
     @classmethod
-    def load(cls, path: Path) -> "FileKeyring":
+    def load(cls, path: Path, codec: KeyringCodec = PLAIN) -> "FileKeyring":
         """Read the keyring at `path`. Raises KeyringError if it is missing, open to others or damaged."""
-        return cls(_read(path), path)
+        return cls(codec.decode(_read(path)), path, codec)
 
     @classmethod
     def from_text(cls, text: str) -> "FileKeyring":
@@ -164,7 +173,7 @@ class FileKeyring:
     def for_worker(self) -> WorkerKeyring:
         """Return what a child process needs to open this keyring itself."""
         text = None if self._path else self._contents.encode().decode()
-        return WorkerKeyring(self._path, text)
+        return WorkerKeyring(self._path, text, self._codec)
 
     @property
     def home_id(self) -> int:
@@ -222,7 +231,12 @@ class FileKeyring:
         with self._changing():
             if epoch not in self._keks or epoch == max(self._keks):
                 raise KeyringError(f"epoch {epoch} is not a retiring epoch of this keyring")
+            self._codec.renew()
             return self._replaced(tuple(e for e in self._contents.epochs if e.number != epoch))
+
+    def forget_old_copies(self) -> None:
+        """Make older copies of the file unreadable, where what keeps it can do that (Vault)."""
+        self._codec.forget()
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
@@ -237,7 +251,7 @@ class FileKeyring:
         if self._path is None:
             raise AssertionError  # `_changing` refused it
         contents = replace(self._contents, epochs=epochs)
-        write_durably(self._path, contents.encode(), exclusive=False)
+        write_durably(self._path, self._codec.encode(contents), exclusive=False)
         self._stamp = _stamp(self._path)
         self._hold(contents)
         return self
@@ -257,15 +271,14 @@ class FileKeyring:
         raise TypeError("a keyring is never pickled; hand a worker process FileKeyring.for_worker()")
 
 
-def _read(path: Path) -> KeyringContents:
+def _read(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_mode & 0o077:
                 raise KeyringError(f"the keyring {path} can be read by others: run chmod 600 on it")
-            raw = file.read()
+            return file.read()
     except OSError as error:
         raise KeyringError(f"the keyring {path} cannot be read: {error.strerror}") from error
-    return KeyringContents.decode(raw)
 
 
 def _stamp(path: Path | None) -> tuple[int, int] | None:

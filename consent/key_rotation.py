@@ -159,6 +159,7 @@ class KeyRotation:
         # A crash here leaves an epoch that takes no keys: asking again destroys it.
         if epoch in self._keyring.epochs():
             self._keyring.destroy_epoch(epoch)
+        self._keyring.forget_old_copies()
         with self._keys.write() as conn:
             _DESTROYED.run(conn, epoch=epoch, by=by, now=now)
         return Destruction(epoch, destroyed=True, asked_by=asked_by, confirmed_by=by)
@@ -210,9 +211,9 @@ class KeyRotation:
 
     def _require_unused(self, conn: Connection, epoch: int) -> None:
         states = self._keyring.epochs()
-        if epoch not in states:
+        if epoch not in states and not _half_destroyed(conn, epoch):
             raise KeyringError(f"the keyring has no epoch {epoch}; it has {', '.join(map(str, states))}")
-        if states[epoch] == "active":
+        if states.get(epoch) == "active":
             raise KeyringError(f"epoch {epoch} is the active one: rotate first")
         left = _counted(conn).get(epoch, 0)
         if left:
@@ -220,6 +221,11 @@ class KeyRotation:
                 f"{left} keys are still wrapped under epoch {epoch} and would be lost: "
                 "run `aurea keys rotate`"
             )
+
+
+def _half_destroyed(conn: Connection, epoch: int) -> bool:
+    """Whether the epoch's destruction was confirmed, and a crash came before it was noted."""
+    return any(row[0] == epoch and row[3] and not row[6] for row in _EPOCHS.rows(conn))
 
 
 def _rewrapped(

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from consent.errors import KeyringError
 
@@ -77,6 +77,44 @@ class KeyringContents:
         except (ValueError, KeyError, TypeError):
             # `from None`: a JSON error quotes the text it could not read, and that text is secret.
             raise KeyringError("the keyring is damaged: it does not hold what a keyring holds") from None
+
+
+class KeyringCodec(Protocol):
+    """How a keyring becomes a file and back. Must pickle into the pipe to a worker process."""
+
+    def encode(self, contents: KeyringContents) -> bytes:
+        """Return the file's bytes. Raises KeyringError."""
+        ...
+
+    def decode(self, raw: bytes) -> KeyringContents:
+        """Undo `encode`. Raises KeyringError."""
+        ...
+
+    def renew(self) -> None:
+        """Prepare to encode under something newer than before."""
+        ...
+
+    def forget(self) -> None:
+        """Make what was encoded before the last `renew` unreadable, where that is possible."""
+        ...
+
+
+class PlainCodec:
+    """The keyring as it is: whoever has the file has the keys, and old copies of it stay readable."""
+
+    def encode(self, contents: KeyringContents) -> bytes:
+        """Return the file's bytes."""
+        return contents.encode()
+
+    def decode(self, raw: bytes) -> KeyringContents:
+        """Undo `encode`. Raises KeyringError."""
+        return KeyringContents.decode(raw)
+
+    def renew(self) -> None:
+        """Do nothing."""
+
+    def forget(self) -> None:
+        """Do nothing: only deleting them makes old copies unreadable."""
 
 
 def _b64(value: bytes) -> str:
