@@ -49,7 +49,7 @@ class RequestDesk:
 
 
 def request_desk(
-    services: "Services", *, eraser: Eraser | None, notifier: Notifier | None, receipts: Receipts | None
+    services: "Services", *, eraser: Eraser, notifier: Notifier, receipts: Receipts
 ) -> RequestDesk:
     """Build what handles requests from the parts of `services`."""
     vault = services.stores.vault

@@ -52,7 +52,7 @@ class Exporter:
         access_log: Path,
         explain: Callable[[Sequence[int]], Mapping[str, Any]],
         name_of: Callable[[str], str],
-        receipts: Receipts | None = None,
+        receipts: Receipts,
     ) -> None:
         self._door, self._people, self._purposes = door, people, purposes
         self._access_log, self._explain, self._name_of = access_log, explain, name_of
@@ -98,7 +98,7 @@ class Exporter:
             "recorded_at": _time(event.recorded_at),
             "expires_at": None if event.expires_at is None else _time(event.expires_at),
         }
-        if self._receipts is not None and event.index is not None:
+        if event.index is not None:
             try:
                 said["receipt"] = self._receipts.consent_receipt(event.index, now)
             except UnknownSubjectError:

@@ -13,7 +13,6 @@ from typing import Any, Protocol
 
 from consent.corrections import Corrector
 from consent.erasure_exceptions import Exceptions
-from consent.errors import RequestBlockedError
 from consent.recording import ConsentRecorder, Saying
 from consent.request_purposes import STATES
 from consent.request_recognition import Recognition
@@ -48,7 +47,7 @@ class Notifier(Protocol):
 
 
 class Fulfilment:
-    """Fulfils approved requests. Without an `eraser` erasures wait, without a `notifier` nobody is told."""
+    """Fulfils approved requests."""
 
     def __init__(
         self,
@@ -58,8 +57,8 @@ class Fulfilment:
         recorder: ConsentRecorder,
         corrector: Corrector,
         exceptions: Exceptions,
-        eraser: Eraser | None,
-        notifier: Notifier | None,
+        eraser: Eraser,
+        notifier: Notifier,
     ) -> None:
         self._requests, self._recognition, self._recorder = requests, recognition, recorder
         self._corrector, self._exceptions = corrector, exceptions
@@ -68,10 +67,8 @@ class Fulfilment:
     def fulfil(self, request_id: str, *, client: str, now: int) -> StoredRequest:
         """Do what the request asks for, and close it.
 
-        Raises UnknownRequestError, RequestStateError, RequestBlockedError and what the work itself raises.
+        Raises UnknownRequestError, RequestStateError and what the work itself raises.
         """
-        if self._requests.find(request_id).type == "erasure" and self._eraser is None:
-            raise RequestBlockedError("this service was started without what erases")
         approved, request = self._requests.begin(request_id, client=client, now=now)
         work: Callable[[Approved, str, int], dict[str, Any]] = {
             "access": self._disclose,
@@ -97,7 +94,7 @@ class Fulfilment:
         if kept.record_nos:
             self._record("restricted", sorted(kept.record_nos), self._exceptions.purpose, client, now)
         said: dict[str, Any] = {"fields": kept.fields}
-        if erased and self._eraser is not None:
+        if erased:
             said["receipt"] = self._eraser.erase(erased, request_id=approved.request_id, now=now).document
         return said
 
@@ -125,5 +122,4 @@ class Fulfilment:
         return [each.record_no for each in recognised.members if each.record_no not in approved]
 
     def _tell(self, kind: str, approved: Approved, now: int) -> None:
-        if self._notifier is not None:
-            self._notifier.notify(kind, approved.golden_no, now)
+        self._notifier.notify(kind, approved.golden_no, now)
