@@ -66,14 +66,16 @@ def compare_model(
 
 @contextmanager
 def _rerun(services: "Services", request: LinkRequest, progress: Callable[[str], None]) -> Iterator[Rerun]:
-    with spill_folder(services.settings.home) as spill:
-        scorer = EngineScorer(
+    with (
+        spill_folder(services.settings.home) as spill,
+        EngineScorer(
             seed=request.seed,
             token=frequency_token(services.stores.index),
             threads=request.threads,
             memory_limit=request.memory_limit,
             spill_dir=spill,
-        )
+        ) as scorer,
+    ):
         yield Rerun(
             db=services.db,
             reader=services.linkable,

@@ -18,13 +18,12 @@ from identity.blocking import Blocking, block
 from identity.clustering import Pairs, tied
 from identity.contacts import several_values
 from identity.contradictions import Evidence, evidence_of
-from identity.household_pairs import household_pairs
 from identity.learning import COMMON
 from identity.model import Model
 from identity.profile import Profile
 from identity.record_table import load
 from identity.records import OpenedBatch
-from identity.scoring_sql import near_sql, weighed_sql
+from identity.scoring_sql import levels_sql, near_sql, weighed_sql
 from identity.splink_bridge import compare
 
 BLOCKED_HEARD: Final = 50
@@ -53,7 +52,6 @@ class ScoredPairs:
     model: Model
     pairs: Pairs
     report: LinkingReport
-    households: Pairs | None = None  # see identity.household_pairs: no evidence for a person
 
 
 def score(
@@ -89,12 +87,11 @@ def score(
         levels = timed("compare all", compare, engine, model.comparisons, "pairs", near)
     pairs = timed("weigh", _weighed, engine, model, levels)
     evidence = timed("contradictions", _evidence, engine, model, pairs, levels)
-    households = timed("households", household_pairs, engine, model)
     if on_frequency is not None:
         for column, value, frequency in common_frequencies(engine, model):
             on_frequency(column, value, frequency)
     report = LinkingReport(profile, blocking, int(pair_count), trained, uncompared, timed.seconds)
-    return ScoredPairs(model, replace(pairs, evidence=evidence), report, households)
+    return ScoredPairs(model, replace(pairs, evidence=evidence), report)
 
 
 class _Steps:
@@ -121,14 +118,14 @@ def _weighed(engine: duckdb.DuckDBPyConnection, model: Model, compared: str) -> 
 def _evidence(engine: duckdb.DuckDBPyConnection, model: Model, pairs: Pairs, compared: str) -> Evidence:
     """Return what each comparison says of what links tie together, blocked or not.
 
-    Most of these pairs were compared already; Splink compares the others now. Drops `compared`.
+    Most of these pairs were compared already; the others are now, by the same conditions. Drops `compared`.
     """
     _tie(engine, pairs, model.threshold)
     engine.execute(_NEWLY_TIED.format(compared))
-    newly = compare(engine, model.comparisons, "newly_tied")
+    newly = levels_sql(model, _NEWLY_TIED_RECORDS, "a AS record_a, b AS record_b")
     levels = ", ".join(f"level_{item.name}" for item in model.comparisons)
     found = engine.execute(_LEVELS.format(levels=levels, known=compared, new=newly)).fetchnumpy()
-    for table in ("tied", "newly_tied", newly, compared):
+    for table in ("tied", "newly_tied", compared):
         engine.execute(f"DROP TABLE {table}")
     first, second, *columns = found.values()
     return evidence_of(model, first, second, columns)
@@ -167,15 +164,18 @@ ANTI JOIN tied ON a = join_key_l AND b = join_key_r
 
 _NEWLY_TIED = """
 CREATE OR REPLACE TABLE newly_tied AS
-SELECT '0' AS match_key, a AS join_key_l, b AS join_key_r
-FROM tied ANTI JOIN {0} ON record_a = a AND record_b = b
+SELECT a, b FROM tied ANTI JOIN {0} ON record_a = a AND record_b = b
+"""
+
+_NEWLY_TIED_RECORDS: Final = """
+newly_tied JOIN records AS l ON l.unique_id = a JOIN records AS r ON r.unique_id = b
 """
 
 _LEVELS = """
 SELECT record_a, record_b, {levels}
 FROM {known} SEMI JOIN tied ON record_a = a AND record_b = b
 UNION ALL
-SELECT record_a, record_b, {levels} FROM {new}
+SELECT record_a, record_b, {levels} FROM ({new})
 ORDER BY 1, 2
 """
 

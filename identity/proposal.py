@@ -105,7 +105,7 @@ class Proposal:
 
     def households(self) -> Group:
         """Return who lives together, of these people; made after them and no evidence for them."""
-        found = None if self.scores is None else self.scores.scored.households
+        found = None if self.scores is None else self.scores.households
         return group(found or no_pairs(), self.clusters.record_nos, self.clusters.label)
 
     def step(self) -> Step:

@@ -21,7 +21,7 @@ from identity.evaluation_groups import in_ranges
 from identity.linking import ScoredPairs
 from identity.model import Model
 from identity.notices import notices
-from identity.report_page import render_page
+from identity.report_page import SCRIPT_NAME, chart_script, render_page
 from identity.run_history import read_history
 from identity.weight_figures import histogram, threshold_choice
 
@@ -91,8 +91,18 @@ def write_report(folder: Path, report: Mapping[str, Any], model: Model) -> tuple
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     data, page = folder / f"{report['run_id']}.json", folder / f"{report['run_id']}.html"
     _write(data, json.dumps(report, indent=1))
-    _write(page, render_page(report, model, read_history(folder)))
+    _write(page, render_page(report, model, _script_of(folder), read_history(folder)))
     return data, page
+
+
+def _script_of(folder: Path) -> str:
+    """Return the script of the pages: an earlier run's, kept beside them, or one made now."""
+    kept = folder / SCRIPT_NAME
+    if not kept.exists():
+        unfinished = kept.with_suffix(".part")
+        _write(unfinished, chart_script())
+        unfinished.replace(kept)
+    return kept.read_text(encoding="utf-8")
 
 
 def _write(path: Path, text: str) -> None:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
 from html import escape
+from importlib.metadata import version
 from typing import Any, Final
 
 import vl_convert
@@ -54,12 +55,14 @@ window.addEventListener("DOMContentLoaded", async () => {
 """
 
 
-def render_page(report: Mapping[str, Any], model: Model, history: Sequence[Mapping[str, Any]] = ()) -> str:
+def render_page(
+    report: Mapping[str, Any], model: Model, script: str, history: Sequence[Mapping[str, Any]] = ()
+) -> str:
     """Return the page. It loads nothing from anywhere and holds no value of a person.
 
-    `history`: what `identity.run_history` found of the runs so far, this one last.
+    `script` is that of `chart_script`. `history`: what `identity.run_history` found of the runs so far, this
+    one last.
     """
-    script = _script()
     policy = (
         f"default-src 'none'; script-src 'sha256-{_hash(script)}' 'unsafe-eval'; style-src 'unsafe-inline';"
         " img-src data:; base-uri 'none'; form-action 'none'"
@@ -98,9 +101,16 @@ A pair joins at {model.threshold:g} bits; from {model.review_threshold:g} bits o
 """
 
 
+SCRIPT_NAME: Final = f"charts-{version('vl-convert-python')}-{sha256(_DRAW.encode()).hexdigest()[:8]}.js"
+"""Another release of Vega, or other lines of ours, make another script."""
+
+
 @cache
-def _script() -> str:
-    """Return Vega, Vega-Lite and Vega-Embed as one script, and the lines that draw this page's charts."""
+def chart_script() -> str:
+    """Return Vega, Vega-Lite and Vega-Embed as one script, and the lines that draw this page's charts.
+
+    Bundling it takes two seconds: what is kept of it under SCRIPT_NAME is as good.
+    """
     return vl_convert.javascript_bundle(_DRAW).replace("</script", "<\\/script")
 
 

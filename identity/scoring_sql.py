@@ -47,8 +47,16 @@ ORDER BY position
 def pair_levels_sql(model: Model, left: str, right: str) -> str:
     """Return a query of both rows' positions, first before second, and their level in each comparison."""
     levels = ", ".join(f"level_{item.name}" for item in model.comparisons)
-    pairs = _levels_sql(model, _every_pair(left, right), "l.position AS first, r.position AS second")
+    pairs = levels_sql(model, _every_pair(left, right), "l.position AS first, r.position AS second")
     return f"SELECT first, second, {levels} FROM ({pairs}) WHERE first < second ORDER BY first, second"  # noqa: S608 - as above
+
+
+def levels_sql(model: Model, pairs: str, key: str) -> str:
+    """Return a query of the columns `key` and of each comparison's level, `level_<name>`, and of no weights.
+
+    `pairs` is a FROM clause of two rows `l` and `r` with the comparable columns.
+    """
+    return _levels_sql(model, pairs, key, frequencies=())
 
 
 def pair_sums_sql(model: Model, pairs: str, key: str = "r.position") -> str:
@@ -56,15 +64,21 @@ def pair_sums_sql(model: Model, pairs: str, key: str = "r.position") -> str:
 
     `pairs` is a FROM clause of two rows `l` and `r` with the comparable columns and their `tf_` columns.
     """
-    return sums_sql(model, f"({_levels_sql(model, pairs, key)})")
+    return sums_sql(model, f"({_levels_sql(model, pairs, key, model.frequency_columns())})")
 
 
 def weighed_sql(model: Model, compared: str) -> str:
-    """Return a query of `compared` (see `sums_sql`) with `weight`: the pairs from the review threshold on."""
+    """Return a query of `compared` (see `sums_sql`) with `weight`: the pairs from the review threshold on.
+
+    A weight is never above its part against strangers, so that part alone rules nearly all pairs out.
+    """
+    least = _number(model.review_threshold)
+    near = f"SELECT *, {_unrelated_sql(model)} AS unrelated FROM {compared}"  # noqa: S608 - columns of ours
     return f"""
 SELECT * EXCLUDE (unrelated, household) FROM (
-    SELECT *, round({COMBINED}, 6) AS weight FROM ({sums_sql(model, compared)}))
-WHERE weight >= {_number(model.review_threshold)}
+    SELECT *, round({COMBINED}, 6) AS weight FROM (
+    SELECT *, {_household_sql(model)} AS household FROM ({near}) WHERE unrelated >= {least} - 1e-6))
+WHERE weight >= {least}
 """  # noqa: S608 - columns of ours and numbers of the model
 
 
@@ -79,25 +93,31 @@ def sums_sql(model: Model, compared: str) -> str:
     `compared` is a FROM clause with the level of each comparison (`level_<name>`) and `tf_<column>`, the term
     frequency of the more common of the two values.
     """
-    unrelated = _sum_sql(model, model.prior, against_household=False)
-    household = "'infinity'::DOUBLE"
-    if model.household_prior is not None:
-        household = _sum_sql(model, model.household_prior, against_household=True)
     # every part is a column of ours or a number of the model
     return f"""
-    SELECT *, {unrelated} AS unrelated, {household} AS household FROM {compared}
-"""  # noqa: S608 - columns of ours and numbers of the model
+    SELECT *, {_unrelated_sql(model)} AS unrelated, {_household_sql(model)} AS household FROM {compared}
+"""  # noqa: S608 - as above
+
+
+def _unrelated_sql(model: Model) -> str:
+    return _sum_sql(model, model.prior, against_household=False)
+
+
+def _household_sql(model: Model) -> str:
+    if model.household_prior is None:
+        return "'infinity'::DOUBLE"
+    return _sum_sql(model, model.household_prior, against_household=True)
 
 
 def _every_pair(left: str, right: str) -> str:
     return f"{left} AS l, {right} AS r"
 
 
-def _levels_sql(model: Model, pairs: str, key: str) -> str:
+def _levels_sql(model: Model, pairs: str, key: str, frequencies: tuple[str, ...]) -> str:
     sides = ",\n        ".join(
         [
             *(f"l.{name} AS {name}_l, r.{name} AS {name}_r" for name in (*COLUMNS, *SEVERAL.values())),
-            *(f"greatest(l.tf_{name}, r.tf_{name}) AS tf_{name}" for name in model.frequency_columns()),
+            *(f"greatest(l.tf_{name}, r.tf_{name}) AS tf_{name}" for name in frequencies),
         ]
     )
     levels = ",\n        ".join(_level_sql(item) for item in model.comparisons)

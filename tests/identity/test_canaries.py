@@ -77,7 +77,8 @@ def test_a_run_scores_the_same_pairs_and_trains_the_same_model_whether_or_not_pe
     batch, _ = labelled("splink_fake_1000")
     with open_engine() as engine:
         alone = score([batch], engine=engine, model=None, seed=1)
-    run = EngineScorer(seed=1, token=lambda *_: b"")([batch], None)
+    with EngineScorer(seed=1, token=lambda *_: b"") as scorer:
+        run = scorer([batch], None)
     assert run.scored.model.to_json() == alone.model.to_json()
     assert run.scored.pairs.record_a.min() > 0
     for column in ("record_a", "record_b", "weight"):

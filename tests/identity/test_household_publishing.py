@@ -4,6 +4,7 @@ A record's words say who it is about (`tests.identity.population`); "#3" says th
 """
 
 from collections import defaultdict
+from concurrent.futures import Future
 from dataclasses import replace
 from itertools import combinations
 
@@ -14,6 +15,7 @@ from sqlalchemy import text
 from identity.household_store import HouseholdReader
 from identity.households import THRESHOLD
 from identity.resolution import pairs_of
+from identity.scoring import Aside
 from tests.identity.population import Population
 
 
@@ -30,7 +32,9 @@ class Town(Population):
                     if word.startswith("#"):
                         at_home[word].append(record_no)
         pairs = [(*pair, THRESHOLD) for numbers in at_home.values() for pair in combinations(numbers, 2)]
-        return replace(scores, scored=replace(scores.scored, households=pairs_of(pairs)))
+        aside = Future()
+        aside.set_result(Aside(pairs_of(pairs), None))
+        return replace(scores, aside=aside)
 
     def homes(self) -> dict[int, str]:
         """Record -> household ID, as published."""
