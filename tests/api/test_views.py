@@ -128,7 +128,7 @@ def test_an_officer_who_asks_why_is_told_what_is_out_of_view_and_nobody_else_is(
         {"record": member["record"], "confidence": member["confidence"], "why": "confidence"}
     ]
     assert answers["officer"] == answers["steward"] == answers["auditor"]
-    assert set(answers["steward"]) == {"state", "allowed", "reasons", "events"}
+    assert set(answers["steward"]) == {"state", "allowed", "reasons", "rule", "events"}
 
 
 def test_the_command_line_tells_the_officer_alone(town: World) -> None:
