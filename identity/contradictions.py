@@ -8,6 +8,7 @@ one kind of data. What it gains is measured in docs/linkage.md.
 """
 
 import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
@@ -120,7 +121,7 @@ def bound(bottleneck: Floats, worst: Floats, sizes: Integers) -> Floats:
     return found
 
 
-def cost(total: float, count: int, independent: int) -> float:
+def cost(total: float, count: float, independent: int) -> float:
     """Return the bits that a comparison costs the merge of two clusters, `total` of its bits being below 0.
 
     `count` pairs of records, one from each, could be compared, of which at most `independent` are so.
@@ -128,8 +129,9 @@ def cost(total: float, count: int, independent: int) -> float:
     return PRICE * total / count * math.sqrt(min(count, independent))
 
 
-Between = tuple[float, list[float], list[int], float]
-"""Of two clusters: strongest link, sum and number of each comparison's bits, and what a merge scores."""
+Between = tuple[float, list[complex], float]
+"""Of two clusters: the strongest link; of each comparison the sum of its bits and, as imaginary part, their
+number (one addition for both); and what a merge scores."""
 
 
 class Merging:
@@ -147,23 +149,23 @@ class Merging:
 
     def add(self, one: int, other: int, link: float, bits: list[float]) -> None:
         """Add a pair: its weight above the threshold (negative: no link) and its bits."""
-        found = (link, bits, [1 if bit else 0 for bit in bits], link)
+        found = (link, [complex(bit, 1) if bit else 0j for bit in bits], link)
         self._between[one][other] = found
         self._between[other][one] = found
 
     def labels(self) -> list[int]:
         """Merge, and return for each record the record that stands for its cluster."""
         heap = [
-            (-found[3], one, other)
+            (-found[2], one, other)
             for one, others in enumerate(self._between)
             for other, found in others.items()
-            if one < other and found[3] > 0
+            if one < other and found[2] > 0
         ]
         heapify(heap)
         while heap:
             score, one, other = heappop(heap)
             found = self._between[one].get(other)
-            if found is not None and found[3] == -score:
+            if found is not None and found[2] == -score:
                 self._merge(one, other, heap)
         return [self._root(node) for node in range(len(self._into))]
 
@@ -191,9 +193,9 @@ class Merging:
             ours = between[one].get(node)
             between[one][node] = theirs if ours is None else _joined(ours, theirs)
         for node in moved.keys() | self._larger(one, before):
-            link, bits, counts, _ = between[one][node]
-            score = self._score(one, node, link, bits, counts)
-            between[one][node] = between[node][one] = (link, bits, counts, score)
+            link, bits, _ = between[one][node]
+            score = self._score(one, node, link, bits)
+            between[one][node] = between[node][one] = (link, bits, score)
             if score > 0:
                 heappush(heap, (-score, min(one, node), max(one, node)))
 
@@ -203,19 +205,12 @@ class Merging:
         few, many = (self._grown, ours) if len(self._grown) < len(ours) else (ours, self._grown)
         return {node for node in few if node in many and self._size[node] > before}
 
-    def _score(self, one: int, other: int, link: float, bits: list[float], counts: list[int]) -> float:
+    def _score(self, one: int, other: int, link: float, bits: list[complex]) -> float:
         if link <= 0:
             return link
         independent = min(self._size[one], self._size[other])
-        return link + sum(
-            cost(total, count, independent) for total, count in zip(bits, counts, strict=True) if total < 0
-        )
+        return link + sum(cost(each.real, each.imag, independent) for each in bits if each.real < 0)
 
 
 def _joined(ours: Between, theirs: Between) -> Between:
-    return (
-        max(ours[0], theirs[0]),
-        [one + other for one, other in zip(ours[1], theirs[1], strict=True)],
-        [one + other for one, other in zip(ours[2], theirs[2], strict=True)],
-        0.0,
-    )
+    return max(ours[0], theirs[0]), list(map(operator.add, ours[1], theirs[1])), 0.0

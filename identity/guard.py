@@ -82,8 +82,10 @@ def _doubtful(component: Integers, links: Links, pairs: _Pairs) -> Mask:
     np.minimum.at(bottleneck, component[links.left[tree]], links.above[tree])
     worst = np.zeros((len(sizes), pairs.bits.shape[1]))
     where = component[pairs.left]
-    for position in range(pairs.bits.shape[1]):
-        np.minimum.at(worst[:, position], where, pairs.bits[:, position])
+    order = np.argsort(where, kind="stable")
+    starts = np.flatnonzero(np.diff(where[order], prepend=-1))
+    if len(starts):
+        worst[where[order[starts]]] = np.minimum(np.minimum.reduceat(pairs.bits[order], starts, axis=0), 0.0)
     found: Mask = (sizes > 2) & (bound(bottleneck, worst, sizes) <= 0)
     return found
 

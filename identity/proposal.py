@@ -9,9 +9,9 @@ Nothing is written but the reservation of golden numbers.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import chain
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 
@@ -185,20 +185,20 @@ class Proposer:
             unique, last = declared(conn), last_run(conn)
         once = frozenset() if last is None else last.declared
         opened = _Opened(self.reader, unique | once)
-        scores = opened.scored(self.scorer, model)
+        with ThreadPoolExecutor(1) as aside:  # the engine leaves this interpreter idle for most of the time
+            reading = aside.submit(self._read)
+            scores = opened.scored(self.scorer, model)
+            stored = reading.result()
         self.progress("clustering")
-        with self.db.read() as conn:
-            standing = self.facts.standings(conn)
-            judged = all_judged(conn).among(opened.linkable)
+        standing, before, previous = stored.standing, stored.before, stored.previous
+        judged = stored.judged.among(opened.linkable)
         verified = [number for number, rank in standing.items() if rank >= VERIFIED]
         pairs, threshold = no_pairs(), np.inf
         if scores is not None:
             pairs, threshold = scores.scored.pairs, scores.scored.model.threshold
         sources = opened.sources().only(unique)
-        found = cluster_judged(opened.record_nos(), pairs, threshold, verified, judged, sources=sources)
-        with self.db.read() as conn:
-            before = load_all(conn, MembershipReader().version(conn))
-            previous = Previous.read(conn, before.state, self.reader)
+        live = distinct(np.concatenate([stored.live, np.array(opened.linkable, dtype=np.int64)]))
+        found = cluster_judged(live, pairs, threshold, verified, judged, sources=sources)
 
         def again(record_nos: Ints, some: Pairs, least: float) -> Clusters:
             inside, mine = judged.among(record_nos), sources.among(record_nos)
@@ -221,6 +221,26 @@ class Proposer:
             assignment,
         )  # fmt: skip
 
+    def _read(self) -> "_Stored":
+        live = np.fromiter((record_no for record_no, _ in self.reader.live()), dtype=np.int64)
+        with self.db.read() as conn:
+            before = load_all(conn, MembershipReader().version(conn))
+            previous = Previous.read(conn, before.state, self.reader)
+            return _Stored(live, self.facts.standings(conn), all_judged(conn), before, previous)
+
+
+class _Stored(NamedTuple):
+    """What a run starts from, all of it from after the change sequence that its catching up begins at.
+
+    `live` are all live records: those that the scorer does not see stay alone.
+    """
+
+    live: Ints
+    standing: Mapping[int, int]
+    judged: Judged
+    before: Snapshot
+    previous: Previous
+
 
 class _Opened:
     """The records of a run: those the scorer was given, and the live ones that may not be linked."""
@@ -236,11 +256,6 @@ class _Opened:
             return scorer(self._batches(), model)
         except NoModelError:
             return None
-
-    def record_nos(self) -> Ints:
-        """Return every live record: whoever the scorer saw, and the rest alone."""
-        live = (record_no for record_no, _ in self._reader.live())
-        return distinct(np.fromiter(chain(self.linkable, live), dtype=np.int64))
 
     def sources(self) -> Sources:
         """Return the records of the channels that were asked for, of those that may be linked."""
