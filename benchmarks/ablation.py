@@ -21,6 +21,7 @@ from identity.clustering import Pairs, cluster
 from identity.comparison import SEVERAL, Comparison
 from identity.engine import open_engine
 from identity.evaluation import evaluate
+from identity.model import Model
 from identity.records import OpenedBatch
 
 SETS = (*LABELLED, "messy_20k")
@@ -122,7 +123,10 @@ WITHOUT: dict[str, Callable[[], Any]] = {
     "whose a contact is": unjudged_contacts,
     "own values' chance of an error": lambda: edited(_ordinary),
     "term frequencies": lambda: edited(_common),
+    "own records off term frequencies": setting(Model, "repeated", lambda _model: 0.0),
+    "the order of levels": setting(latent_classes, "ordered", lambda m, _u, _levels: m),
     "levels short of equality": lambda: edited(_exact),
+    "placeholder dates": setting(record_table, "empty_placeholder_dates", lambda _engine: None),
     "blocking by parts of contacts": whole_contacts_only,
 }
 

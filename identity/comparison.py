@@ -19,13 +19,15 @@ SEVERAL: Final = {"email": "email_several", "phone": "phone_several", "device_id
 class Level:
     """One degree of agreement. `frequency` names the column whose common values count for less.
 
-    `lent` levels are those at which two of a household agree who give the same contact.
+    `lent` levels are those at which two of a household agree who give the same contact. What an `aside` level
+    is worth beside those between is not known beforehand: no more than the first, no less than the last.
     """
 
     label: str
     condition: str
     frequency: str | None = None
     lent: bool = False
+    aside: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ BIRTH_DATE: Final = Comparison(
             "day and month swapped",
             "birth_date_l[:4] = birth_date_r[:4] AND birth_date_l[6:7] = birth_date_r[9:10]"
             " AND birth_date_l[9:10] = birth_date_r[6:7]",
+            aside=True,
         ),
         Level("two digits different", "hamming(birth_date_l, birth_date_r) <= 2"),
         Level("same year", "birth_date_l[:4] = birth_date_r[:4]"),
@@ -114,9 +115,12 @@ EMAIL: Final = Comparison(
         Level(
             "typing error in a digit",
             f"{_ALIKE_EMAIL} AND NOT ({_made_of_the_name('l')} OR {_made_of_the_name('r')})",
+            aside=True,
         ),
         Level(
-            "the same user at another domain", f"{_user('l')} = {_user('r')} AND length({_user('l')}) >= 6"
+            "the same user at another domain",
+            f"{_user('l')} = {_user('r')} AND length({_user('l')}) >= 6",
+            aside=True,
         ),
         ELSE,
     ),
@@ -131,7 +135,7 @@ PHONE: Final = Comparison(
     either_missing("phone"),
     (
         *_shared("phone", "list_has_any(phone_l, phone_r)"),
-        Level("the same but for the country", "right(phone_l[1], 9) = right(phone_r[1], 9)"),
+        Level("the same but for the country", "right(phone_l[1], 9) = right(phone_r[1], 9)", aside=True),
         Level("typing error", f"jaro_winkler_similarity(phone_l[1], phone_r[1]) >= {_ONE_EDIT_OF_12}"),
         ELSE,
     ),
@@ -160,7 +164,7 @@ ADDRESS: Final = Comparison(
             "same number, street or postcode alike",
             f"house_number_l = house_number_r AND ({similar('street', 0.9)} OR postcode_l = postcode_r)",
         ),
-        Level("same street", "street_l = street_r"),
+        Level("same street", "street_l = street_r", aside=True),
         Level("same postcode", "postcode_l = postcode_r", frequency="postcode"),
         Level("postcode with a typing error", f"{_jaro('postcode')} >= {_ONE_EDIT_OF_5}"),
         Level("same city", "city_l = city_r", frequency="city"),

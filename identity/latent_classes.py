@@ -2,7 +2,8 @@
 
 A two-class model takes a household for a person, because address, surname, landline and family e-mail
 agree together. The third class explains that agreement: its members agree on what households share and
-differ on the rest like strangers. Thousands of distinct vectors stand for millions of pairs, so EM
+differ on the rest like strangers. No level of less agreement comes to speak more strongly than one above it
+(`identity.ordered_levels`). Thousands of distinct vectors stand for millions of pairs, so EM
 (expectation maximisation) takes milliseconds; Splink computes the vectors.
 """
 
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from identity.comparisons import Comparison
+from identity.ordered_levels import ordered
 
 Floats = npt.NDArray[np.float64]
 
@@ -124,15 +126,16 @@ def _fit(
     classes = Classes(m, u, h, rate, rate if households else 0.0)
     for round_ in range(_ROUNDS):
         person, household, unrelated = _posteriors(vectors, classes)
+        u = tuple(
+            _updated_u(vectors, (j, item), random_u[j], unrelated, classes)
+            for j, item in enumerate(comparisons)
+        )
         updated = Classes(
             tuple(
-                _updated(vectors, j, person, prior_m(len(item.levels)), FLOOR)
+                ordered(_updated(vectors, j, person, prior_m(len(item.levels)), FLOOR), u[j], item.levels)
                 for j, item in enumerate(comparisons)
             ),
-            tuple(
-                _updated_u(vectors, (j, item), random_u[j], unrelated, classes)
-                for j, item in enumerate(comparisons)
-            ),
+            u,
             classes.h,
             max(float(person.sum()), LEAST_PAIRS) / vectors.all_pairs,
             float(household.sum()) / vectors.all_pairs if households else 0.0,
@@ -208,9 +211,9 @@ def _updated_h(
     """Return h: fitted for what households share and for borrowed values, else that of strangers."""
     j, comparison = which
     if comparison.kind == "household":
-        return _updated(vectors, j, household, start, FLOOR)
+        return ordered(_updated(vectors, j, household, start, FLOOR), u, comparison.levels)
     if comparison.unique:
-        return _updated(vectors, j, household, start, U_FLOOR)
+        return ordered(_updated(vectors, j, household, start, U_FLOOR), u, comparison.levels)
     return u
 
 

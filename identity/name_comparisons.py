@@ -38,7 +38,7 @@ FIRST_NAME: Final = Comparison(
     either_missing("first_name"),
     (
         Level("same", "first_name_l = first_name_r", frequency="first_name"),
-        Level("the other sex's form", _OTHER_SEX),
+        Level("the other sex's form", _OTHER_SEX, aside=True),
         Level("spelled alike", similar("first_name", 0.92)),
         Level(
             "short form, nickname or another of the names",
@@ -47,10 +47,12 @@ FIRST_NAME: Final = Comparison(
             " OR first_name_l = middle_name_r OR middle_name_l = first_name_r))"
             f" OR {_words_overlap('given_names', ',')} OR {_one_holds_the_words_of_the_other('first_name')}",
             frequency="first_name",
+            aside=True,
         ),
-        Level("initial", f"{_SHORTEST_FIRST} = 1 AND first_name_l[:1] = first_name_r[:1]"),
-        Level("first and last swapped", _SWAPPED),
-        Level("an initial of another", f"{_SHORTEST_FIRST} = 1"),  # a slip of the pen, hardly a person's name
+        Level("initial", f"{_SHORTEST_FIRST} = 1 AND first_name_l[:1] = first_name_r[:1]", aside=True),
+        Level("first and last swapped", _SWAPPED, aside=True),
+        # a slip of the pen, hardly a person's name
+        Level("an initial of another", f"{_SHORTEST_FIRST} = 1", aside=True),
         Level("similar", similar("first_name", 0.8)),
         ELSE,
     ),
@@ -73,11 +75,13 @@ LAST_NAME: Final = Comparison(
             "one of two surnames left out, or turned",
             f"{_one_holds_the_words_of_the_other('last_name')}"
             f" OR ({_TWO_L} AND {_TWO_R} AND {_BOTH_BUT_TURNED})",
+            aside=True,
         ),
         Level(
             "one of two surnames shared",
             f"{_TWO_L} AND {_TWO_R} AND {_words_overlap('last_name', ' ')}"
             f" AND NOT {similar('last_name', 0.95)}",
+            aside=True,
         ),
         Level("spelled alike", similar("last_name", 0.92)),
         Level("similar", similar("last_name", 0.8)),
@@ -96,6 +100,7 @@ MIDDLE_NAME: Final = Comparison(
             "initials the same",
             "left(middle_name_l, 1) = left(middle_name_r, 1) AND least(length(middle_name_l),"
             " length(middle_name_r)) = 1",
+            aside=True,
         ),
         Level("similar", similar("middle_name", 0.85)),
         ELSE,

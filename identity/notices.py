@@ -16,6 +16,7 @@ from identity.blocking_rules import OWN_VALUES
 from identity.clustering import Clusters
 from identity.gates import LARGEST
 from identity.model import Model
+from identity.ordered_levels import pooled
 from identity.profile import Profile
 
 USUAL: Final = 0.95
@@ -36,6 +37,7 @@ class Notice:
 def notices(profile: Profile, blocking: Sequence[Blocking], model: Model, clusters: Clusters) -> list[Notice]:
     """Return what to know about a run, what costs something first."""
     found = [*_giant(clusters), *_shared(profile), *_blocks(blocking)]
+    found += _pooled(model)
     if model.household_prior is None:
         found.append(Notice("the data show no households, so none were modelled", costs=False))
     return sorted(found, key=lambda notice: not notice.costs)
@@ -79,4 +81,15 @@ def _blocks(blocking: Sequence[Blocking]) -> Iterator[Notice]:
                 f"rule '{rule.rule}' thinned {rule.thinned_blocks:,} blocks too large to compare in full:"
                 " each record was compared with a few others",
                 own,
+            )
+
+
+def _pooled(model: Model) -> Iterator[Notice]:
+    for item in model.comparisons:
+        for group in pooled([level.m for level in item.levels], [level.u for level in item.levels]):
+            labels = ", ".join(f"'{item.levels[place].label}'" for place in group)
+            yield Notice(
+                f"{item.name}: {labels} are worth the same, because the pairs themselves would have put less"
+                " agreement above more, or showed too few to tell",
+                costs=False,
             )
