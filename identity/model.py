@@ -48,6 +48,11 @@ class FittedComparison:
     missing: str
     levels: tuple[FittedLevel, ...]
 
+    def repeats(self, column: str) -> float:
+        """Return how often another record of a person holds the same value of `column`, a frequency's."""
+        upto = [level.frequency for level in self.levels].index(column)
+        return sum(level.m for level in self.levels[: upto + 1])
+
 
 @dataclass(frozen=True, slots=True)
 class Model:
@@ -70,6 +75,10 @@ class Model:
         """Return the columns whose term frequencies the scores use."""
         found = {level.frequency for item in self.comparisons for level in item.levels if level.frequency}
         return tuple(sorted(found))
+
+    def repeated(self) -> float:
+        """Return how many other records of its person a record has, on the average."""
+        return (self.records - 1) / (1 + 2**-self.prior)
 
     def to_json(self) -> str:
         """Return the model as JSON; equal models give equal text."""

@@ -33,8 +33,8 @@ def pair_terms_sql(model: Model, left: str, right: str) -> str:
     bits that it adds to either sum.
     """
     terms = ",\n    ".join(
-        f"level_{item.name}, ({_term_sql(item, against_household=False)})::DOUBLE,"
-        f" ({_term_sql(item, against_household=True)})::DOUBLE"
+        f"level_{item.name}, ({_term_sql(model, item, against_household=False)})::DOUBLE,"
+        f" ({_term_sql(model, item, against_household=True)})::DOUBLE"
         for item in model.comparisons
     )
     return f"""
@@ -136,24 +136,35 @@ def _level_sql(item: FittedComparison) -> str:
 
 
 def _sum_sql(model: Model, prior: float, *, against_household: bool) -> str:
-    terms = [_term_sql(item, against_household=against_household) for item in model.comparisons]
+    terms = [_term_sql(model, item, against_household=against_household) for item in model.comparisons]
     return " + ".join([_number(prior), *terms])
 
 
-def _term_sql(item: FittedComparison, *, against_household: bool) -> str:
+def _term_sql(model: Model, item: FittedComparison, *, against_household: bool) -> str:
     cases = " ".join(
-        f"WHEN {number} THEN {_weight_sql(item, level, against_household=against_household)}"
+        f"WHEN {number} THEN {_weight_sql(model, item, level, against_household=against_household)}"
         for number, level in enumerate(item.levels)
     )
     return f"CASE level_{item.name} {cases} ELSE 0.0::DOUBLE END"
 
 
-def _weight_sql(item: FittedComparison, level: FittedLevel, *, against_household: bool) -> str:
+def _weight_sql(model: Model, item: FittedComparison, level: FittedLevel, *, against_household: bool) -> str:
     weight = _number(math.log2(level.m / (level.h if against_household else level.u)))
     # what a household shares by its nature says nothing more for being rare
     if level.frequency is None or (against_household and item.kind == "household"):
         return weight
-    return f"{weight} + coalesce({_number(math.log2(level.u))} - log2(tf_{level.frequency}), 0.0)"
+    others = others_frequency_sql(model, item, level.frequency)
+    return f"{weight} + coalesce({_number(math.log2(level.u))} - log2({others}), 0.0)"
+
+
+def others_frequency_sql(model: Model, item: FittedComparison, column: str) -> str:
+    """Return the expression of a value's frequency among other people's records, from `tf_<column>`.
+
+    Most records of a rare name are one person's own: as many as hold it on the average are taken off, down to
+    one record. (Term frequencies skewed by duplicates: Splink issues 1992 and 2006.)
+    """
+    own = model.repeated() * item.repeats(column)
+    return f"greatest(tf_{column} - {_number(own / model.records)}, {_number(1 / model.records)})"
 
 
 def _number(value: float) -> str:

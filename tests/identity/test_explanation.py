@@ -229,9 +229,10 @@ def test_the_guards_sum_is_the_one_by_which_clusters_were_merged(one, other, lin
     rows = data.draw(st.lists(st.tuples(cells, cells), min_size=one * other, max_size=one * other))
     merging = Merging(2)
     merging._size = [one, other]
-    sums = [sum(row[place] or 0.0 for row in rows) for place in (0, 1)]
-    counts = [sum(row[place] is not None for row in rows) for place in (0, 1)]
-    score = merging._score(0, 1, link, sums, counts)
+    bits = [
+        sum((complex(row[place], 1) for row in rows if row[place] is not None), start=0j) for place in (0, 1)
+    ]
+    score = merging._score(0, 1, link, bits)
     found = refusal(between(*rows), (one, other), link)
     if one + other > 2 and abs(score) > 1e-6:
         assert (found is not None) == (score < 0)

@@ -5,7 +5,7 @@ import pytest
 from identity import learning, linking
 from identity.engine import open_engine
 from identity.linking import score
-from identity.scoring_sql import sums_sql
+from identity.scoring_sql import others_frequency_sql, sums_sql
 from identity.splink_bridge import compare, linker
 from tests.identity.labelled import labelled
 
@@ -27,6 +27,9 @@ def test_the_weights_against_strangers_are_those_that_splink_gives(run):
         f"SELECT record_a, record_b, unrelated FROM ({sums_sql(model, table)})"  # noqa: S608 - a table of ours
     ).fetchall()
     splinks = linker(engine, model.comparisons, prior=1 / (1 + 2**-model.prior))
+    for item in model.comparisons:
+        for column in {level.frequency for level in item.levels if level.frequency}:
+            register_frequencies(engine, splinks, column, others_frequency_sql(model, item, column))
     pairs = splinks._db_api.register("pairs", table_name="pairs_for_splink")
     splinks.table_management.register_blocked_pairs_for_predict(pairs)
     predicted = splinks.inference.predict(warning_mode="never")
@@ -37,6 +40,16 @@ def test_the_weights_against_strangers_are_those_that_splink_gives(run):
     expected = {(a, b): weight for a, b, weight in theirs}
     for a, b, weight in ours:
         assert weight == pytest.approx(expected[a, b], abs=1e-9)
+
+
+def register_frequencies(engine, splinks, column, others):
+    """Give Splink the frequencies that our weights use: those among other people's records."""
+    engine.execute(f"""
+        CREATE OR REPLACE TABLE others_{column} AS SELECT {column}, {others} AS tf_{column} FROM (
+            SELECT {column}, count(*) / sum(count(*)) OVER () AS tf_{column}
+            FROM records WHERE {column} IS NOT NULL GROUP BY {column})""")  # noqa: S608 - columns of ours
+    registered = splinks._db_api.register(f"others_{column}", table_name=f"registered_{column}")
+    splinks.table_management.register_term_frequency_lookup(registered, column)
 
 
 def test_the_pairs_that_are_kept_are_those_that_a_query_picks(run):
