@@ -24,6 +24,9 @@ MOST_NAMES: Final = 10
 FEW_SURNAMES: Final = 3
 """Surnames up to which the people who share a value may be one household."""
 
+FEW_ADDRESSES: Final = 5
+"""Addresses, old and new, up to which they may."""
+
 LISTS: Final = ("email", "phone")
 OWNED: Final = ("national_id", "social_handle", "user_id", "loyalty_id", "device_id", "cookie_id")
 
@@ -48,7 +51,8 @@ def judge(engine: duckdb.DuckDBPyConnection) -> list[ContactClasses]:
 
     Values of nobody are taken out of `records` and kept in `shared_values` (column, value, holders). Adds
     the columns of SEVERAL. A name counts by the initials of first and last name, so that most spellings of
-    one name count once.
+    one name count once; a birth date counts as another's only where both year and day differ, as a father's
+    and his son's do and a mistyped one does not.
     """
     engine.execute("CREATE TABLE shared_values (column_name VARCHAR, value VARCHAR, holders BIGINT)")
     found = []
@@ -85,24 +89,35 @@ def _type(column: str) -> str:
     return "VARCHAR[]" if column in LISTS else "VARCHAR"
 
 
-_LIMITS: Final = {"names": MOST_NAMES, "surnames": FEW_SURNAMES}
+_LIMITS: Final = {"names": MOST_NAMES, "surnames": FEW_SURNAMES, "addresses": FEW_ADDRESSES}
 
 _CLASSES = """
 CREATE OR REPLACE TABLE classes AS
+WITH held AS (
+    SELECT {value} AS value, left(first_name, 1) AS first, left(last_name, 1) AS last,
+        birth_date[:4] AS year, birth_date[6:] AS day,
+        CASE WHEN house_number IS NOT NULL THEN hash(house_number, coalesce(postcode, city)) END AS address
+    FROM records WHERE {column} IS NOT NULL
+),
+-- counting distinct things is dear; most values have one name and one birth date
+one AS (
+    SELECT value, count(*) AS holders,
+        coalesce(min(first) = max(first), true) AND coalesce(min(last) = max(last), true)
+            AND coalesce(min(year) = max(year) OR min(day) = max(day), true) AS alike
+    FROM held GROUP BY value
+),
+several AS (
+    SELECT value, count(DISTINCT first || ' ' || last) AS names,
+        count(DISTINCT first) AS first_names, count(DISTINCT last) AS surnames,
+        least(count(DISTINCT year), count(DISTINCT day)) AS births, count(DISTINCT address) AS addresses
+    FROM held SEMI JOIN (SELECT value FROM one WHERE NOT alike) USING (value) GROUP BY value
+)
 SELECT value, holders, CASE
     WHEN names > $names OR {placeholder} THEN 'junk'
-    WHEN first_names > 1 AND surnames > $surnames THEN 'organisation'
-    WHEN first_names > 1 THEN 'household'
-    ELSE 'personal' END AS class
-FROM (
-    SELECT value, count(*) AS holders, count(DISTINCT first || ' ' || last) AS names,
-        count(DISTINCT first) AS first_names, count(DISTINCT last) AS surnames
-    FROM (
-        SELECT {value} AS value, left(first_name, 1) AS first, left(last_name, 1) AS last
-        FROM records WHERE {column} IS NOT NULL
-    )
-    GROUP BY value
-)
+    WHEN greatest(first_names, births) <= 1 OR alike THEN 'personal'
+    WHEN surnames > $surnames OR addresses > $addresses THEN 'organisation'
+    ELSE 'household' END AS class
+FROM one LEFT JOIN several USING (value)
 """
 
 _COUNTS = "SELECT class, count(*) FROM classes GROUP BY class ORDER BY class"

@@ -61,6 +61,30 @@ def test_a_contact_of_many_surnames_is_an_organisations() -> None:
     assert judged(rows)[0].contact_classes == {"phone": {"organisation": 1}}
 
 
+def test_a_father_and_his_son_of_one_name_share_a_households_contact() -> None:
+    births = ("1950-03-02", "1979-11-20")
+    rows = [person("Ana", "Ruiz", email="casa@example.com", birth_date=birth) for birth in births]
+    assert judged(rows)[0].contact_classes == {"email": {"household": 1}}
+
+
+@pytest.mark.parametrize("mistyped", ["1950-03-12", "1951-03-02", "1950-02-03"])
+def test_a_mistyped_birth_date_makes_no_second_person(mistyped: str) -> None:
+    births = ("1950-03-02", mistyped)
+    rows = [person("Ana", "Ruiz", email="ana@example.com", birth_date=birth) for birth in births]
+    assert judged(rows)[0].contact_classes == {"email": {"personal": 1}}
+
+
+def test_a_contact_of_few_surnames_at_many_addresses_is_an_organisations() -> None:
+    firsts = ("Ana", "Luis", "Marta", "Berta", "Carlos", "Zoe")
+    homes = [{"street": "Calle Mayor", "house_number": str(n), "postcode": f"2800{n}"} for n in range(1, 7)]
+    rows = [
+        person(first, "Ruiz", phone="+34612345680", **home) for first, home in zip(firsts, homes, strict=True)
+    ]
+    assert judged(rows)[0].contact_classes == {"phone": {"organisation": 1}}
+    at_home = [{**row, **homes[0]} for row in rows]
+    assert judged(at_home)[0].contact_classes == {"phone": {"household": 1}}
+
+
 def test_a_contact_of_very_many_names_is_nobodys_and_no_evidence() -> None:
     rows = [person(f"{letter}na", f"{letter}uiz", email="info@example.com") for letter in "abcdefghijkl"]
     profile, columns, told = judged([*rows, person("Zoe", "Zapata", email="zoe@example.com")])
