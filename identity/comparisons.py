@@ -5,6 +5,7 @@ conditions are SQL over the two records' columns (`_l` and `_r`), used alike in 
 and online. Correlated attributes are one comparison: street, postcode and city say one thing together.
 """
 
+from dataclasses import replace
 from typing import Final
 
 from identity.comparison import ELSE, SEVERAL, Comparison, Kind, Level, either_missing, similar
@@ -197,8 +198,18 @@ LEAST_COVERAGE: Final = 0.005
 
 
 def choose(profile: Profile) -> tuple[Comparison, ...]:
-    """Return the comparisons for which the records hold enough values that also differ."""
-    return tuple(comparison for comparison in CATALOGUE if _is_useful(comparison, profile))
+    """Return the comparisons for which the records hold enough values that also differ.
+
+    What another attribute tells is not counted twice: where that one is the same, it says nothing.
+    """
+    return tuple(_alone(comparison, profile) for comparison in CATALOGUE if _is_useful(comparison, profile))
+
+
+def _alone(comparison: Comparison, profile: Profile) -> Comparison:
+    by = profile.told.get(comparison.name)
+    if by is None:
+        return comparison
+    return replace(comparison, missing=f"{comparison.missing} OR coalesce({by}_l = {by}_r, false)")
 
 
 def _is_useful(comparison: Comparison, profile: Profile) -> bool:

@@ -38,6 +38,10 @@ def notices(profile: Profile, blocking: Sequence[Blocking], model: Model, cluste
     """Return what to know about a run, what costs something first."""
     found = [*_giant(clusters), *_shared(profile), *_blocks(blocking)]
     found += _pooled(model)
+    found += [
+        Notice(f"{by} tells {column}, which counts only where the records' {by} is not the same", costs=False)
+        for column, by in profile.told.items()
+    ]
     if model.household_prior is None:
         found.append(Notice("the data show no households, so none were modelled", costs=False))
     return sorted(found, key=lambda notice: not notice.costs)

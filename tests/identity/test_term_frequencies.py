@@ -32,7 +32,7 @@ def model(others_of_one_person):
 
 def others(frequency, column="first_name", *, item=NAME, copies=9):
     expression = others_frequency_sql(model(copies), item, column)
-    found = duckdb.sql(f"SELECT {expression} FROM (SELECT {frequency}::DOUBLE AS tf_{column})").fetchone()  # noqa: S608 - numbers
+    found = duckdb.sql(f"SELECT {expression} FROM (SELECT {frequency}::DOUBLE AS tf_{column})").fetchone()  # noqa: S608 - our names and numbers
     return found[0]
 
 
