@@ -80,6 +80,19 @@ async def _keyed(
 IdempotencyKey = Annotated[Attempt | None, Depends(_keyed)]
 
 
+def _opted_out(
+    sec_gpc: Annotated[
+        str | None,
+        Header(alias="Sec-GPC", description="Global Privacy Control of the person's browser: `1`, passed on"),
+    ] = None,
+) -> bool:
+    """Return whether the browser says so; by its specification only the value 1 does."""
+    return sec_gpc == "1"
+
+
+OptedOut = Annotated[bool, Depends(_opted_out)]
+
+
 def run_once(
     services: Services,
     caller: Caller,

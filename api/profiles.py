@@ -24,17 +24,25 @@ SHARED: Final = Problem(
 _CONFIDENCE_DECIMALS: Final = 6
 
 
-def read_profile(services: "Services", caller: Caller, golden_id: str, purpose: str) -> Profile:
+def read_profile(
+    services: "Services", caller: Caller, golden_id: str, purpose: str, *, opted_out: bool = False
+) -> Profile:
     """Return the profile of `golden_id`. Raises a 404 problem, or a 409 with the successors."""
     meant = services.names.meant(caller, golden_id)
-    return _answer(services, caller, RevealRequest(purpose, caller.client_id, golden_id=meant))
+    request = RevealRequest(purpose, caller.client_id, golden_id=meant, opted_out=opted_out)
+    return _answer(services, caller, request)
 
 
 def find_profile(
-    services: "Services", caller: Caller, identifiers: Sequence[Identifier], purpose: str
+    services: "Services",
+    caller: Caller,
+    identifiers: Sequence[Identifier],
+    purpose: str,
+    *,
+    opted_out: bool = False,
 ) -> Profile:
     """Return the profile of the one person whom all `identifiers` fit. Raises a 404 problem."""
-    request = RevealRequest(purpose, caller.client_id, identifiers=tuple(identifiers))
+    request = RevealRequest(purpose, caller.client_id, identifiers=tuple(identifiers), opted_out=opted_out)
     return _answer(services, caller, request)
 
 

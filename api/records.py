@@ -1,21 +1,26 @@
 """Records that arrive or leave one by one: seal and store, then resolve at once."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from api.auth import Caller
 from api.incoming import column_shown, incoming
 from api.observability import RECORDS
-from api.schemas import RecordIn, RecordResult, Rejection
+from api.schemas import ConsentOfRecord, RecordIn, RecordResult, Rejection
 from consent.errors import RecordRejectedError
 from consent.imported_consents import would_link
 from consent.incoming import IncomingRecord
 from consent.records import WriteResult
+from consent.request_purposes import is_sale
 from identity.online import Decision
 from identity.records import RecordKey, new_golden_id
 
 if TYPE_CHECKING:
     from api.services import Services
+
+
+GPC: Final = "Sec-GPC"
+"""The notice of an objection that the browser made: what the person saw is the browser's own setting."""
 
 
 def receive(services: "Services", caller: Caller, records: Sequence[RecordIn]) -> list[RecordResult]:
@@ -37,6 +42,20 @@ def receive(services: "Services", caller: Caller, records: Sequence[RecordIn]) -
     for answer in answers:
         RECORDS.labels(answer.status, answer.decision or "none").inc()
     return answers
+
+
+def objecting(services: "Services", record: RecordIn) -> RecordIn:
+    """Return the record of somebody whose browser sends a Global Privacy Control: an opt-out of every sale.
+
+    It comes after whatever consents the record brings: the browser speaks at this moment.
+    """
+    signal = [
+        ConsentOfRecord(purpose=purpose.name, state="objected", notice=GPC)
+        for purpose in services.purposes
+        if is_sale(purpose)
+    ]
+    kept = [each for each in record.consents if each.purpose not in {one.purpose for one in signal}]
+    return record.model_copy(update={"consents": [*kept, *signal]})
 
 
 def delete_records(services: "Services", keys: Sequence[RecordKey]) -> list[bool]:

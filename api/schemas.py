@@ -69,6 +69,13 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: _PROBLEMS[status] for status in statuses}
 
 
+class GlobalPrivacyControl(BaseModel):
+    """What browsers ask of a site: whether it honours the signal, and since when it says so."""
+
+    gpc: bool
+    lastUpdate: str  # noqa: N815 - the specification's name
+
+
 class Health(BaseModel):
     """Liveness or readiness."""
 

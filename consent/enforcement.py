@@ -14,7 +14,7 @@ know; consumers must not be told.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from consent.access_log import AccessEntry, AccessLog
@@ -25,6 +25,7 @@ from consent.people import NOBODY, People, Person
 from consent.permission import Permission, permission
 from consent.purposes import Purpose, Purposes
 from consent.record_contents import field_names
+from consent.request_purposes import is_sale
 from consent.requests import Approved
 from consent.sealed_records import OpenedRecord
 from consent.vault import SOURCE_ID, TRAITS
@@ -48,12 +49,16 @@ class FieldOpener(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RevealRequest:
-    """Who asks for whom, and why. Exactly one of `golden_id` and `identifiers` is given."""
+    """Who asks for whom, and why. Exactly one of `golden_id` and `identifiers` is given.
+
+    `opted_out`: the person's browser says so at this very moment (Global Privacy Control).
+    """
 
     purpose: str
     client: str
     golden_id: str | None = None
     identifiers: tuple[Identifier, ...] = ()
+    opted_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,7 @@ class Scattered:
 class Withheld:
     """Nothing is answered. `why` and `decision` are for those who may know, never for a consumer."""
 
-    why: str  # unknown, erased, shared, entry, not_permitted
+    why: str  # unknown, erased, shared, entry, not_permitted, opted_out
     decision: Decision
 
 
@@ -132,9 +137,12 @@ class Door:
         purpose = self._purposes[request.purpose]
         found = self._lookup.find(request.identifiers) if request.identifiers else None
         requested = self._view(request, found)
-        if found is None and requested is not None and requested.final.status == "split":
+        refused = request.opted_out and is_sale(purpose)
+        if found is None and requested is not None and requested.final.status == "split" and not refused:
             return self._scattered(requested, purpose, request, now)
         case = self._case(requested, found, purpose, now)
+        if refused:
+            case = replace(case, why="opted_out")
         self._log(request, purpose, case, now)
         if not case.allowed or case.view is None:
             return Withheld(case.why, case.permission.decision)

@@ -38,6 +38,14 @@ def purposes_of(kind: RequestType, asked: str, named: Sequence[str], policy: Pur
     return tuple(each.name for each in sorted(chosen, key=lambda each: each.name == IDENTITY_LINKING))
 
 
+def is_sale(purpose: Purpose) -> bool:
+    """Whether a purpose sells or shares personal data in the CCPA's sense: a Global Privacy Control ends it.
+
+    (Cal. Code Regs. tit. 11, 7025: the signal is a valid request to opt out of sale and sharing.)
+    """
+    return purpose.dpv in SELLING and purpose.regime != "none"
+
+
 def _refuse_beyond(kind: RequestType, purpose: Purpose) -> None:
     """Raise RecordRejectedError for a purpose that this right does not reach."""
     basis = purpose.legal_basis.replace("_", " ")
@@ -54,5 +62,5 @@ def _default(kind: RequestType, asked: str, policy: Purposes) -> list[Purpose]:
         return [each for each in policy if each.regime == "opt_in"]
     reached = [each for each in policy if each.regime != "none"]
     if asked == "opt_out":
-        return [each for each in reached if each.dpv in SELLING]
+        return [each for each in reached if is_sale(each)]
     return [each for each in reached if each.regime == "opt_out" or each.dpv in MARKETING]

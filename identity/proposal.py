@@ -9,7 +9,7 @@ Nothing is written but the reservation of golden numbers.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -130,7 +130,6 @@ class Proposal:
         return {
             **assigned(self.assignment),
             "linkable": self.linkable,
-            "households": len(distinct(self.households().label)),
             "trained": self.trained,
             "model_version": self.model_version,
             "uncompared": () if scored is None else scored.report.uncompared,
@@ -143,6 +142,12 @@ class Proposal:
             "figures": None
             if scored is None
             else figures_of(self.clusters, self.pairs, self._match_threshold),
+        }
+
+    def later(self) -> dict[str, Any]:
+        """Return what the outcome says besides, once the scorer has found it: it may be waited for."""
+        return {
+            "households": len(distinct(self.households().label)),
             "canaries": None if self.scores is None else self.scores.canaries,
         }
 
@@ -184,9 +189,10 @@ class Proposer:
         with self.db.read() as conn:
             unique, last = declared(conn), last_run(conn)
         once = frozenset() if last is None else last.declared
-        opened = _Opened(self.reader, unique | once)
-        with ThreadPoolExecutor(1) as aside:  # the engine leaves this interpreter idle for most of the time
-            reading = aside.submit(self._read)
+        with ThreadPoolExecutor(1) as aside:
+            # once all are opened this interpreter is idle, while the engine compares
+            reading: Future[_Stored] = Future()
+            opened = _Opened(self.reader, unique | once, lambda: aside.submit(_into, reading, self._read))
             scores = opened.scored(self.scorer, model)
             stored = reading.result()
         self.progress("clustering")
@@ -245,8 +251,11 @@ class _Stored(NamedTuple):
 class _Opened:
     """The records of a run: those the scorer was given, and the live ones that may not be linked."""
 
-    def __init__(self, reader: RecordReader, channels: frozenset[str]) -> None:
-        self._reader, self._channels = reader, channels
+    def __init__(
+        self, reader: RecordReader, channels: frozenset[str], afterwards: Callable[[], object]
+    ) -> None:
+        """`afterwards` is called once, when all have been given to the scorer."""
+        self._reader, self._channels, self._afterwards = reader, channels, afterwards
         self.linkable: list[int] = []
         self._marked: list[Sources] = []
 
@@ -267,6 +276,14 @@ class _Opened:
             if self._channels:
                 self._marked.append(Sources.marked(self._channels, batch.record_nos, batch.channels))
             yield batch
+        self._afterwards()
+
+
+def _into(future: "Future[_Stored]", read: Callable[[], _Stored]) -> None:
+    try:
+        future.set_result(read())
+    except BaseException as error:  # noqa: BLE001 - it is raised where the result is asked for
+        future.set_exception(error)
 
 
 def _ranks(record_nos: Ints, standing: Mapping[int, int]) -> Ints:

@@ -76,7 +76,7 @@ class Rerun:
         if dry_run:
             proposal = proposer.propose(None if retrain else self._stored_model())
             outcome = _outcome(proposal, "dry_run", started, forced=force)
-            return self._told(replace(outcome, risk=self._risk(proposal)), proposal)
+            return self._told(replace(outcome, risk=self._risk(proposal), **proposal.later()), proposal)
         lease = Lease.acquire(self.db, self.clock)
         publisher = Publisher(self.db, self.clock, hook=self.hook)
         with lease.kept():
@@ -89,7 +89,7 @@ class Rerun:
             )
             outcome = _outcome(proposal, lease.run_id, started, forced=force)
             if outcome.gates and force is None:
-                self._stop(lease, outcome)
+                self._stop(lease, replace(outcome, **proposal.later()))
             outcome = self._publish(lease, publisher, proposal, catching_up, outcome=outcome, started=started)
         self.progress("tidying up")
         self._review(publisher, proposal, catching_up)
@@ -108,7 +108,7 @@ class Rerun:
         change = compare(was[known], label[known])
         with self.db.read() as conn:
             published = model_store.current_version(conn)
-        figures = proposal.figures()
+        figures = proposal.figures() | proposal.later()
         return Compared(
             model_version=version_of(model),
             published_model=published,
@@ -162,6 +162,7 @@ class Rerun:
             self._save_model(lease, publisher, proposal.scores)
         rows = difference(proposal.before, proposal.assignment, proposal.found)
         publisher.stage(lease, rows, version)
+        outcome = replace(outcome, **proposal.later())
         with self.db.read() as conn:
             settled = load_households(conn, catching_up.version)
         publisher.stage_households(lease, plan(settled, proposal.households()), version)
@@ -231,5 +232,7 @@ def _outcome(proposal: Proposal, run_id: str, started: float, *, forced: str | N
         seconds=_since(started),
         peak_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         longest_lock_ms=0.0,
+        households=0,
+        canaries=None,
         **proposal.figures(),
     )

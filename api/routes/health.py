@@ -6,7 +6,7 @@ from starlette.responses import Response
 from api.dependencies import ServicesOf
 from api.observability import exposition
 from api.problems import Problem, ProblemError
-from api.schemas import Health, problems
+from api.schemas import GlobalPrivacyControl, Health, problems
 
 router = APIRouter(tags=["service"])
 _NOT_READY = Problem(503, "not-ready", "Not ready")
@@ -16,6 +16,12 @@ _NOT_READY = Problem(503, "not-ready", "Not ready")
 async def healthz() -> Health:
     """Tell that the process runs."""
     return Health(status="ok")
+
+
+@router.get("/.well-known/gpc.json")
+async def global_privacy_control() -> GlobalPrivacyControl:
+    """Tell that the signal Sec-GPC is honoured (globalprivacycontrol.github.io/gpc-spec, section 4)."""
+    return GlobalPrivacyControl(gpc=True, lastUpdate="2026-11-26")
 
 
 @router.get("/readyz", responses=problems(503))

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 
 from api.auth import Caller
-from api.dependencies import ServicesOf, check_purpose, permit
+from api.dependencies import OptedOut, ServicesOf, check_purpose, permit
 from api.problems import INVALID, ProblemError
 from api.profiles import find_profile, read_profile, refuse_steward
 from api.schemas import LookupIn, Profile, problems
@@ -22,7 +22,7 @@ _ANSWERS = problems(401, 403, 404, 409, 422, 503)
     responses=_ANSWERS | problems(413),
     response_model_exclude_none=True,
 )
-def lookup(body: LookupIn, caller: Seeker, services: ServicesOf) -> Profile:
+def lookup(body: LookupIn, caller: Seeker, services: ServicesOf, opted_out: OptedOut) -> Profile:
     """Find the one person whom all identifiers fit. One that several people share finds nobody.
 
     A steward is told of it, 409 with how many people share it, and reads no profile (403).
@@ -31,7 +31,7 @@ def lookup(body: LookupIn, caller: Seeker, services: ServicesOf) -> Profile:
     identifiers = [Identifier(each.type, each.value) for each in body.identifiers]
     if not caller.may("read profiles"):
         refuse_steward(services, caller, identifiers, body.purpose)
-    return find_profile(services, caller, identifiers, body.purpose)
+    return find_profile(services, caller, identifiers, body.purpose, opted_out=opted_out)
 
 
 @router.get("/v1/profiles/{golden_id}", responses=_ANSWERS, response_model_exclude_none=True)
@@ -40,6 +40,8 @@ def profile(
     request: Request,
     caller: Reader,
     services: ServicesOf,
+    *,
+    opted_out: OptedOut,
     purpose: Annotated[str, Query(max_length=64, description="Exactly one purpose of the policy")],
 ) -> Profile:
     """Answer with what the purpose may see of the person, and what it withholds and why."""
@@ -48,4 +50,4 @@ def profile(
             INVALID, extra={"errors": [{"field": "query.purpose", "rule": "name exactly one"}]}
         )
     check_purpose(caller, purpose)
-    return read_profile(services, caller, golden_id, purpose)
+    return read_profile(services, caller, golden_id, purpose, opted_out=opted_out)

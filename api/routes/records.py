@@ -6,8 +6,8 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from api.auth import Caller
-from api.dependencies import IdempotencyKey, ServicesOf, permit, run_once
-from api.records import delete_records, receive
+from api.dependencies import IdempotencyKey, OptedOut, ServicesOf, permit, run_once
+from api.records import delete_records, objecting, receive
 from api.schemas import DeleteIn, DeleteOut, DeleteResult, RecordsIn, RecordsOut, problems
 from identity.records import RecordKey
 
@@ -17,11 +17,12 @@ Deleter = Annotated[Caller, Depends(permit("delete records"))]
 
 
 @router.post("/v1/records", response_model=RecordsOut, responses=problems(401, 403, 409, 413, 422, 503))
-def write(body: RecordsIn, caller: Writer, services: ServicesOf, key: IdempotencyKey) -> Response:
+def write(
+    body: RecordsIn, caller: Writer, services: ServicesOf, key: IdempotencyKey, opted_out: OptedOut
+) -> Response:
     """Seal and store records and resolve each at once. The same record key replaces the whole record."""
-    return run_once(
-        services, caller, key, lambda: RecordsOut(results=receive(services, caller, body.records))
-    )
+    records = [objecting(services, each) for each in body.records] if opted_out else body.records
+    return run_once(services, caller, key, lambda: RecordsOut(results=receive(services, caller, records)))
 
 
 @router.post("/v1/records/delete", responses=problems(401, 403, 413, 422, 503))
