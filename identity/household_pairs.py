@@ -16,6 +16,8 @@ import duckdb
 
 from identity.clustering import Pairs
 from identity.contacts import FEW_SURNAMES
+from identity.frequencies import TABLE as FREQUENCIES
+from identity.frequencies import count_frequencies
 from identity.households import THRESHOLD
 from identity.model import Model
 from identity.scoring_sql import pair_sums_sql
@@ -103,6 +105,15 @@ ORDER BY record_a, record_b
 """  # noqa: S608 - constants of this file
 
 
+_RECORDS: Final = f"""
+CREATE TEMP TABLE household_records AS
+SELECT records.*, {FREQUENCIES}.* EXCLUDE (unique_id) FROM records JOIN {FREQUENCIES} USING (unique_id)
+SEMI JOIN (
+    SELECT record_a AS unique_id FROM household_candidates
+    UNION SELECT record_b FROM household_candidates) USING (unique_id)
+"""  # noqa: S608 - tables of ours
+
+
 def household_pairs(engine: duckdb.DuckDBPyConnection, model: Model) -> Pairs:
     """Return pairs of the table `records` that may be of one household, weighed in bits.
 
@@ -120,34 +131,15 @@ def household_pairs(engine: duckdb.DuckDBPyConnection, model: Model) -> Pairs:
     engine.execute(_PAIRS, [MOST_NAMES])
     try:
         if has_class:
-            engine.execute(_with_frequencies(model))
+            count_frequencies(engine, model)
+            engine.execute(_RECORDS)
             found = engine.execute(_by_model(model), [THRESHOLD]).fetchnumpy()
         else:
             found = engine.execute(_BY_RULE, [THRESHOLD]).fetchnumpy()
     finally:
-        for table in ("household_keys", "household_candidates", "household_records"):
+        for table in ("household_keys", "household_candidates", "household_records", FREQUENCIES):
             engine.execute(f"DROP TABLE IF EXISTS {table}")
     return Pairs(found["record_a"], found["record_b"], found["weight"])
-
-
-def _with_frequencies(model: Model) -> str:
-    """Return the statement that gives the candidates' records the term frequencies that the weights use."""
-    joins = "".join(
-        f"""
-LEFT JOIN (
-    SELECT {name}, count(*) / sum(count(*)) OVER () AS tf_{name}
-    FROM records WHERE {name} IS NOT NULL GROUP BY {name}
-) USING ({name})"""  # noqa: S608 - columns of ours
-        for name in model.frequency_columns()
-    )
-    return f"""
-CREATE TEMP TABLE household_records AS
-SELECT * FROM (
-    SELECT * FROM records SEMI JOIN (
-        SELECT record_a AS unique_id FROM household_candidates
-        UNION SELECT record_b FROM household_candidates) USING (unique_id)
-){joins}
-"""  # noqa: S608 - columns of ours
 
 
 def _by_model(model: Model) -> str:

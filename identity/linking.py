@@ -18,6 +18,8 @@ from identity.blocking import Blocking, block
 from identity.clustering import Pairs, tied
 from identity.contacts import several_values
 from identity.contradictions import Evidence, evidence_of
+from identity.frequencies import TABLE as FREQUENCIES
+from identity.frequencies import count_frequencies, with_frequencies
 from identity.learning import COMMON
 from identity.model import Model
 from identity.profile import Profile
@@ -109,9 +111,12 @@ class _Steps:
 
 def _weighed(engine: duckdb.DuckDBPyConnection, model: Model, compared: str) -> Pairs:
     """Return the pairs at or above the review threshold, weighed against strangers and households."""
+    count_frequencies(engine, model)
+    near = with_frequencies(model, f"({near_sql(model, compared)})")
     found = engine.execute(
-        f"SELECT record_a, record_b, weight FROM ({weighed_sql(model, compared)}) ORDER BY record_a, record_b"  # noqa: S608 - made of the model's numbers
+        f"SELECT record_a, record_b, weight FROM ({weighed_sql(model, near)}) ORDER BY record_a, record_b"  # noqa: S608 - made of the model's numbers
     ).fetchnumpy()
+    engine.execute(f"DROP TABLE {FREQUENCIES}")
     return Pairs(found["record_a"], found["record_b"], found["weight"])
 
 

@@ -70,7 +70,7 @@ def pair_sums_sql(model: Model, pairs: str, key: str = "r.position") -> str:
 def weighed_sql(model: Model, compared: str) -> str:
     """Return a query of `compared` (see `sums_sql`) with `weight`: the pairs from the review threshold on.
 
-    A weight is never above its part against strangers, so that part alone rules nearly all pairs out.
+    A weight is never above its part against strangers, so that part alone rules many pairs out.
     """
     least = _number(model.review_threshold)
     near = f"SELECT *, {_unrelated_sql(model)} AS unrelated FROM {compared}"  # noqa: S608 - columns of ours
@@ -83,8 +83,12 @@ WHERE weight >= {least}
 
 
 def near_sql(model: Model, compared: str) -> str:
-    """Return a query of `compared` as it is, of the same pairs alone."""
-    return f"SELECT * EXCLUDE (weight) FROM ({weighed_sql(model, compared)})"  # noqa: S608 - as above
+    """Return a query of those pairs of `compared` that reach the review threshold if their values are rare.
+
+    `compared` has the levels alone; all pairs that `weighed_sql` returns are among them.
+    """
+    rarest = _sum_sql(model, model.prior, against_household=False, rarest=True)
+    return f"SELECT * FROM {compared} WHERE {rarest} >= {_number(model.review_threshold)} - 1e-6"  # noqa: S608 - as above
 
 
 def sums_sql(model: Model, compared: str) -> str:
@@ -135,26 +139,31 @@ def _level_sql(item: FittedComparison) -> str:
     return f"CASE WHEN {item.missing} THEN -1 {cases} ELSE {len(item.levels) - 1} END AS level_{item.name}"
 
 
-def _sum_sql(model: Model, prior: float, *, against_household: bool) -> str:
-    terms = [_term_sql(model, item, against_household=against_household) for item in model.comparisons]
-    return " + ".join([_number(prior), *terms])
+def _sum_sql(model: Model, prior: float, *, against_household: bool, rarest: bool = False) -> str:
+    given = {"against_household": against_household, "rarest": rarest}
+    return " + ".join([_number(prior), *(_term_sql(model, item, **given) for item in model.comparisons)])
 
 
-def _term_sql(model: Model, item: FittedComparison, *, against_household: bool) -> str:
+def _term_sql(model: Model, item: FittedComparison, *, against_household: bool, rarest: bool = False) -> str:
+    given = {"against_household": against_household, "rarest": rarest}
     cases = " ".join(
-        f"WHEN {number} THEN {_weight_sql(model, item, level, against_household=against_household)}"
+        f"WHEN {number} THEN {_weight_sql(model, item, level, **given)}"
         for number, level in enumerate(item.levels)
     )
     return f"CASE level_{item.name} {cases} ELSE 0.0::DOUBLE END"
 
 
-def _weight_sql(model: Model, item: FittedComparison, level: FittedLevel, *, against_household: bool) -> str:
-    weight = _number(math.log2(level.m / (level.h if against_household else level.u)))
+def _weight_sql(
+    model: Model, item: FittedComparison, level: FittedLevel, *, against_household: bool, rarest: bool
+) -> str:
+    weight = math.log2(level.m / (level.h if against_household else level.u))
     # what a household shares by its nature says nothing more for being rare
     if level.frequency is None or (against_household and item.kind == "household"):
-        return weight
+        return _number(weight)
+    if rarest:
+        return _number(weight + max(0.0, math.log2(level.u * model.records)))
     others = others_frequency_sql(model, item, level.frequency)
-    return f"{weight} + coalesce({_number(math.log2(level.u))} - log2({others}), 0.0)"
+    return f"{_number(weight)} + coalesce({_number(math.log2(level.u))} - log2({others}), 0.0)"
 
 
 def others_frequency_sql(model: Model, item: FittedComparison, column: str) -> str:

@@ -37,7 +37,7 @@ def train(
 
     Every level ends up with an m of at least FLOOR and a u of at least about U_FLOOR, seen or not.
     """
-    trainer = linker(engine, comparisons)
+    trainer = linker(engine, comparisons, frequencies=False)
     if profile.records > 2:
         trainer.training.estimate_u_using_random_sampling(
             max_pairs=RANDOM_PAIRS, seed=seed, num_chunks=1, min_count_per_level=None

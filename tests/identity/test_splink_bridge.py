@@ -4,8 +4,9 @@ import pytest
 
 from identity import learning, linking
 from identity.engine import open_engine
+from identity.frequencies import count_frequencies, with_frequencies
 from identity.linking import score
-from identity.scoring_sql import others_frequency_sql, sums_sql
+from identity.scoring_sql import near_sql, others_frequency_sql, sums_sql, weighed_sql
 from identity.splink_bridge import compare, linker
 from tests.identity.labelled import labelled
 
@@ -23,8 +24,10 @@ def test_the_weights_against_strangers_are_those_that_splink_gives(run):
     model = scored.model
     assert model.frequency_columns()
     table = compare(engine, model.comparisons, "pairs")
+    count_frequencies(engine, model)
+    compared = with_frequencies(model, table)
     ours = engine.execute(
-        f"SELECT record_a, record_b, unrelated FROM ({sums_sql(model, table)})"  # noqa: S608 - a table of ours
+        f"SELECT record_a, record_b, unrelated FROM ({sums_sql(model, compared)})"  # noqa: S608 - tables of ours
     ).fetchall()
     splinks = linker(engine, model.comparisons, prior=1 / (1 + 2**-model.prior))
     for item in model.comparisons:
@@ -50,6 +53,18 @@ def register_frequencies(engine, splinks, column, others):
             FROM records WHERE {column} IS NOT NULL GROUP BY {column})""")  # noqa: S608 - columns of ours
     registered = splinks._db_api.register(f"others_{column}", table_name=f"registered_{column}")
     splinks.table_management.register_term_frequency_lookup(registered, column)
+
+
+def test_no_pair_is_weighed_that_could_not_be_near_nor_any_left_out_that_is(run):
+    engine, scored = run
+    table = compare(engine, scored.model.comparisons, "pairs")
+    count_frequencies(engine, scored.model)
+    every = weighed_sql(scored.model, with_frequencies(scored.model, table))
+    near = weighed_sql(scored.model, with_frequencies(scored.model, f"({near_sql(scored.model, table)})"))
+    found = [engine.execute(f"SELECT * FROM ({query}) ORDER BY ALL").fetchall() for query in (every, near)]  # noqa: S608 - tables of ours
+    assert found[0] == found[1]
+    (candidates,) = engine.execute(f"SELECT count(*) FROM ({near_sql(scored.model, table)})").fetchone()  # noqa: S608 - as above
+    assert len(found[0]) <= candidates < scored.report.compared_pairs
 
 
 def test_the_pairs_that_are_kept_are_those_that_a_query_picks(run):

@@ -1,0 +1,34 @@
+"""How common each record's values are, of the columns whose frequency the weights use."""
+
+from typing import Final
+
+import duckdb
+
+from identity.model import Model
+
+TABLE: Final = "frequencies"
+
+
+def count_frequencies(engine: duckdb.DuckDBPyConnection, model: Model) -> None:
+    """Fill the table `frequencies` (unique_id, `tf_<column>`): shares of the records that hold a value."""
+    names = model.frequency_columns()
+    joins = "".join(
+        f"""
+LEFT JOIN (
+    SELECT {name}, count(*) / sum(count(*)) OVER () AS tf_{name}
+    FROM records WHERE {name} IS NOT NULL GROUP BY {name}
+) USING ({name})"""  # noqa: S608 - columns of ours
+        for name in names
+    )
+    columns = "".join(f", tf_{name}" for name in names)
+    engine.execute(f"CREATE OR REPLACE TABLE {TABLE} AS SELECT unique_id{columns} FROM records{joins}")  # noqa: S608 - as above
+
+
+def with_frequencies(model: Model, compared: str) -> str:
+    """Return a FROM clause of the pairs `compared` and of each frequency, that of the more common value."""
+    common = "".join(
+        f", greatest(l.tf_{name}, r.tf_{name}) AS tf_{name}" for name in model.frequency_columns()
+    )
+    return f"""(
+SELECT compared.*{common} FROM {compared} AS compared
+JOIN {TABLE} AS l ON l.unique_id = record_a JOIN {TABLE} AS r ON r.unique_id = record_b)"""  # noqa: S608 - as above
