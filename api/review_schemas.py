@@ -65,6 +65,28 @@ class ReviewsOut(BaseModel):
     count: int = Field(description="How many rows are in this state")
 
 
+class ConflictReason(BaseModel):
+    """One event that takes part."""
+
+    event: int | None
+    text: str
+
+
+class ConflictOut(BaseModel):
+    """A purpose that stays denied because a person's records contradict each other about it."""
+
+    golden_id: str
+    purpose: str
+    reasons: list[ConflictReason]
+
+
+class ConflictsOut(BaseModel):
+    """A page of open conflicts. An officer settles one by recording the person's answer as `verified`."""
+
+    conflicts: list[ConflictOut]
+    next: int | None = Field(description="Ask with `after` for those that follow; null: these are the last")
+
+
 class JudgementOut(BaseModel):
     """One decision. `standing`: it is the newest about its records, and not undone."""
 

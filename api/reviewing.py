@@ -7,6 +7,9 @@ from sqlalchemy import Connection
 
 from api.explanation_reading import channels_of
 from api.review_schemas import (
+    ConflictOut,
+    ConflictReason,
+    ConflictsOut,
     DecidedOut,
     JudgementIn,
     JudgementOut,
@@ -43,6 +46,22 @@ def list_reviews(
             next=shown[-1].cursor if len(rows) > limit else None,
             count=count,
         )
+
+
+def list_conflicts(services: "Services", caller: "Caller", after: int, limit: int) -> ConflictsOut:
+    """Return a page of the purposes on which people's records contradict each other."""
+    found, following = services.conflicts.page(after, limit, services.clock())
+    return ConflictsOut(
+        conflicts=[
+            ConflictOut(
+                golden_id=services.names.shown(caller, each.golden_id),
+                purpose=each.purpose,
+                reasons=[ConflictReason(event=reason.event, text=reason.text) for reason in each.reasons],
+            )
+            for each in found
+        ],
+        next=following,
+    )
 
 
 def show_pair(services: "Services", caller: "Caller", pair: tuple[int, int]) -> PairOut:

@@ -21,6 +21,7 @@ from api.spill import sweep_spill
 from api.stores import check_home, is_ready, load_keyring, open_keys, open_operational
 from api.webhooks import Webhooks
 from consent.access_log import AccessLog
+from consent.conflicts import Conflicts
 from consent.enforcement import Door
 from consent.erasure import Erasure
 from consent.errors import DestructionIncompleteError
@@ -71,6 +72,9 @@ class Services:
         self._identity()
         self._people()
         self._border()
+        self.conflicts = Conflicts(
+            db=self.db, memberships=self.memberships, people=self.people, purposes=self.purposes
+        )
         self.desk = request_desk(self, eraser=self.erasure, notifier=self.recipients, receipts=self.receipts)
 
     def _identity(self) -> None:

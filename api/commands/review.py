@@ -64,6 +64,25 @@ def show_two(first: First, second: Second, as_client: AsClient = None, as_json: 
 
 
 @app.command()
+def conflicts(
+    after: Annotated[int, typer.Option("--after", min=0, help="`next` of the page before.")] = 0,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=200)] = 50,
+    as_client: AsClient = None,
+    as_json: Json = False,
+) -> None:
+    """List the purposes that stay denied because records of one person contradict each other."""
+    from api.reviewing import list_conflicts
+
+    with services() as opened:
+        page = list_conflicts(opened, caller(opened, as_client, "review links"), after, limit)
+    lines = []
+    for each in page.conflicts:
+        lines += [f"{each.golden_id}  {each.purpose}", *(f"    {reason.text}" for reason in each.reasons)]
+    lines += [f"more: --after {page.next}"] if page.next else []
+    show(page.model_dump(), as_json=as_json, text="\n".join(lines or ["no conflict waits"]))
+
+
+@app.command()
 def decide(
     first: First,
     second: Second,

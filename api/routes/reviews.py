@@ -10,6 +10,7 @@ from api.problems import ProblemError, problem_of
 from api.review_schemas import (
     MAX_JUDGEMENTS,
     MAX_REVIEWS,
+    ConflictsOut,
     DecidedOut,
     JudgementIn,
     JudgementsOut,
@@ -18,7 +19,7 @@ from api.review_schemas import (
     ReviewState,
     UndoIn,
 )
-from api.reviewing import decide, list_judgements, list_reviews, show_pair, undo
+from api.reviewing import decide, list_conflicts, list_judgements, list_reviews, show_pair, undo
 from api.schemas import problems
 from identity.errors import ContradictionError
 
@@ -39,6 +40,17 @@ def read_queue(
 ) -> ReviewsOut:
     """List the pairs that wait for a decision, the most likely matches first, or those decided so."""
     return list_reviews(services, caller, state, after, limit)
+
+
+@router.get("/v1/conflicts", responses=problems(401, 403, 422))
+def read_conflicts(
+    caller: Steward,
+    services: ServicesOf,
+    after: Annotated[int, Query(ge=0, lt=2**62)] = 0,
+    limit: Annotated[int, Query(ge=1, le=MAX_REVIEWS)] = 50,
+) -> ConflictsOut:
+    """List the purposes that stay denied because records of one person contradict each other."""
+    return list_conflicts(services, caller, after, limit)
 
 
 @router.get("/v1/reviews/{first}/{second}", responses=problems(401, 403, 404, 422))
