@@ -18,10 +18,8 @@ from collections.abc import Container
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
-
-import holidays
 
 from consent.errors import RecordRejectedError
 
@@ -80,7 +78,7 @@ def jurisdiction(name: str) -> Jurisdiction:
             "jurisdiction",
             "is none that is known: name EU, a country of the EEA or GB as DE or DE-BY, or US-CA",
         )
-    if subdivision and subdivision not in holidays.list_supported_countries()[country]:
+    if subdivision and subdivision not in _calendars().list_supported_countries()[country]:
         raise RecordRejectedError("jurisdiction", f"{country} has no subdivision of that code")
     return Jurisdiction("gdpr", country, subdivision or None)
 
@@ -142,5 +140,11 @@ def _day(milliseconds: int, zone: tzinfo) -> date:
 @lru_cache(maxsize=64)
 def _holidays(country: str, subdivision: str | None) -> Container[date]:
     # Holds the years that were asked about, and works out others when they are.
-    found: Container[date] = holidays.country_holidays(country, subdiv=subdivision)
+    found: Container[date] = _calendars().country_holidays(country, subdiv=subdivision)
     return found
+
+
+def _calendars() -> Any:
+    import holidays  # noqa: PLC0415 - takes a quarter of a second, which every command would pay
+
+    return holidays

@@ -17,7 +17,6 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
 
@@ -114,6 +113,8 @@ def _solve(rows: Ints, columns: Ints, weights: Ints) -> Ints:
     column_names, column = np.unique(columns, return_inverse=True)
     cost = _with_age(row, weights, len(row_names))
     if len(row_names) * len(column_names) <= DENSE_CELLS:
+        from scipy.optimize import linear_sum_assignment  # noqa: PLC0415 - slow to import, seldom needed
+
         matrix = np.zeros((len(row_names), len(column_names)))
         matrix[row, column] = cost
         left, right = linear_sum_assignment(matrix, maximize=True)
