@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -14,6 +16,7 @@ def accuracy(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_a_messy_set_is_made_linked_and_judged_the_same_way_twice() -> None:
     first, again = (accuracy("--sets", "messy_2k", "--json") for _ in range(2))
     assert first.returncode == 0, first.stderr

@@ -70,6 +70,7 @@ def test_from_files_to_golden_ids_to_a_profile(town: World) -> None:
     assert why["path"][0]["match_weight"] > 0
 
 
+@pytest.mark.slow
 def test_memberships_in_parquet_say_the_same(town: World) -> None:
     import pyarrow.parquet as pq
 

@@ -86,6 +86,8 @@ def test_it_is_a_stewards_and_an_officers_task(town: World, role: Any) -> None:
 def test_the_command_line_lists_it_too(town: World) -> None:
     say(town, "withdrawn", ("web", "1"))
     say(town, "granted", ("pos", "2"))
-    steward = town.services.clients.create("anna", "steward", ())[0].client_id
-    found = town.answer("review", "conflicts", "--as", steward)["conflicts"]
-    assert [each["purpose"] for each in found] == [PURPOSE]
+    told = town.command_as("steward", "review", "conflicts")
+    assert told.returncode == 0, told.stderr
+    first, *reasons = told.stdout.splitlines()
+    assert first.endswith(f"  {PURPOSE}")
+    assert len(reasons) == 2

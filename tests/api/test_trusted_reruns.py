@@ -67,6 +67,7 @@ def test_a_merge_whose_parts_no_purpose_may_read_opens_nothing(world):
     assert "personalization" not in found["purposes"]
 
 
+@pytest.mark.slow
 def test_another_model_is_compared_by_run_and_by_file(world, tmp_path):
     run_id = world.link(retrain=True, seed=2)["run_id"]
     by_run = world.answer("link", "--compare", run_id)
