@@ -10,11 +10,12 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from consent.errors import PolicyError, UnknownPurposeError
+from consent.events import NOT_A_NOTICE, NOTICE
 from consent.policy_table import PolicyTable
 from identity.attributes import STANDARD, is_standard
 from identity.records import CHANNEL
@@ -41,6 +42,7 @@ CONTACT_ATTRIBUTES: Final = ("email", "phone")  # the contact points a consent c
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _DPV = re.compile(r"[A-Z][A-Za-z0-9]+")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _DAY_MS = 86_400_000
 
 
@@ -98,6 +100,8 @@ class Purposes:
     survivorship: Survivorship
     policy_hash: bytes
     requests: RequestPolicy = RequestPolicy()
+    notices: Mapping[str, str] = field(default_factory=dict)
+    """Version of a notice -> SHA-256 of its text, in hexadecimal digits."""
 
     @classmethod
     def load(cls, path: Path | None = None) -> "Purposes":
@@ -109,14 +113,15 @@ class Purposes:
             raise PolicyError(f"{path.name}: cannot be read as TOML: {error}") from error
         root = PolicyTable(path.name, "", content)
         purposes = {table.name: _purpose(table) for table in root.tables("purposes")}
-        survivorship, requests = _survivorship(root), _requests(root)
+        survivorship, requests, notices = _survivorship(root), _requests(root), _notices(root)
         root.refuse_unknown()
         if IDENTITY_LINKING not in purposes:
             raise PolicyError(
                 f"{path.name}: no [purposes.{IDENTITY_LINKING}]: linking is itself a purpose; "
                 "copy its table from the default policy"
             )
-        return cls(purposes, survivorship, _policy_hash(purposes, survivorship, requests), requests)
+        policy_hash = _policy_hash(purposes, survivorship, requests, notices)
+        return cls(purposes, survivorship, policy_hash, requests, notices)
 
     def __getitem__(self, name: str) -> Purpose:
         """Return the purpose `name`. Raises UnknownPurposeError."""
@@ -235,12 +240,30 @@ def _requests(root: PolicyTable) -> RequestPolicy:
     return result
 
 
+def _notices(root: PolicyTable) -> Mapping[str, str]:
+    table = root.table("notices")
+    found: dict[str, str] = {}
+    if table is None:
+        return found
+    for version in table.content:
+        table.require(NOTICE.fullmatch(version), version, f"the version of a notice {NOT_A_NOTICE}")
+        found[version] = table.text(version)
+        table.require(
+            _SHA256.fullmatch(found[version]), version, "give the SHA-256 of its text: 64 digits 0-9 a-f"
+        )
+    return found
+
+
 def _policy_hash(
-    purposes: Mapping[str, Purpose], survivorship: Survivorship, requests: RequestPolicy
+    purposes: Mapping[str, Purpose],
+    survivorship: Survivorship,
+    requests: RequestPolicy,
+    notices: Mapping[str, str],
 ) -> bytes:
     meaning: dict[str, Any] = {
         "purposes": {name: asdict(purpose) for name, purpose in purposes.items()},
         "requests": asdict(requests),
         "survivorship": asdict(survivorship),
+        **({"notices": dict(notices)} if notices else {}),
     }
     return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).digest()

@@ -59,5 +59,11 @@ class Receipts:
             checkpoint=note,
         )
         purpose = self._purposes.by_name.get(event.purpose)
-        unsigned = receipts.receipt(event, purpose, fields.subject_tag, proof)
+        unsigned = receipts.receipt(
+            event,
+            purpose,
+            fields.subject_tag,
+            proof,
+            notice_sha256=self._purposes.notices.get(event.notice or ""),
+        )
         return receipts.signed(unsigned, self._ledger.sign(receipts.to_sign(unsigned)))

@@ -11,7 +11,6 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import sha256
 from typing import Any, Final
 
 from consent.events import ConsentEvent
@@ -62,8 +61,18 @@ class Proof:
     checkpoint: str
 
 
-def receipt(event: ConsentEvent, purpose: Purpose | None, subject_tag: bytes, proof: Proof) -> dict[str, Any]:
-    """Return the receipt of `event`, unsigned. `purpose` is None where the policy no longer has it."""
+def receipt(
+    event: ConsentEvent,
+    purpose: Purpose | None,
+    subject_tag: bytes,
+    proof: Proof,
+    *,
+    notice_sha256: str | None = None,
+) -> dict[str, Any]:
+    """Return the receipt of `event`, unsigned. `purpose` is None where the policy no longer has it.
+
+    `notice_sha256`: of the text of the notice that was shown, where the policy states it.
+    """
     return {
         "@context": dict(CONTEXT),
         "@id": f"urn:aurea:{proof.origin}:{proof.index}",
@@ -75,7 +84,7 @@ def receipt(event: ConsentEvent, purpose: Purpose | None, subject_tag: bytes, pr
             "@type": "dpv:DataSubject",
             "dpv:hasIdentifier": subject_tag.hex(),
         },
-        "dpv:hasProcess": _process(event, purpose),
+        "dpv:hasProcess": _process(event, purpose, notice_sha256),
         "dpv:hasConsentStatus": _status(event, purpose),
         "proof": _proof(proof),
     }
@@ -91,14 +100,15 @@ def to_sign(unsigned: Mapping[str, Any]) -> bytes:
     return DOMAIN + canonical(unsigned)
 
 
-def _process(event: ConsentEvent, purpose: Purpose | None) -> dict[str, Any]:
+def _process(event: ConsentEvent, purpose: Purpose | None, notice_sha256: str | None) -> dict[str, Any]:
     process: dict[str, Any] = {"@type": "dpv:Process", "dct:identifier": event.purpose}
     if event.notice is not None:
         process["dpv:hasNotice"] = {
             "@type": "dpv:PrivacyNotice",
             "dct:identifier": event.notice,
-            "dct:hasVersion": "sha256:" + sha256(event.notice.encode()).hexdigest(),
         }
+        if notice_sha256 is not None:
+            process["dpv:hasNotice"]["dct:hasVersion"] = f"sha256:{notice_sha256}"
     if purpose is None:
         return process
     data = [{"@type": "dpv:PersonalData", "dct:title": name} for name in purpose.disclosed]

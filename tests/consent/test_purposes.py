@@ -92,6 +92,16 @@ def test_the_hash_changes_with_the_meaning_and_not_with_comments(tmp_path: Path)
     assert len(POLICY.policy_hash) == 32
 
 
+def test_a_notice_is_stated_with_the_hash_of_its_text(tmp_path: Path) -> None:
+    stated = f'\n[notices]\n"default-2026-01" = "{"ab" * 32}"\n'
+    policy = load(tmp_path, TEXT + stated)
+
+    assert policy.notices == {"default-2026-01": "ab" * 32}
+    assert policy.policy_hash != POLICY.policy_hash, "another text under the same version is another policy"
+    with pytest.raises(PolicyError, match="notices, default-2026-01: give the SHA-256 of its text"):
+        load(tmp_path, TEXT + stated.replace("ab", "xy"))
+
+
 MISTAKES = {
     "a misspelt setting": (
         "lasts_days = 730",
@@ -149,7 +159,7 @@ MISTAKES = {
     "a table of unknown purpose": (
         "[purposes.service]",
         "[purpose.service]",
-        "purpose: there is no such setting; known are purposes, requests, survivorship",
+        "purpose: there is no such setting; known are notices, purposes, requests, survivorship",
     ),
     "a title that is no text": (
         'title = "Send offers by e-mail"',

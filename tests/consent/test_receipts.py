@@ -2,11 +2,13 @@
 
 import copy
 import csv
+import hashlib
 import json
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +171,20 @@ def terms(value: Any) -> Iterator[str]:
             yield from terms(inner)
     elif isinstance(value, str) and re.fullmatch(r"dpv:\w+", value):
         yield value
+
+
+def test_the_notice_that_was_shown_is_named_with_the_hash_of_its_text(home: Home) -> None:
+    home.add("1")
+    event = home.say(record_ref("1"), "granted", "personalization", notice="web-7")
+    without = issuer(home).consent_receipt(event.index or 0, home.now)
+    assert without["dpv:hasProcess"]["dpv:hasNotice"] == {
+        "@type": "dpv:PrivacyNotice", "dct:identifier": "web-7",
+    }  # fmt: skip
+    text_hash = hashlib.sha256(b"We use what you bought to recommend more.").hexdigest()
+    home.purposes = replace(home.purposes, notices={"web-7": text_hash})
+    told = issuer(home).consent_receipt(event.index or 0, home.now)
+    assert told["dpv:hasProcess"]["dpv:hasNotice"]["dct:hasVersion"] == f"sha256:{text_hash}"
+    assert verify_receipt(json.dumps(told), home.ledger.verifier_key()).purpose == "personalization"
 
 
 def test_every_term_is_one_of_the_vocabulary(home: Home) -> None:
