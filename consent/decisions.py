@@ -17,12 +17,12 @@ Later means a higher ledger index, never a claimed time. Expiry is judged by the
 clock and the last time the ledger has seen, so that a clock set back revives nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Final, Literal, cast
+from typing import Final, Literal, NamedTuple, cast
 
 from consent.events import DENIALS, ConsentEvent, Subject
 from consent.purposes import Purpose
@@ -42,8 +42,7 @@ _DAY_MS: Final = 86_400_000
 _REOPENING: Final = frozenset({"direct", "verified"})
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(NamedTuple):
     """One ground of a decision: the ledger index of the event it rests on, if any, and a sentence."""
 
     event: int | None
@@ -74,20 +73,9 @@ def decide(
     time and `ledger_time` the last time recorded in the ledger, both in ms since the epoch.
     """
     relevant = _relevant(events, everyone, purpose)
-    clock = max((now, ledger_time, *(event.recorded_at for event in relevant)))
-    active = [
-        event for event in relevant if event.state == "granted" and _is_active(event, now=now, clock=clock)
-    ]
-    reopening = [grant for grant in active if grant.method in _REOPENING]
-    standing = [
-        denial
-        for denial in relevant
-        if denial.state != "granted"
-        and _denies(denial, purpose)
-        and not any(_reopens(grant, denial, in_view) for grant in reopening)
-    ]
-    if standing:
-        return _denied(standing, active, in_view)
+    active, denials = _active_and_standing(relevant, in_view, purpose, now, ledger_time)
+    if denials:
+        return _denied(denials, active, in_view)
     grants = [event for event in active if event.subject in in_view]
     if grants:
         return Decision(True, "granted", tuple(_because(event) for event in grants))
@@ -95,7 +83,46 @@ def decide(
         basis = purpose.legal_basis.replace("_", " ")
         limit = "only a restriction denies" if purpose.regime == "none" else "nobody has objected"
         return Decision(True, "unknown", (Reason(None, f"{purpose.name} rests on {basis}: {limit}"),))
+    clock = _clock(relevant, now, ledger_time)
     return _not_granted([event for event in relevant if event.subject in in_view], purpose, clock)
+
+
+def standing(
+    events: Iterable[ConsentEvent],
+    *,
+    everyone: AbstractSet[Subject],
+    purpose: Purpose,
+    now: int,
+    ledger_time: int = 0,
+) -> list[ConsentEvent]:
+    """Return the denials among `events` that no later grant of the same subject re-opens, in order.
+
+    A decision over these and a subject's own events is the decision over all of them and its own, since a
+    grant elsewhere permits nothing to a subject, and re-opens another's denial only from within the view.
+    """
+    relevant = _relevant(events, everyone, purpose)
+    return _active_and_standing(relevant, frozenset(), purpose, now, ledger_time)[1]
+
+
+def _active_and_standing(
+    relevant: list[ConsentEvent], in_view: AbstractSet[Subject], purpose: Purpose, now: int, ledger_time: int
+) -> tuple[list[ConsentEvent], list[ConsentEvent]]:
+    """Return the active grants, and the denials that none of them re-opens."""
+    clock = _clock(relevant, now, ledger_time)
+    active = [
+        event for event in relevant if event.state == "granted" and _is_active(event, now=now, clock=clock)
+    ]
+    reopens = _reopening(active, in_view)
+    denials = [
+        denial
+        for denial in relevant
+        if denial.state != "granted" and _denies(denial, purpose) and not reopens(denial)
+    ]
+    return active, denials
+
+
+def _clock(relevant: list[ConsentEvent], now: int, ledger_time: int) -> int:
+    return max((now, ledger_time, *(event.recorded_at for event in relevant)))
 
 
 def rule_of(decision: Decision, purpose: Purpose) -> str:
@@ -162,14 +189,26 @@ def _is_active(event: ConsentEvent, *, now: int, clock: int) -> bool:
     return event.expires_at is None or clock < event.expires_at
 
 
-def _reopens(grant: ConsentEvent, denial: ConsentEvent, in_view: AbstractSet[Subject]) -> bool:
-    if _index(grant) <= _index(denial):
-        return False
-    itself = grant.subject == denial.subject
-    if grant.method == "verified":
-        return itself or grant.subject in in_view
-    # `direct` is the channel's word for its own session: too little to undo what an officer restricts.
-    return itself and denial.state != "restricted"
+def _reopening(active: list[ConsentEvent], in_view: AbstractSet[Subject]) -> Callable[[ConsentEvent], bool]:
+    """Return whether a later one of the active grants re-opens a denial (rules 2 and 3).
+
+    A grant counts by the latest of its kind, so that a long history costs a look, not a look a pair.
+    """
+    grants = [grant for grant in active if grant.method in _REOPENING]
+    if not grants:
+        return lambda _denial: False
+    verified = {grant.subject: _index(grant) for grant in grants if grant.method == "verified"}
+    direct = {grant.subject: _index(grant) for grant in grants if grant.method == "direct"}
+    anywhere = max((index for subject, index in verified.items() if subject in in_view), default=-1)
+
+    def reopens(denial: ConsentEvent) -> bool:
+        latest = max(anywhere, verified.get(denial.subject, -1))
+        if denial.state != "restricted":
+            # `direct` is the channel's word for its own session: too little to undo a restriction
+            latest = max(latest, direct.get(denial.subject, -1))
+        return latest > _index(denial)
+
+    return reopens
 
 
 def _denied(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from consent.decisions import Decision, DecisionState, Reason, decide
+from consent.decisions import Decision, DecisionState, Reason, decide, standing
 from consent.events import CONTACT, RECORD, ConsentEvent, Subject
 from consent.purposes import Purpose
 from identity.records import RECTIFICATION
@@ -175,16 +175,42 @@ def _contact_by_contact(
     Only grants on the contact point itself count. A denial on it or on any record of the person denies
     it; a denial on another address does not.
     """
-    records = frozenset(Subject(RECORD, member.record_no) for member in members)
-    decisions = []
-    permitted = set()
+    about, of_records = _by_contact(evidence)
+    everyone = _subjects(members)
+    clock = max((evidence.ledger_time, *(event.recorded_at for event in evidence.events)))
+    # what a record granted permits no address, so of the records' events the denials alone matter here
+    denials = standing(of_records, everyone=everyone, purpose=purpose, now=evidence.now, ledger_time=clock)
+    decisions: dict[int, Decision] = {}
+    silent: Decision | None = None  # of a contact point without events: the same for each of them
     for no in sorted({no for member in view for no in member.contacts}):
         contact = Subject(CONTACT, no)
-        decision = evidence.decide(purpose, frozenset({contact}), records | {contact})
-        decisions.append(decision)
-        if decision.allowed:
-            permitted.add(no)
-    return Permission(_summary(decisions, purpose), view, frozenset(permitted))
+        own = about.get(contact, [])
+        if not own and silent is not None:
+            decisions[no] = silent
+            continue
+        decisions[no] = decide(
+            [*denials, *own],
+            in_view=frozenset({contact}),
+            everyone=everyone,
+            purpose=purpose,
+            now=evidence.now,
+            ledger_time=clock,
+        )
+        silent = silent if own else decisions[no]
+    permitted = frozenset(no for no, decision in decisions.items() if decision.allowed)
+    return Permission(_summary(list(decisions.values()), purpose), view, permitted)
+
+
+def _by_contact(evidence: Evidence) -> tuple[dict[Subject, list[ConsentEvent]], list[ConsentEvent]]:
+    """Return the events of each contact point, and those of records."""
+    about: dict[Subject, list[ConsentEvent]] = {}
+    of_records = []
+    for event in evidence.events:
+        if event.subject.kind == CONTACT:
+            about.setdefault(event.subject, []).append(event)
+        else:
+            of_records.append(event)
+    return about, of_records
 
 
 def _summary(decisions: Sequence[Decision], purpose: Purpose) -> Decision:

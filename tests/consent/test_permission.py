@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consent.decisions import decide
 from consent.events import ConsentEvent
 from consent.lookup import Match, enters
 from consent.permission import Evidence, Member, Permission, outside, permission
@@ -286,3 +287,41 @@ def test_what_a_split_denies_a_merge_denies_too(
         whole = permission(members, Evidence(spoken, NOW), replace(about, binds="person", entry="any"))
         if apart.decision.state in ("refused", "withdrawn", "restricted", "conflict"):
             assert not whole.decision.allowed
+
+
+@given(st.data())
+def test_an_address_is_decided_as_if_every_event_about_it_and_the_records_were_heard_at_once(
+    data: st.DataObject,
+) -> None:
+    members = (member(1, contacts=frozenset({1, 2})), member(2, contacts=frozenset({2, 3})), member(3))
+    subjects = [record(1), record(2), record(3), contact(1), contact(2), contact(3)]
+    events = [
+        said(
+            index,
+            data.draw(st.sampled_from(["granted", "granted", "withdrawn", "objected", "restricted"])),
+            by=data.draw(st.sampled_from(subjects)),
+            method=data.draw(st.sampled_from(["import", "direct", "verified"])),
+            about=MAIL.name,
+            at=NOW - data.draw(st.integers(0, 9)) * DAY,
+            expires=NOW + data.draw(st.integers(-3, 3)) * DAY,
+        )
+        for index in range(data.draw(st.integers(0, 12)))
+    ]
+    about = replace(MAIL, regime=data.draw(st.sampled_from(["opt_in", "opt_out"])))
+
+    found = permitted(*events, members=members, about=about)
+    clock = max((NOW, *(event.recorded_at for event in events)))
+    wanted = {
+        no
+        for no in (1, 2, 3)
+        if decide(
+            events,
+            in_view=frozenset({contact(no)}),
+            everyone=frozenset({record(1), record(2), record(3), contact(no)}),
+            purpose=about,
+            now=NOW,
+            ledger_time=clock,
+        ).allowed
+    }
+    assert found.contacts == wanted
+    assert found.decision.allowed == bool(wanted)
