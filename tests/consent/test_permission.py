@@ -293,17 +293,17 @@ def test_what_a_split_denies_a_merge_denies_too(
 def test_an_address_is_decided_as_if_every_event_about_it_and_the_records_were_heard_at_once(
     data: st.DataObject,
 ) -> None:
-    members = (member(1, contacts=frozenset({1, 2})), member(2, contacts=frozenset({2, 3})), member(3))
-    subjects = [record(1), record(2), record(3), contact(1), contact(2), contact(3)]
+    members = (member(1, contacts=frozenset({1, 2})), member(2))
+    subjects = [record(1), record(2), contact(1), contact(2)]
     events = [
         said(
             index,
-            data.draw(st.sampled_from(["granted", "granted", "withdrawn", "objected", "restricted"])),
+            data.draw(st.sampled_from(["granted", "withdrawn", "restricted"])),
             by=data.draw(st.sampled_from(subjects)),
             method=data.draw(st.sampled_from(["import", "direct", "verified"])),
             about=MAIL.name,
             at=NOW - data.draw(st.integers(0, 9)) * DAY,
-            expires=NOW + data.draw(st.integers(-3, 3)) * DAY,
+            expires=NOW + data.draw(st.integers(-1, 3)) * DAY,
         )
         for index in range(data.draw(st.integers(0, 12)))
     ]
@@ -313,11 +313,11 @@ def test_an_address_is_decided_as_if_every_event_about_it_and_the_records_were_h
     clock = max((NOW, *(event.recorded_at for event in events)))
     wanted = {
         no
-        for no in (1, 2, 3)
+        for no in (1, 2)
         if decide(
             events,
             in_view=frozenset({contact(no)}),
-            everyone=frozenset({record(1), record(2), record(3), contact(no)}),
+            everyone=frozenset({record(1), record(2), contact(no)}),
             purpose=about,
             now=NOW,
             ledger_time=clock,
