@@ -87,8 +87,8 @@ class Services:
         self.online = OnlineResolver(self.db, self.facts)
         self.judge = Judge(self.db, self.facts, self.online)
         self.resolver = Resolver(self.stores, self.linkable, self.online)
-        self.writer = RecordWriter(self.stores, detach=self.online.detach_in)
         self.recipients = Recipients(self.db, self.memberships)
+        self.writer = RecordWriter(self.stores, detach=self.online.detach_in, tell=self.recipients.withdrawn)
         self.erasure = Erasure(
             self.writer, signing_key=self.keyring.signing_key(), recipients=self.recipients
         )

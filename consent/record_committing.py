@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection
 
-from consent.events import CONTACT, RECORD, ConsentEvent, Subject
+from consent.events import CONTACT, DENIALS, RECORD, ConsentEvent, Subject
 from consent.imported_consents import event_of, is_news
 from consent.linking_permission import LinkingPermission
 from consent.prepared_records import Outcome, PreparedBatch, PreparedRecord, RecordRow, RecordStores
@@ -64,6 +64,14 @@ Detach = Callable[[Connection, Sequence[int], int], None]
 """Takes records out of their golden IDs at a time (ms), in the caller's write transaction."""
 
 
+Tell = Callable[[Connection, Sequence[int], str | None, int], None]
+"""Tells recipients, in that transaction, that records' people deny a purpose now (None: all of them)."""
+
+
+def tell_nobody(conn: Connection, record_nos: Sequence[int], purpose: str | None, now: int) -> None:
+    """Tell nobody: where nobody outside receives anything."""
+
+
 def stay(conn: Connection, record_nos: Sequence[int], now: int) -> None:
     """Detach nothing: where nothing is linked."""
 
@@ -88,8 +96,8 @@ class _OwnChange(NamedTuple):
 class RecordCommitter:
     """Writes prepared batches, in the order they are handed over. Threads take turns."""
 
-    def __init__(self, stores: RecordStores, detach: Detach) -> None:
-        self._stores, self._detach = stores, detach
+    def __init__(self, stores: RecordStores, detach: Detach, tell: Tell) -> None:
+        self._stores, self._detach, self._tell = stores, detach, tell
         self._permission = LinkingPermission(stores.ledger, stores.purposes)
         self._turn = threading.Lock()
         self._own: deque[_OwnChange] = deque(maxlen=_REMEMBERED_CHANGES)
@@ -209,6 +217,7 @@ class RecordCommitter:
         events = _by_subject(ledger.events_for(conn, sorted(subjects)))
         entries = []
         concerned: dict[int, PreparedRecord] = {}
+        denied: dict[str | None, set[tuple[int, bytes | None]]] = {}
         for record in records:
             for statement in record.statements:
                 subject = keyed.about(record, statement.contact)
@@ -219,10 +228,15 @@ class RecordCommitter:
                 event = event_of(statement, subject, purposes, now)
                 earlier.append(event)
                 entries.append(ledger.prepare(event, key))
+                if event.state in DENIALS:
+                    about = None if event.state == "restricted" else event.purpose
+                    denied.setdefault(about, set()).add((record.record_no, statement.contact))
                 if self._permission.concerns(event.purpose, event.state):
                     concerned[record.record_no] = record
         if entries:
             ledger.append(conn, entries)
+        for purpose, said in denied.items():
+            self._tell(conn, self._concerned(said), purpose, now)
         members = [keyed.member(record) for record in concerned.values()]
         self._permission.project(conn, members, now)
         return {
@@ -230,6 +244,17 @@ class RecordCommitter:
             for part in slices(sorted(concerned))
             for record_no, linking in _LINKING.rows(conn, record_nos=part)
         }
+
+    def _concerned(self, said: Iterable[tuple[int, bytes | None]]) -> list[int]:
+        """Return the records that a denial is about: an address's are all that carry it."""
+        said = list(said)
+        found = {record_no for record_no, _ in said}
+        tokens = {contact for _, contact in said if contact is not None}
+        if tokens:
+            with self._stores.keys.read() as keys_conn:
+                rows = self._stores.key_store.find_many(keys_conn, tokens)
+            found |= {row.record_no for carried in rows.values() for row in carried}
+        return sorted(found)
 
 
 def _written(record: PreparedRecord, projected: Mapping[int, bool]) -> Written:

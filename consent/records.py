@@ -17,7 +17,7 @@ from consent.frequency_tokens import frequency_tokens
 from consent.incoming import IncomingRecord, tidy, validate
 from consent.packed_tokens import kind_of, unpack_tokens
 from consent.prepared_records import Outcome, RecordStores, Stored
-from consent.record_committing import Detach, RecordCommitter, Written, stay
+from consent.record_committing import Detach, RecordCommitter, Tell, Written, stay, tell_nobody
 from consent.record_contents import record_token
 from consent.record_preparing import RecordPreparer, stored_under
 from consent.retention import evidence_until
@@ -62,14 +62,14 @@ class RecordWriter:
     """Writes and deletes records. Threads may share one.
 
     `detach` takes records that were deleted, or may no longer be linked, out of their golden IDs, in the
-    transaction it is given.
+    transaction it is given; `tell` notes there whom a denial that a record brings concerns.
     """
 
-    def __init__(self, stores: RecordStores, *, detach: Detach | None = None) -> None:
+    def __init__(self, stores: RecordStores, *, detach: Detach = stay, tell: Tell = tell_nobody) -> None:
         self.stores = stores
-        self._detach = detach or stay
+        self._detach = detach
         self._preparer = RecordPreparer(stores)
-        self.committer = RecordCommitter(stores, self._detach)
+        self.committer = RecordCommitter(stores, detach, tell)
         self._numbers = Numbers(stores.key_store.allocate, _NUMBERS_AT_ONCE)
 
     def write(

@@ -152,6 +152,44 @@ def test_what_a_linkage_and_a_deletion_do_is_told_too(told: World, listener: Lis
     assert [each["type"] for each in listener.told()] == ["golden_id.gone"]
 
 
+def at_home(channel: str, source_id: str, person: str, *consents: dict[str, str]) -> dict[str, Any]:
+    one = record(channel, source_id, person)
+    one["attributes"]["email"] = "casa@example.org"
+    return one | {"consents": list(consents)}
+
+
+@pytest.mark.parametrize(("purpose", "state"), [("personalization", "refused"), ("analytics", "restricted")])
+def test_a_denial_that_arrives_with_the_record_is_told_like_one_that_is_said(
+    told: World, listener: Listener, purpose: str, state: str
+) -> None:
+    brought_by = record("crm", "1", "Ana") | {"consents": [{"purpose": purpose, "state": state}]}
+    told.send(record("crm", "1", "Ana"))
+    client_id, http = consumer(told)
+    asked = {"purpose": "personalization", "identifiers": [{"type": "record", "value": "crm:1"}]}
+    assert http.post("/v1/profiles/lookup", json=asked).status_code == 200
+    told.services.webhooks.add(client_id, listener.url)
+    told.send(brought_by)
+    told.services.webhooks.work()
+    assert "golden_id.withdrawn" in [each["type"] for each in listener.told()]
+
+    told.send(brought_by)  # says nothing new
+    told.services.webhooks.work()
+    assert [each["type"] for each in listener.told()].count("golden_id.withdrawn") == 1
+
+
+def test_whoever_shares_an_address_that_a_record_refuses_is_told_of(told: World, listener: Listener) -> None:
+    told.send(at_home("crm", "1", "Ana", {"purpose": "marketing_email", "state": "granted"}))
+    client_id, http = consumer(told, "marketing_email")
+    asked = {"purpose": "marketing_email", "identifiers": [{"type": "record", "value": "crm:1"}]}
+    assert http.post("/v1/profiles/lookup", json=asked).status_code == 200
+    told.services.webhooks.add(client_id, listener.url)
+
+    told.send(at_home("web", "7", "Bernardo", {"purpose": "marketing_email", "state": "refused"}))
+    told.services.webhooks.work()
+    assert [each["type"] for each in listener.told()] == ["golden_id.withdrawn"]
+    assert http.post("/v1/profiles/lookup", json=asked).status_code == 404
+
+
 def queued(world: World, url: str) -> None:
     world.send(record("crm", "1", "Ana"))
     client_id, http = consumer(world)
