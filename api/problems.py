@@ -25,10 +25,12 @@ from consent.errors import (
     NotPermittedError,
     PolicyError,
     ReceiptError,
+    RecordHeldError,
     RecordRejectedError,
     RequestBlockedError,
     RequestConflictError,
     RequestStateError,
+    UnknownHoldError,
     UnknownPurposeError,
     UnknownRequestError,
     UnknownSubjectError,
@@ -129,6 +131,8 @@ TABLE: Final[dict[type[Exception], Problem]] = {
     ),
     RecordRejectedError: Problem(422, "record-rejected", "The record breaks the input contract"),
     UnknownRequestError: NOT_FOUND,
+    UnknownHoldError: NOT_FOUND,
+    RecordHeldError: Problem(409, "record-held", "The record is held"),
     RequestStateError: Problem(409, "request-state", "The request is not in a state for this"),
     RequestConflictError: Problem(409, "request-active", "Such a request is active"),
     RequestBlockedError: Problem(409, "request-blocked", "The request cannot be fulfilled as it stands"),
@@ -160,7 +164,7 @@ DOMAIN_ERRORS: Final = (ConsentError, IdentityError, ProofError)
 # Their message names a column, an index, a request by its id, or records and judgements by number.
 _SAFE: Final = (
     RecordRejectedError, LedgerCorruptError, ContradictionError, NotJudgeableError, RequestStateError,
-    RequestConflictError, RequestBlockedError,
+    RequestConflictError, RequestBlockedError, RecordHeldError,
 )  # fmt: skip
 
 
@@ -226,7 +230,8 @@ _FIELDS: Final = frozenset({
     "record", "contact", "type", "value", "identifiers", "event_time", "as_of", "after", "limit", "n",
     "first", "second", "grant_type", "scope", "client_id", "client_secret", "Idempotency-Key",
     "idempotency-key", "number", "verdict", "reason", "judgement", "proof", "jurisdiction", "received_at",
-    "corrections", "purposes", "members", "decision", "outcome", "evidence", "id", "format",
+    "corrections", "purposes", "members", "until", "lifted", "decision", "outcome", "evidence", "id",
+    "format",
 })  # fmt: skip
 
 

@@ -85,6 +85,15 @@ class FulfilIn(_Request):
     """Nothing is needed: what is done was decided."""
 
 
+class SettleIn(_Request):
+    """Whose a record is that an erasure left out as doubtful."""
+
+    record: int = Field(ge=1, lt=2**62)
+    outcome: Literal["theirs", "not_theirs"] = Field(
+        description="`theirs`: it is erased as well; `not_theirs`: it is served again"
+    )
+
+
 class CandidateOut(BaseModel):
     """A record that the identifiers lead to, with the evidence that it is the requester's."""
 

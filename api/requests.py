@@ -14,6 +14,7 @@ from api.request_schemas import (
     RequestIn,
     RequestOut,
     RequestsOut,
+    SettleIn,
     StepOut,
     VerifyIn,
 )
@@ -83,7 +84,8 @@ def request_desk(
             judge=services.judge,
             online=services.online,
         ),
-        exceptions=Exceptions(services.db, services.purposes),
+        exceptions=Exceptions(services.db, services.purposes, services.holds),
+        holds=services.holds,
         eraser=eraser,
         notifier=notifier,
     )
@@ -150,6 +152,15 @@ def fulfil_request(services: "Services", caller: Caller, request_id: str) -> Req
     now = services.clock()
     request = services.desk.fulfilment.fulfil(request_id, client=caller.client_id, now=now)
     services.desk.requests.forget_due(now)
+    return shown(services, caller, request, whole=True)
+
+
+def settle_held(services: "Services", caller: Caller, request_id: str, said: SettleIn) -> RequestOut:
+    """Settle whose a record is that an erasure left out as doubtful."""
+    now = services.clock()
+    request = services.desk.fulfilment.settle(
+        request_id, said.record, theirs=said.outcome == "theirs", client=caller.client_id, now=now
+    )
     return shown(services, caller, request, whole=True)
 
 

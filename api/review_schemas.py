@@ -46,8 +46,9 @@ class ReviewOut(BaseModel):
     channels: list[str | None] = Field(description="None: the record was deleted a moment ago")
     golden_ids: list[str | None]
     match_weight: float = Field(description="Bits (log2 of the odds)")
-    cause: Literal["uncertain", "guarded"] = Field(
-        description="uncertain: below the threshold; guarded: above it, but a guard refused to join them"
+    cause: Literal["uncertain", "guarded", "request"] = Field(
+        description="uncertain: below the threshold; guarded: above it, but a guard refused to join them;"
+        " request: of one golden ID, and a data-subject request needs to know whether they are one person"
     )
     state: ReviewState
     model_version: str | None

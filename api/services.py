@@ -25,6 +25,7 @@ from consent.conflicts import Conflicts
 from consent.enforcement import Door
 from consent.erasure import Erasure
 from consent.errors import DestructionIncompleteError
+from consent.holds import Holds
 from consent.key_rotation import KeyRotation
 from consent.linkable import LinkableRecords
 from consent.lookup import Lookup
@@ -72,6 +73,7 @@ class Services:
         self._identity()
         self._people()
         self._border()
+        self.holds = Holds(self.db)
         self.conflicts = Conflicts(
             db=self.db, memberships=self.memberships, people=self.people, purposes=self.purposes
         )
@@ -122,6 +124,14 @@ class Services:
             purposes=self.purposes,
             access_log=self.access_log,
         )
+        self.subjects = Subjects(
+            db=self.db,
+            keys=self.keys,
+            key_store=self.key_store,
+            memberships=self.memberships,
+            people=self.people,
+            lookup=self.lookup,
+        )
         self.recorder = ConsentRecorder(
             db=self.db,
             keys=self.keys,
@@ -129,14 +139,7 @@ class Services:
             vault=self.stores.vault,
             ledger=self.ledger,
             purposes=self.purposes,
-            subjects=Subjects(
-                db=self.db,
-                keys=self.keys,
-                key_store=self.key_store,
-                memberships=self.memberships,
-                people=self.people,
-                lookup=self.lookup,
-            ),
+            subjects=self.subjects,
             detach=self.online.detach_in,
             tell=self.recipients.withdrawn,
         )
@@ -193,6 +196,7 @@ class Services:
         now = self.clock()
         with suppress(DestructionIncompleteError):  # a reader is at work: the next start tries again
             self.erasure.resume(now)
+            self.desk.fulfilment.go_on(now)
             self.writer.finish_destructions(now)
             self.key_store.sweep_orphans(self.db, now)
         with suppress(DestructionIncompleteError):

@@ -1,6 +1,7 @@
-"""What an erasure must leave: fields that the law has kept for a time (GDPR 17(3)(b)), field by field.
+"""What an erasure must leave: fields that the law has kept for a time (GDPR 17(3)(b), (e)), field by field.
 
-A purpose with the legal basis `legal_obligation` holds its attributes for its retention. A record that has
+A purpose with the legal basis `legal_obligation` holds its attributes for its retention; a hold that an
+officer declared (`consent.holds`) holds the attributes that it names, or all. A record that has
 such a field has one key for all its fields, so it is kept as a whole, restricted to mere storage, until the
 last of those dates; the outcome says for each field what became of it and why. Only names are read here,
 which stand in clear beside what is sealed.
@@ -9,10 +10,12 @@ which stand in clear beside what is sealed.
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 
+from consent.holds import Hold, Holds
 from consent.purposes import IDENTITY_LINKING, Purpose, Purposes
+from consent.retention import DAY_MS
 from consent.vault import unpack_fields
 from identity.attributes import is_standard
 from identity.database import Database
@@ -27,15 +30,16 @@ class Kept:
 
     record_nos: frozenset[int]
     fields: dict[str, list[dict[str, Any]]]
+    met: tuple[Hold, ...]  # the holds that keep them
 
 
 class Exceptions:
-    """Finds what the policy's legal obligations hold. `purpose`: under which a restriction is recorded."""
+    """Finds what legal obligations and officers hold. `purpose`: under which a restriction is recorded."""
 
     purpose: Final = IDENTITY_LINKING
 
-    def __init__(self, db: Database, policy: Purposes) -> None:
-        self._db = db
+    def __init__(self, db: Database, policy: Purposes, holds: Holds) -> None:
+        self._db, self._declared = db, holds
         self._holding = [each for each in policy if each.legal_basis == "legal_obligation"]
 
     def of(self, record_nos: Sequence[int], now: int) -> Kept:
@@ -43,15 +47,20 @@ class Exceptions:
         with self._db.read() as conn:
             rows = [row for part in slices(sorted(record_nos)) for row in _FIELDS.rows(conn, record_nos=part)]
         names = {number: [n for n in unpack_fields(sealed) if is_standard(n)] for number, _, sealed in rows}
-        holds = {number: self._holds(channel, names[number]) for number, channel, _ in rows}
+        obliged = {number: self._obliged(channel, names[number]) for number, channel, _ in rows}
+        declared = self._declared.by_law(record_nos, now)
+        met = {
+            number: [each for each in declared.get(number, ()) if _meets(each, names[number])]
+            for number in names
+        }
         fields: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for number in sorted(names):
             for name in names[number]:
-                fields[name].append(_fate(number, name, holds[number], now))
-        kept = frozenset(number for number, held in holds.items() if held)
-        return Kept(kept, dict(sorted(fields.items())))
+                fields[name].append(_fate(number, name, obliged[number], met[number], now))
+        kept = frozenset(number for number in names if obliged[number] or met[number])
+        return Kept(kept, dict(sorted(fields.items())), tuple(each for held in met.values() for each in held))
 
-    def _holds(self, channel: str, names: Sequence[str]) -> list[Purpose]:
+    def _obliged(self, channel: str, names: Sequence[str]) -> list[Purpose]:
         return [
             purpose
             for purpose in self._holding
@@ -60,18 +69,36 @@ class Exceptions:
         ]
 
 
-def _fate(record_no: int, name: str, holds: Sequence[Purpose], now: int) -> dict[str, Any]:
-    if not holds:
+def _meets(hold: Hold, names: Sequence[str]) -> bool:
+    named = hold.names()
+    return named is None or bool(set(named) & set(names))
+
+
+def _fate(
+    record_no: int, name: str, obliged: Sequence[Purpose], holds: Sequence[Hold], now: int
+) -> dict[str, Any]:
+    """Return what becomes of one field of a record that `obliged` and `holds` keep, if anything does."""
+    if not obliged and not holds:
         return {"record": record_no, "outcome": "erased"}
-    own = [purpose for purpose in holds if name in purpose.attributes]
-    days = [purpose.retention_days for purpose in holds]
-    until = None if None in days else max(day for day in days if day is not None)
-    end = None if until is None else datetime.fromtimestamp(now / 1000, UTC).date() + timedelta(days=until)
-    because = "legal obligation, GDPR 17(3)(b)" if own else "sealed with a field that the law keeps"
-    return {
-        "record": record_no,
-        "outcome": "kept, restricted to storage",
-        "because": because,
-        "purposes": [purpose.name for purpose in (own or holds)],
-        "until": None if end is None else end.isoformat(),
-    }
+    own = [purpose for purpose in obliged if name in purpose.attributes]
+    meant = [hold for hold in holds if hold.names() is None or name in (hold.names() or ())]
+    because = "sealed with a field that the law keeps"
+    if own:
+        because = "legal obligation, GDPR 17(3)(b)"
+    elif meant:
+        because = f"hold declared for {meant[0].reason}, GDPR 17(3)"
+    said = {"record": record_no, "outcome": "kept, restricted to storage", "because": because}
+    if obliged:
+        said["purposes"] = [purpose.name for purpose in (own or obliged)]
+    if holds:
+        said["holds"] = [hold.hold_no for hold in (meant or holds)]
+    return {**said, "until": _until(obliged, holds, now)}
+
+
+def _until(obliged: Sequence[Purpose], holds: Sequence[Hold], now: int) -> str | None:
+    """Return the date on which the last ground ends, None if one has no end yet."""
+    days = [purpose.retention_days for purpose in obliged]
+    ends = [None if day is None else now + day * DAY_MS for day in days] + [hold.until for hold in holds]
+    if None in ends:
+        return None
+    return datetime.fromtimestamp(max(end for end in ends if end is not None) / 1000, UTC).date().isoformat()

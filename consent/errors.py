@@ -73,6 +73,14 @@ class RequestBlockedError(ConsentError):
     """A request cannot be fulfilled as it stands; the message says what is missing, never a value."""
 
 
+class RecordHeldError(ConsentError):
+    """The law has a record kept; the message names the hold by its number."""
+
+
+class UnknownHoldError(ConsentError):
+    """There is no such hold, or it is over."""
+
+
 class RecordRejectedError(ConsentError):
     """A record breaks the input contract; `column` and `reason` say where and why, never the value."""
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from consent.corrections import Corrector
 from consent.erasure_exceptions import Exceptions
+from consent.holds import Holds
 from consent.recording import ConsentRecorder, Saying
 from consent.request_purposes import STATES
 from consent.request_recognition import Recognition
@@ -57,11 +58,12 @@ class Fulfilment:
         recorder: ConsentRecorder,
         corrector: Corrector,
         exceptions: Exceptions,
+        holds: Holds,
         eraser: Eraser,
         notifier: Notifier,
     ) -> None:
         self._requests, self._recognition, self._recorder = requests, recognition, recorder
-        self._corrector, self._exceptions = corrector, exceptions
+        self._corrector, self._exceptions, self._holds = corrector, exceptions, holds
         self._eraser, self._notifier = eraser, notifier
 
     def fulfil(self, request_id: str, *, client: str, now: int) -> StoredRequest:
@@ -76,7 +78,11 @@ class Fulfilment:
             "rectification": self._rectify,
             "erasure": self._erase,
         }.get(approved.type, self._say)
-        outcome = {"records": sorted(approved.record_nos), "held": self._held(request, now)}
+        held = self._held(request, now)
+        if held and approved.type == "erasure" and not approved.named:
+            # before the destruction: a crash in between must not leave the doubtful records served
+            self._holds.doubt(held, approved.request_id, client=client, now=now)
+        outcome = {"records": sorted(approved.record_nos), "held": held}
         outcome |= work(approved, client, now)
         return self._requests.fulfilled(request_id, outcome, client=client, now=now)
 
@@ -88,14 +94,46 @@ class Fulfilment:
         self._tell("rectified", approved, now)
         return {"record": number, "attributes": sorted(approved.corrections)}
 
+    def settle(
+        self, request_id: str, record_no: int, *, theirs: bool, client: str, now: int
+    ) -> StoredRequest:
+        """Settle whose a record is that an erasure left out as doubtful; theirs is erased as well.
+
+        Raises UnknownHoldError, and what an erasure raises: then nothing is settled, and it may be repeated.
+        """
+        hold = self._holds.doubts(request_id, record_no)
+        said: dict[str, Any] = {"record": record_no, "outcome": "erased" if theirs else "somebody else's"}
+        if theirs:
+            said |= self._erased([record_no], f"{request_id}.{record_no}", client, now)
+        self._holds.lift(hold.hold_no, client=client, now=now)
+        return self._requests.settled(request_id, said, client=client, now=now)
+
+    def go_on(self, now: int) -> int:
+        """Erase what erasures wanted and no hold keeps any more; return how many records. May be repeated."""
+        waiting = [
+            (record_no, request_id)
+            for record_no, request_id in self._holds.waiting(now)
+            if not self._exceptions.of([record_no], now).record_nos
+        ]
+        for record_no, request_id in waiting:
+            said = self._erased([record_no], f"{request_id}.{record_no}", "operator", now)
+            said = {"record": record_no, "outcome": "erased", **said}
+            self._requests.settled(request_id, said, client="operator", now=now)
+        return len(waiting)
+
     def _erase(self, approved: Approved, client: str, now: int) -> dict[str, Any]:
-        kept = self._exceptions.of(approved.record_nos, now)
-        erased = [number for number in approved.record_nos if number not in kept.record_nos]
+        return self._erased(approved.record_nos, approved.request_id, client, now)
+
+    def _erased(self, record_nos: Sequence[int], request_id: str, client: str, now: int) -> dict[str, Any]:
+        """Erase records but for those that the law keeps, which are restricted to storage."""
+        kept = self._exceptions.of(record_nos, now)
+        erased = [number for number in record_nos if number not in kept.record_nos]
         if kept.record_nos:
             self._record("restricted", sorted(kept.record_nos), self._exceptions.purpose, client, now)
+            self._holds.met(kept.met, request_id.partition(".")[0])
         said: dict[str, Any] = {"fields": kept.fields}
         if erased:
-            said["receipt"] = self._eraser.erase(erased, request_id=approved.request_id, now=now).document
+            said["receipt"] = self._eraser.erase(erased, request_id=request_id, now=now).document
         return said
 
     def _say(self, approved: Approved, client: str, now: int) -> dict[str, Any]:

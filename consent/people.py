@@ -24,7 +24,11 @@ _NO_TOKEN: Final = bytes(32)
 _ATTEMPTS: Final = 3
 
 _RECORDS = Statement("""
-    SELECT record_no, channel, key_id, verified, linking_until
+    SELECT record_no, channel, key_id, verified, linking_until,
+        EXISTS (
+            SELECT 1 FROM holds h
+            WHERE h.record_no = records.record_no AND h.kind = 'doubt' AND h.lifted_at IS NULL
+        ) AS doubtful
     FROM records WHERE record_no IN :record_nos ORDER BY record_no
 """)
 _LEDGER_TIME = Statement("SELECT value FROM counters WHERE name = 'ledger_time'")
@@ -120,8 +124,9 @@ class People:
                 confidence=confidences[record_no],
                 verified=frozenset(verified.split(",")) - {""},
                 contacts=frozenset(contacts[token] for _, token in carried[key_id] if token in contacts),
+                held=bool(doubtful),
             )
-            for record_no, channel, key_id, verified, _ in rows
+            for record_no, channel, key_id, verified, _, doubtful in rows
             if key_id in keys
         )
         ledger_time = _ledger_time(conn)

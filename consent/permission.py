@@ -28,6 +28,7 @@ class Member:
     confidence: float  # of its membership
     verified: frozenset[str] = frozenset()  # identifier types that its channel has verified
     contacts: frozenset[int] = frozenset()  # numbers of the contact points it carries
+    held: bool = False  # an erasure left it out as doubtful, and nobody has settled whose it is
 
     @property
     def subjects(self) -> frozenset[Subject]:
@@ -83,8 +84,16 @@ class Evidence:
         )
 
 
+HELD: Final = Decision(
+    False, "restricted", (Reason(None, "an erasure left a record in doubt: an officer settles whose it is"),)
+)
+"""What holds for every purpose, whatever anybody says, while the erased might live on in a record."""
+
+
 def permission(members: Sequence[Member], evidence: Evidence, purpose: Purpose) -> Permission:
     """Decide what `purpose` may see of the person whose records are `members`, all of them."""
+    if any(member.held for member in members):
+        return Permission(HELD, (), frozenset())
     evidence = evidence.about(purpose)
     if purpose.binds == "record":
         return Permission(_record_by_record(members, evidence, purpose), tuple(members), None)

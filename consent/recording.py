@@ -16,7 +16,7 @@ from consent.errors import RecordRejectedError, UnknownSubjectError
 from consent.events import DENIALS, METHODS, NOT_A_NOTICE, NOTICE, RECORD, STATES, ConsentEvent, Subject
 from consent.key_store import KeyStore
 from consent.linking_permission import EventSource, LinkingPermission
-from consent.permission import Evidence, Member, Outside, outside, permission
+from consent.permission import HELD, Evidence, Member, Outside, outside, permission
 from consent.purposes import Purpose, Purposes
 from consent.subjects import Named, SubjectRef, Subjects
 from consent.vault import EvidenceKey, Vault
@@ -130,7 +130,8 @@ class ConsentRecorder:
         else:
             contact = frozenset() if named.contact is None else frozenset({named.contact})
             holders = {Subject(RECORD, member.record_no) for member in members}
-            decision = evidence.decide(purpose, contact, contact | holders)
+            held = any(member.held for member in members)
+            decision = HELD if held else evidence.decide(purpose, contact, contact | holders)
         events = tuple(
             event for event in evidence.events if event.purpose == purpose.name or event.state == "restricted"
         )

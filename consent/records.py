@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from consent.errors import DestructionIncompleteError, RecordRejectedError
 from consent.events import RECORD, Subject
 from consent.frequency_tokens import frequency_tokens
+from consent.holds import refuse_held
 from consent.incoming import IncomingRecord, tidy, validate
 from consent.packed_tokens import kind_of, unpack_tokens
 from consent.prepared_records import Outcome, RecordStores, Stored
@@ -123,11 +124,14 @@ class RecordWriter:
     def delete(self, keys: Sequence[RecordKey], now: int) -> list[int | None]:
         """Delete records and destroy their keys; return their numbers, None for a key that has no record.
 
+        Raises RecordHeldError, and deletes none, where the law has one of them kept.
+
         Steps, each repeated after a crash by `finish_destructions`: 1 note the keys to be destroyed,
         2 destroy them (from here on nobody can open the records), 3 remove the rows.
         """
         with self.stores.db.write() as conn:
             found = self._find(conn, keys)
+            refuse_held(conn, [stored.record_no for stored in found.values()], now)
             _MARK.many(conn, [(stored.key_id, now) for stored in found.values()])
         self.finish_destructions(now)
         return [found[key].record_no if key in found else None for key in keys]

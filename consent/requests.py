@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from consent import request_rules, request_store
+from consent import request_questions, request_rules, request_store
 from consent.deadlines import deadlines, jurisdiction, today
 from consent.decisions import CLOCK_SKEW_MS
 from consent.errors import (
@@ -43,7 +43,9 @@ from identity.store import MembershipReader
 BUNDLE_DAYS: Final = 30
 """How long after fulfilment the bundle can be prepared again."""
 DAY_MS: Final = 86_400_000
+APPROVED: Final = "approved"
 BEGUN: Final = "fulfilment_begun"
+_NAMED: Final = "named "
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class Approved:
     record_nos: tuple[int, ...]  # first the one through which the requester was recognised
     purposes: tuple[str, ...]
     corrections: Mapping[str, Sequence[str]] = field(repr=False)
+    named: bool = False  # an officer named the records, and so judged the others to be somebody else's
 
 
 class Requests:
@@ -138,7 +141,7 @@ class Requests:
             step = "verified" if passed else "verification_failed"
             return replace(request, progress=progress), Step(step, client, now, method, sealed)
 
-        return self._step(request_id, attempt, now)
+        return self._asking(self._step(request_id, attempt, now), now)
 
     def approve(
         self, request_id: str, *, members: Sequence[int] | None, client: str, now: int
@@ -154,6 +157,7 @@ class Requests:
         if recognised.golden_no is None:
             raise RequestBlockedError(_nobody(recognised))
         known = {each.record_no for each in recognised.members}
+        word = "" if members is None else _NAMED
         if members is None:
             members = [each.record_no for each in recognised.members if each.certain]
         elif set(members) - known:
@@ -164,11 +168,11 @@ class Requests:
 
         def approved(_conn: Connection, request: StoredRequest) -> tuple[StoredRequest, Step]:
             progress = request_rules.approval(request.progress)
-            detail = ",".join(str(number) for number in chosen)
+            detail = word + ",".join(str(number) for number in chosen)
             chosen_for = replace(request, progress=progress, members=chosen, golden_no=recognised.golden_no)
-            return chosen_for, Step("approved", client, now, detail)
+            return chosen_for, Step(APPROVED, client, now, detail)
 
-        return self._step(request_id, approved, now)
+        return self._asking(self._step(request_id, approved, now), now)
 
     def deny(self, request_id: str, reason: DenialReason, *, client: str, now: int) -> StoredRequest:
         """Deny a request. Raises UnknownRequestError and RequestStateError, as the next two do."""
@@ -209,11 +213,12 @@ class Requests:
         """
         request = self.find(request_id)
         request_rules.fulfilment(request.progress)
-        with self._db.read() as conn:
-            begun = any(step.step == BEGUN for step in request_store.steps(conn, request.request_no))
-        if begun:
-            return self._approved(request), request
-        approved = self.approved(request, now)
+        steps = self.steps(request)
+        last = next(step for step in reversed(steps) if step.step == APPROVED)
+        named = (last.detail or "").startswith(_NAMED)
+        if any(step.step == BEGUN for step in steps):
+            return replace(self._approved(request), named=named), request
+        approved = replace(self.approved(request, now), named=named)
 
         def begun_with(_conn: Connection, request: StoredRequest) -> tuple[StoredRequest, Step]:
             request_rules.fulfilment(request.progress)
@@ -250,6 +255,19 @@ class Requests:
             return replace(request, progress=progress, outcome=outcome), Step("fulfilled", client, now)
 
         return self._step(request_id, done, now)
+
+    def settled(self, request_id: str, said: dict[str, Any], *, client: str, now: int) -> StoredRequest:
+        """Add to the outcome of a closed request what became later of a record that it had left."""
+        with self._db.write() as conn:
+            request = _known(conn, request_id)
+            outcome = dict(request.outcome or {})
+            outcome["settled"] = [*outcome.get("settled", ()), said]
+            changed = replace(request, outcome=outcome)
+            request_store.save(conn, changed)
+            request_store.add_step(
+                conn, request.request_no, Step("settled", client, now, str(said["record"]))
+            )
+        return changed
 
     def find(self, request_id: str) -> StoredRequest:
         """Return a request. Raises UnknownRequestError."""
@@ -298,9 +316,19 @@ class Requests:
             changed, step = rule(conn, _known(conn, request_id))
             if not changed.progress.active:
                 changed = self._closed(changed, now)
+                members = self._memberships.members(conn, changed.golden_no or 0)
+                request_questions.withdraw(conn, [each.record_no for each in members])
             request_store.save(conn, changed)
             request_store.add_step(conn, changed.request_no, step)
         return changed
+
+    def _asking(self, request: StoredRequest, now: int) -> StoredRequest:
+        """Put the request's doubtful records before the stewards, and return it."""
+        if request.progress.active and request.progress.verified:
+            members = self._recognition.of(request, now).members
+            with self._db.write() as conn:
+                request_questions.ask(conn, members, now)
+        return request
 
     def _closed(self, request: StoredRequest, now: int) -> StoredRequest:
         erased = request.type == "erasure" and request.progress.state == "fulfilled"

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from consent.holds import by_law
 from consent.incoming import IncomingRecord
 from consent.records import RecordWriter
 from consent.retention import Lifetimes, lifetimes
@@ -38,6 +39,7 @@ class RetentionReport:
 
     dry_run: bool
     records: int = 0  # deleted
+    held: int = 0  # expired, and kept because an officer declared that the law has them kept
     reduced: int = 0  # sealed anew without some attributes
     attributes: Counter[str] = field(default_factory=Counter)  # of reduced records
     evidence: int = 0  # keys of consent evidence
@@ -60,7 +62,7 @@ class Retention:
     def run(self, now: int, *, dry_run: bool = False) -> RetentionReport:
         """Erase what has expired by `now`. Raises DestructionIncompleteError as a deletion does."""
         report = RetentionReport(dry_run)
-        for batch in self._due(now):
+        for batch in self._due(now, report):
             report.records += sum(each.gone for each in batch)
             reduced = [each for each in batch if not each.gone]
             report.reduced += len(reduced)
@@ -72,8 +74,11 @@ class Retention:
         self._part_with_evidence(report, now)
         return report
 
-    def _due(self, now: int) -> Iterator[list[_Due]]:
-        """Yield the records of which something has expired. Only names are read: nothing is opened."""
+    def _due(self, now: int, report: RetentionReport) -> Iterator[list[_Due]]:
+        """Yield the records of which something has expired; those that the law holds are counted only.
+
+        Only names are read: nothing is opened.
+        """
         with self._stores.db.read() as conn:
             channels = [channel for (channel,) in _CHANNELS.rows(conn)]
         for channel in channels:
@@ -88,7 +93,11 @@ class Retention:
                     break
                 after = rows[-1][0]
                 found = [_due(kept, now, *row) for row in rows]
-                yield [each for each in found if each.gone or each.expired]
+                due = [each for each in found if each.gone or each.expired]
+                with self._stores.db.read() as conn:
+                    held = by_law(conn, [each.record_no for each in due], now)
+                report.held += len(held)
+                yield [each for each in due if each.record_no not in held]
 
     def _delete(self, record_nos: Sequence[int], now: int) -> None:
         if record_nos:

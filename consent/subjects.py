@@ -134,6 +134,10 @@ class Subjects:
             raise UnknownSubjectError("there is no such golden ID or record")
         return Named(person)
 
+    def numbers(self, ref: GoldenRef | RecordRef | RecordsRef, now: int) -> list[int]:
+        """Return the numbers of the records that `ref` stands for. Raises UnknownSubjectError."""
+        return [member.record_no for member in self.named(ref, now).person.members]
+
     def _contact(self, ref: ContactRef, now: int) -> Named:
         token = self._lookup.token(Identifier(ref.type, ref.value))
         if token is None:

@@ -169,3 +169,21 @@ request_steps = Table(
     Column("sealed", LargeBinary),  # the evidence of a verification, under the request's key
     sqlite_with_rowid=False,
 )
+
+# Records that must be kept (kind law), or are not served (kind doubt), until somebody decides. Rows stay.
+holds = Table(
+    "holds",
+    metadata,
+    Column("hold_no", BigKey, primary_key=True, autoincrement=False),
+    Column("record_no", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("reason", Text, nullable=False),  # of a closed list
+    Column("attributes", Text),  # JSON list; NULL: all
+    Column("request_id", Text),  # of the erasure that met it
+    Column("until", BigInteger),  # ms since the epoch, UTC, as are the times below
+    Column("declared_by", Text, nullable=False),
+    Column("declared_at", BigInteger, nullable=False),
+    Column("lifted_by", Text),
+    Column("lifted_at", BigInteger),
+    Index("holds_by_record", "record_no"),
+)

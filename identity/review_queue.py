@@ -2,7 +2,8 @@
 
 A row holds record numbers, a weight and a state; never a value. It is found by a run or by the online path
 and stays `open` until somebody judges the pair or nothing finds it doubtful any more. Whoever reads the
-queue sees only pairs of records that belong to different golden IDs at that moment.
+queue sees only pairs of records that belong to different golden IDs at that moment, and those of one golden
+ID that a data-subject request asks about.
 """
 
 import math
@@ -20,8 +21,9 @@ from identity.publishing import Publisher
 from identity.statements import Statement, slices
 from identity.store import PUBLISHED, MembershipReader
 
-Cause = Literal["uncertain", "guarded"]
-"""`uncertain`: the weight lies below the threshold; `guarded`: above it, but a guard refused to join."""
+Cause = Literal["uncertain", "guarded", "request"]
+"""`uncertain`: the weight lies below the threshold; `guarded`: above it, but a guard refused to join;
+`request`: of one golden ID, and a data-subject request needs to know."""
 
 State = Literal["open", "same", "different", "unsure"]
 
@@ -76,7 +78,15 @@ _DROP_OPEN: Final = Statement("""
 _SET_STATE: Final = Statement("""
     UPDATE reviews SET state = :state WHERE record_a = :record_a AND record_b = :record_b
 """)
-_OPEN: Final = Statement("SELECT record_a, record_b FROM reviews WHERE state = 'open'")
+_OPEN: Final = Statement("""
+    SELECT record_a, record_b FROM reviews WHERE state = 'open' AND cause <> 'request'
+""")
+_WITHDRAW_BY_A: Final = Statement("""
+    DELETE FROM reviews WHERE record_a IN :nos AND cause = 'request' AND state = 'open'
+""")
+_WITHDRAW_BY_B: Final = Statement("""
+    DELETE FROM reviews WHERE record_b IN :nos AND cause = 'request' AND state = 'open'
+""")
 
 _OPEN_BY_A: Final = Statement("""
     SELECT record_a, record_b FROM reviews WHERE record_a IN :nos AND state = 'open'
@@ -94,7 +104,7 @@ _APART: Final = f"""
     JOIN memberships b ON b.record_no = r.record_b
     WHERE a.valid_from <= {PUBLISHED} AND a.valid_to > {PUBLISHED}
       AND b.valid_from <= {PUBLISHED} AND b.valid_to > {PUBLISHED}
-      AND r.state = :state AND (:judged = 1 OR a.golden_no <> b.golden_no)
+      AND r.state = :state AND (:judged = 1 OR a.golden_no <> b.golden_no OR r.cause = 'request')
 """
 _PAGE: Final = Statement(f"""
     SELECT {_COLUMNS}
@@ -158,6 +168,13 @@ def close_between(conn: Connection, ones: Iterable[int], others: Iterable[int]) 
     for part in slices(sorted(ones)):
         rows = [row for statement in (_OPEN_BY_A, _OPEN_BY_B) for row in statement.rows(conn, nos=part)]
         _DROP_OPEN.many(conn, sorted({(a, b) for a, b in rows if {a, b} & far}))
+
+
+def withdraw_asked(conn: Connection, record_nos: Iterable[int]) -> None:
+    """Take what data-subject requests asked about these records, and nobody answered, out of the queue."""
+    for part in slices(sorted(record_nos)):
+        _WITHDRAW_BY_A.run(conn, nos=part)
+        _WITHDRAW_BY_B.run(conn, nos=part)
 
 
 def drop(conn: Connection, record_nos: Iterable[int]) -> None:

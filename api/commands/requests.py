@@ -14,9 +14,11 @@ from api.commands.frame import (
     checked,
     from_argument,
     note,
+    record_key,
     services,
     show,
 )
+from consent.holds import Reason as HoldReason
 from consent.request_rules import AskedType, State
 
 app = typer.Typer(help="Data-subject requests: access, erasure and the others.", no_args_is_help=True)
@@ -121,6 +123,85 @@ def fulfil(request_id: RequestId, as_client: AsClient = None, as_json: Json = Fa
 
 
 @app.command()
+def settle(
+    request_id: RequestId,
+    record: Annotated[int, typer.Argument(metavar="RECORD", help="Its number.")],
+    outcome: Annotated[Literal["theirs", "not_theirs"], typer.Argument()],
+    as_client: AsClient = None,
+    as_json: Json = False,
+) -> None:
+    """Settle whose a record is that an erasure left out as doubtful: erased as well, or served again."""
+    from api.request_schemas import SettleIn
+    from api.requests import settle_held
+
+    said = checked(SettleIn, {"record": record, "outcome": outcome})
+    with services() as opened:
+        answer = settle_held(opened, caller(opened, as_client, HANDLE, None), request_id, said)
+    _print(answer.model_dump(exclude_none=True), as_json=as_json)
+
+
+@app.command()
+def hold(
+    subject: Annotated[str, typer.Argument(metavar="CHANNEL:SOURCE_ID|GOLDEN_ID|-")],
+    reason: Annotated[HoldReason, typer.Option("--reason", help="Why the law has it kept.")],
+    until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="RFC 3339")] = None,
+    attribute: Annotated[
+        list[str] | None, typer.Option("--attribute", metavar="A", help="Those that are meant; repeat it.")
+    ] = None,
+    as_client: AsClient = None,
+    as_json: Json = False,
+) -> None:
+    """Declare that the law has records kept: they are neither deleted nor erased while the hold stands."""
+    from api.hold_schemas import HoldIn
+    from api.holding import declare_hold
+
+    named = from_argument(subject)
+    about: dict[str, Any] = {"golden_id": named}
+    if ":" in named:
+        key = record_key(named)
+        about = {"record": {"channel": key.channel, "source_id": key.source_id}}
+    said = {"subject": about, "reason": reason, "until": until, "attributes": attribute or []}
+    with services() as opened:
+        who = caller(opened, as_client, HANDLE, None)
+        answer = declare_hold(opened, who, checked(HoldIn, said)).model_dump(exclude_none=True)
+    show(answer, as_json=as_json, text="\n".join(_hold(each) for each in answer["holds"]))
+
+
+@app.command()
+def lift(
+    number: Annotated[int, typer.Argument(metavar="HOLD", min=1)],
+    as_client: AsClient = None,
+    as_json: Json = False,
+) -> None:
+    """Lift a hold; an erasure that it stopped goes on."""
+    from api.holding import lift_hold
+
+    with services() as opened:
+        answer = lift_hold(opened, caller(opened, as_client, HANDLE, None), number).plain()
+    text = f"{_hold(answer['hold'])}\n{answer['erased']} records erased that were waiting for it"
+    show(answer, as_json=as_json, text=text)
+
+
+@app.command()
+def holds(
+    after: Annotated[int, typer.Option("--after", min=0)] = 0,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=200)] = 50,
+    lifted: Annotated[bool, typer.Option("--lifted", help="Those that are over too.")] = False,
+    as_client: AsClient = None,
+    as_json: Json = False,
+) -> None:
+    """List what must be kept, and what is not served until somebody settles whose it is."""
+    from api.holding import list_holds
+
+    with services() as opened:
+        caller(opened, as_client, "read requests", None)
+        answer = list_holds(opened, after, limit, lifted=lifted).model_dump(exclude_none=True)
+    show(answer, as_json=as_json, text="\n".join(_hold(each) for each in answer["holds"]))
+    if "next" in answer and not as_json:
+        note(f"more: --after {answer['next']}")
+
+
+@app.command()
 def bundle(
     request_id: RequestId,
     out: Annotated[Path, typer.Option("--out", metavar="FILE.pdf|.json", help="Readable by its owner only.")],
@@ -177,6 +258,13 @@ def list_them(
     show(answer, as_json=as_json, text="\n".join(lines))
     if "next" in answer and not as_json:
         note(f"more: --after {answer['next']}")
+
+
+def _hold(each: dict[str, Any]) -> str:
+    said = f"hold {each['hold']} on record {each['record']}: {each['kind']}, {each['reason']}"
+    said += f", until {each['until']}" if "until" in each else ""
+    said += f", met by {each['request']}" if "request" in each else ""
+    return said + (f", lifted {each['lifted_at']}" if "lifted_at" in each else "")
 
 
 def _identifier(argument: str) -> dict[str, str]:

@@ -25,6 +25,7 @@ def run(
     found = {
         "dry_run": report.dry_run,
         "records": report.records,
+        "held": report.held,
         "reduced": report.reduced,
         "attributes": dict(sorted(report.attributes.items())),
         "evidence": report.evidence,
@@ -33,7 +34,7 @@ def run(
     will = "would be" if dry_run else "were"
     names = ", ".join(f"{name} {count}" for name, count in sorted(report.attributes.items())) or "none"
     text = (
-        f"{report.records} records {will} erased\n"
+        f"{report.records} records {will} erased, {report.held} are held by law\n"
         f"{report.reduced} records {will} sealed anew without expired attributes ({names})\n"
         f"{report.evidence} keys of consent evidence and {report.suppressions} suppression entries "
         f"{will} destroyed"

@@ -1,7 +1,7 @@
 """`aurea review`: the pairs that wait for a steward, and what was decided about them."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
@@ -155,8 +155,15 @@ def _pair(records: Sequence[int], golden_ids: Sequence[str | None]) -> str:
     return f"records {records[0]} and {records[1]} ({names})"
 
 
+_DOUBTS: Final = {
+    "uncertain": "below the threshold",
+    "guarded": "refused by a guard",
+    "request": "asked by a data-subject request",
+}
+
+
 def _review(row: "ReviewOut") -> str:
-    doubt = "below the threshold" if row.cause == "uncertain" else "refused by a guard"
+    doubt = _DOUBTS[row.cause]
     channels = " and ".join(channel or "deleted" for channel in row.channels)
     pair = _pair(row.records, row.golden_ids)
     return f"{row.match_weight:>7.2f} bits, {doubt}, {row.state}: {pair} of {channels}"

@@ -16,6 +16,7 @@ from api.request_schemas import (
     RequestIn,
     RequestOut,
     RequestsOut,
+    SettleIn,
     VerifyIn,
 )
 from api.requests import (
@@ -25,6 +26,7 @@ from api.requests import (
     fulfil_request,
     list_requests,
     open_request,
+    settle_held,
     show_request,
     verify_request,
 )
@@ -99,6 +101,15 @@ def fulfil(
     """Do what an approved request asks for, and close it with the outcome."""
     attempt = _of(key, request_id)
     return run_once(services, caller, attempt, lambda: fulfil_request(services, caller, request_id))
+
+
+@router.post("/v1/requests/{id}/settle", response_model=RequestOut, responses=_CHANGED)
+def settle(
+    request_id: RequestId, body: SettleIn, caller: Officer, services: ServicesOf, key: IdempotencyKey
+) -> Response:
+    """Settle whose a record is that an erasure left out as doubtful; until then nobody is served it."""
+    attempt = _of(key, request_id)
+    return run_once(services, caller, attempt, lambda: settle_held(services, caller, request_id, body))
 
 
 @router.get(
