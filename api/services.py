@@ -13,6 +13,7 @@ from api.disclosures import Disclosures
 from api.gauges import StoreGauges
 from api.housekeeping import only_one
 from api.idempotency import Idempotency
+from api.opendsr import OpenDsr
 from api.pairwise import GoldenNames
 from api.requests import request_desk
 from api.resolution import Resolver
@@ -77,6 +78,7 @@ class Services:
         self.conflicts = Conflicts(
             db=self.db, memberships=self.memberships, people=self.people, purposes=self.purposes
         )
+        self.opendsr = OpenDsr(self)
         self.desk = request_desk(self, eraser=self.erasure, notifier=self.recipients, receipts=self.receipts)
 
     def _identity(self) -> None:
@@ -212,8 +214,9 @@ class Services:
                 self.recover()
 
     def tell_recipients(self) -> None:
-        """Queue and attempt what webhooks are to be told; several processes may at once."""
+        """Queue and attempt what webhooks and controllers are told; several processes may at once."""
         self.webhooks.work()
+        self.opendsr.work()
 
     def close(self) -> None:
         """Release the stores and finish the access log's segment."""

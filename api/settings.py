@@ -40,6 +40,8 @@ class Settings:
     vault_address: str | None = None  # AUREA_VAULT_ADDR: HashiCorp Vault, which then opens the keyring file
     vault_token: str | None = None
     vault_key: str = "aurea"  # of the transit engine
+    opendsr_certificate: Path | None = None  # PEM, of the domain at which controllers reach the service
+    opendsr_key: Path | None = None
     log_level: str = "info"
     webhooks_private: bool = False  # whether webhooks may go to private addresses, and without TLS
 
@@ -105,6 +107,8 @@ class Settings:
             vault_address=env.get("AUREA_VAULT_ADDR") or None,
             vault_token=env.get("AUREA_VAULT_TOKEN") or None,
             vault_key=env.get("AUREA_VAULT_KEY") or "aurea",
+            opendsr_certificate=_optional_file(env, "AUREA_OPENDSR_CERTIFICATE"),
+            opendsr_key=_optional_file(env, "AUREA_OPENDSR_KEY"),
             log_level=_log_level(env.get("AUREA_LOG_LEVEL") or "info"),
         )
 

@@ -39,6 +39,13 @@ def check_url(url: str, *, private: bool) -> SplitResult:
     return parts
 
 
+def check_new_url(url: str, *, private: bool) -> None:
+    """Do so for one that is to be stored: a private address is refused now, a name when it is resolved."""
+    host = check_url(url, private=private).hostname or ""
+    if not private and _is_private_literal(host):
+        raise SettingsError("a webhook's address is public; this one is private")
+
+
 def send(url: str, headers: Mapping[str, str], body: bytes, *, private: bool) -> None:
     """POST `body`, or raise DeliveryError. Only a status of 200 to 299 is a success."""
     parts = check_url(url, private=private)
@@ -71,6 +78,14 @@ def _resolve(host: str, port: int, *, private: bool) -> str:
     if not private and not all(_is_public(address) for address in addresses):
         raise DeliveryError("private address")
     return addresses[0]
+
+
+def _is_private_literal(host: str) -> bool:
+    """Whether the host is an address and no public one; a name is judged when it is resolved."""
+    try:
+        return not _is_public(host)
+    except ValueError:
+        return False
 
 
 def _is_public(address: str) -> bool:

@@ -15,7 +15,7 @@ from api.changes import START, ChangeFeed
 from api.settings import SettingsError
 from api.store import Client, find_client
 from api.times import rfc3339
-from api.webhook_sending import DeliveryError, check_url, send
+from api.webhook_sending import DeliveryError, check_new_url, send
 from consent.key_providers import SecretBytes
 from consent.recipients import Recipients, Webhook
 from consent.webhook_signatures import headers, secret_text
@@ -57,7 +57,7 @@ class Webhooks:
 
         Raises SettingsError for an address that is not acceptable or a client that reads no profiles.
         """
-        check_url(url, private=self._private)
+        check_new_url(url, private=self._private)
         with self._db.read() as conn:
             client = find_client(conn, client_id)
             head = self._memberships.head(conn) or START

@@ -30,10 +30,14 @@ _CURRENT = Statement("SELECT record_no, key_id FROM records WHERE record_no IN :
 
 @dataclass(frozen=True, slots=True)
 class Identifier:
-    """One thing a person is known by; type `record` takes `channel:source_id`."""
+    """One thing a person is known by; type `record` takes `channel:source_id`.
+
+    `hashed`: the value is the SHA-256 of its normal form, in hexadecimal.
+    """
 
     type: str  # one of IDENTIFIER_TYPES
     value: str = field(repr=False)
+    hashed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,8 @@ class Lookup:
 
     def token(self, identifier: Identifier) -> bytes | None:
         """Return the blind-index token of an identifier; None if it cannot be read as its type."""
+        if identifier.hashed:
+            return self._index.token_of_sha256(identifier.type, bytes.fromhex(identifier.value))
         if identifier.type == RECORD:
             return self._index.token(RECORD, identifier.value)
         normalised = normalise_identifier(identifier.type, identifier.value, default_region=self._region)

@@ -30,7 +30,7 @@ class Opening:
         """Return what is sealed: what the person said of themselves."""
         said = {
             "corrections": {name: list(values) for name, values in self.corrections.items()},
-            "identifiers": [[each.type, each.value] for each in self.identifiers],
+            "identifiers": [[each.type, each.value, each.hashed] for each in self.identifiers],
         }
         return json.dumps(said).encode()
 
@@ -38,7 +38,7 @@ class Opening:
     def of_content(cls, content: bytes, *, asked: str, jurisdiction: str) -> "Opening":
         """Undo `content`."""
         said: dict[str, Any] = json.loads(content)
-        identifiers = tuple(Identifier(kind, value) for kind, value in said["identifiers"])
+        identifiers = tuple(Identifier(*each) for each in said["identifiers"])
         return cls(asked, jurisdiction, identifiers, corrections=said["corrections"])
 
 

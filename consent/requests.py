@@ -79,8 +79,14 @@ class Requests:
         self._db, self._keys, self._key_store, self._vault = db, keys, key_store, vault
         self._purposes, self._memberships, self._recognition = purposes, memberships, recognition
 
-    def open(self, opening: Opening, now: int) -> StoredRequest:
-        """Open a request and return it.
+    def open(
+        self,
+        opening: Opening,
+        now: int,
+        *,
+        also: Callable[[Connection, int], None] = lambda _conn, _request_no: None,
+    ) -> StoredRequest:
+        """Open a request and return it; `also` runs in the transaction that stores it.
 
         Raises RecordRejectedError, UnknownPurposeError, and RequestConflictError where the person has an
         active request of the same type.
@@ -118,6 +124,7 @@ class Requests:
             with self._db.write() as conn:
                 self._refuse_second(conn, request)
                 request_store.insert(conn, request)
+                also(conn, number)
                 step = Step("opened", opening.client, now, opening.asked)
                 request_store.add_step(conn, number, step)
         except RequestConflictError:

@@ -187,3 +187,32 @@ holds = Table(
     Column("lifted_at", BigInteger),
     Index("holds_by_record", "record_no"),
 )
+
+# Requests that came by OpenDSR, under the controller's own id. No identity is here.
+opendsr_requests = Table(
+    "opendsr_requests",
+    metadata,
+    Column("client_id", Text, primary_key=True),
+    Column("subject_request_id", Text, primary_key=True),
+    Column("request_no", BigInteger, nullable=False),
+    Column("said_hash", Text, nullable=False),  # SHA-256 of what was asked, identities left out
+    Column("callbacks", Text, nullable=False),  # JSON list of URLs
+    Column("received_at", BigInteger, nullable=False),  # ms since the epoch, UTC
+    Column("told_steps", BigInteger, nullable=False),  # how many steps of the request were told of
+    Index("opendsr_requests_by_no", "request_no", unique=True),
+)
+
+opendsr_callbacks = Table(
+    "opendsr_callbacks",
+    metadata,
+    Column("callback_no", BigKey, primary_key=True, autoincrement=False),
+    Column("request_no", BigInteger, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),  # ids and a status
+    Column("attempts", SmallInteger, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("dead", SmallInteger, nullable=False),  # 1: given up
+    Column("error", Text),
+    Index("opendsr_callbacks_by_due", "dead", "due_at"),
+)

@@ -12,7 +12,16 @@ CONTRACT = {
     ("post", "/v1/requests/{id}/verify"), ("post", "/v1/requests/{id}/decide"),
     ("post", "/v1/requests/{id}/fulfil"),
 }  # fmt: skip
-OPEN = {"/v1/token", "/healthz", "/readyz", "/metrics", "/console/", "/.well-known/gpc.json"}
+OPEN = {
+    "/v1/token",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/console/",
+    "/.well-known/gpc.json",
+    "/opendsr/v2/discovery",
+    "/opendsr/v2/certificate",
+}
 
 
 def test_every_route_of_the_contract_is_described(world: World) -> None:

@@ -18,6 +18,9 @@ ABSENT = {"records": [{"channel": "a", "source_id": "x"}]}
 PAIR = {"first": {"number": 1}, "second": {"number": 2}}
 LOOKUP = {"purpose": "personalization", "identifiers": [{"type": "email", "value": "nobody@example.com"}]}
 REQUEST = {"type": "access", "jurisdiction": "EU", "identifiers": LOOKUP["identifiers"]}
+SETTLED = {"record": 1, "outcome": "theirs"}
+HELD = {"subject": {"record": {"channel": "a", "source_id": "x"}}, "reason": "litigation"}
+NOBODYS = "a7551968-d5d6-44b2-9831-815ac9017798"
 VERIFIED = {"method": "email link", "outcome": "verified"}
 
 # (method, path, body, roles that may). Written from the contract, not from api.roles.
@@ -45,6 +48,13 @@ TABLE: dict[str, tuple[str, str, Any, set[str] | frozenset[str]]] = {
     "decide a request": ("POST", "/v1/requests/r_x/decide", {"decision": "cancel"}, {"officer"}),
     "fulfil a request": ("POST", "/v1/requests/r_x/fulfil", {}, {"officer"}),
     "fetch a bundle": ("GET", "/v1/requests/r_x/bundle", None, {"officer"}),
+    "settle whose a record is": ("POST", "/v1/requests/r_x/settle", SETTLED, {"officer"}),
+    "declare a hold": ("POST", "/v1/holds", HELD, {"officer"}),
+    "list holds": ("GET", "/v1/holds", None, {"officer", "steward"}),
+    "lift a hold": ("POST", "/v1/holds/9/lift", None, {"officer"}),
+    "open a request by OpenDSR": ("POST", "/opendsr/v2/requests", {}, {"officer"}),
+    "see a request by OpenDSR": ("GET", f"/opendsr/v2/requests/{NOBODYS}", None, {"officer"}),
+    "cancel a request by OpenDSR": ("DELETE", f"/opendsr/v2/requests/{NOBODYS}", None, {"officer"}),
     "read changes": ("GET", "/v1/changes", None, ALL - {"ingest"}),
     "read a checkpoint": ("GET", "/v1/ledger/checkpoint", None, ALL),
     "prove an entry": ("GET", "/v1/ledger/entries/0/proof", None, ALL),
