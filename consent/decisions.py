@@ -13,7 +13,8 @@ The rules, in the order that wins:
 4. Opt-in needs an active grant: given, not before its time, not expired. Unknown is never granted.
 5. Opt-out needs nothing but the absence of denials; contract and legal obligation heed restrictions only.
 
-Later means a higher ledger index, never a claimed time. Expiry is judged by the later of the wall
+Later means a higher ledger index; a claimed time never widens anything, but a grant that claims to be older
+than a denial does not re-open it, however late it is delivered. Expiry is judged by the later of the wall
 clock and the last time the ledger has seen, so that a clock set back revives nothing.
 """
 
@@ -162,8 +163,15 @@ def _is_active(event: ConsentEvent, *, now: int, clock: int) -> bool:
     return event.expires_at is None or clock < event.expires_at
 
 
-def _reopens(grant: ConsentEvent, denial: ConsentEvent, in_view: AbstractSet[Subject]) -> bool:
+def _is_later(grant: ConsentEvent, denial: ConsentEvent) -> bool:
+    """Whether a grant is later by the ledger, and does not say itself that it was given before."""
     if _index(grant) <= _index(denial):
+        return False
+    return grant.event_time >= min(denial.event_time, denial.recorded_at)
+
+
+def _reopens(grant: ConsentEvent, denial: ConsentEvent, in_view: AbstractSet[Subject]) -> bool:
+    if not _is_later(grant, denial):
         return False
     itself = grant.subject == denial.subject
     if grant.method == "verified":
@@ -183,7 +191,7 @@ def _denied(
     elsewhere = tuple(
         Reason(grant.index, "granted later by somebody not verified for the record that denied")
         for grant in active
-        if grant.method in _REOPENING and grant.subject in in_view and _index(grant) > _index(latest)
+        if grant.method in _REOPENING and grant.subject in in_view and _is_later(grant, latest)
     )
     if elsewhere:
         return Decision(False, "conflict", reasons + elsewhere)
