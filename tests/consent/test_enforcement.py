@@ -121,7 +121,7 @@ class TestPermission:
         home.say(golden_id, "granted", "personalization", method="api")
         assert home.why(golden_id) == "not_permitted"
 
-        home.say(golden_id, "granted", "personalization", method="direct")
+        home.say(golden_id, "granted", "personalization", method="verified")
         assert isinstance(home.read(golden_id), Profile)
 
     def test_of_nobody_is_not_assumed(self, home: Home) -> None:
