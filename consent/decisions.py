@@ -99,6 +99,27 @@ def decide(
     return _not_granted([event for event in relevant if event.subject in in_view], purpose, clock)
 
 
+def denying(events: Iterable[ConsentEvent], now: int) -> frozenset[Subject]:
+    """Return the subjects of which some denial stands: no later grant of their own re-opens it."""
+    known = list(events)
+    grants = [
+        each
+        for each in known
+        if each.state == "granted" and each.method in _REOPENING and _is_active(each, now=now, clock=now)
+    ]
+    return frozenset(
+        denial.subject
+        for denial in known
+        if denial.state in DENIALS
+        and not any(
+            grant.purpose == denial.purpose
+            and grant.subject == denial.subject
+            and _reopens(grant, denial, frozenset({denial.subject}))
+            for grant in grants
+        )
+    )
+
+
 def rule_of(decision: Decision, purpose: Purpose) -> str:
     """Return the rule that decided, by its number in docs/purposes.md."""
     if decision.state == "restricted":
