@@ -13,11 +13,12 @@ The rules, in the order that wins:
 4. Opt-in needs an active grant: given, not before its time, not expired. Unknown is never granted.
 5. Opt-out needs nothing but the absence of denials; contract and legal obligation heed restrictions only.
 
-Later means a higher ledger index, never a claimed time. Expiry is judged by the later of the wall
+Later means a higher ledger index; a claimed time never widens anything, but a grant that claims to be older
+than a denial does not re-open it, however late it is delivered. Expiry is judged by the later of the wall
 clock and the last time the ledger has seen, so that a clock set back revives nothing.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -112,17 +113,40 @@ def _active_and_standing(
     active = [
         event for event in relevant if event.state == "granted" and _is_active(event, now=now, clock=clock)
     ]
-    reopens = _reopening(active, in_view)
+    reopening = [grant for grant in active if grant.method in _REOPENING]
     denials = [
         denial
         for denial in relevant
-        if denial.state != "granted" and _denies(denial, purpose) and not reopens(denial)
+        if denial.state != "granted"
+        and _denies(denial, purpose)
+        and not any(_reopens(grant, denial, in_view) for grant in reopening)
     ]
     return active, denials
 
 
 def _clock(relevant: list[ConsentEvent], now: int, ledger_time: int) -> int:
     return max((now, ledger_time, *(event.recorded_at for event in relevant)))
+
+
+def denying(events: Iterable[ConsentEvent], now: int) -> frozenset[Subject]:
+    """Return the subjects of which some denial stands: no later grant of their own re-opens it."""
+    known = list(events)
+    grants = [
+        each
+        for each in known
+        if each.state == "granted" and each.method in _REOPENING and _is_active(each, now=now, clock=now)
+    ]
+    return frozenset(
+        denial.subject
+        for denial in known
+        if denial.state in DENIALS
+        and not any(
+            grant.purpose == denial.purpose
+            and grant.subject == denial.subject
+            and _reopens(grant, denial, frozenset({denial.subject}))
+            for grant in grants
+        )
+    )
 
 
 def rule_of(decision: Decision, purpose: Purpose) -> str:
@@ -189,26 +213,21 @@ def _is_active(event: ConsentEvent, *, now: int, clock: int) -> bool:
     return event.expires_at is None or clock < event.expires_at
 
 
-def _reopening(active: list[ConsentEvent], in_view: AbstractSet[Subject]) -> Callable[[ConsentEvent], bool]:
-    """Return whether a later one of the active grants re-opens a denial (rules 2 and 3).
+def _is_later(grant: ConsentEvent, denial: ConsentEvent) -> bool:
+    """Whether a grant is later by the ledger, and does not say itself that it was given before."""
+    if _index(grant) <= _index(denial):
+        return False
+    return grant.event_time >= min(denial.event_time, denial.recorded_at)
 
-    A grant counts by the latest of its kind, so that a long history costs a look, not a look a pair.
-    """
-    grants = [grant for grant in active if grant.method in _REOPENING]
-    if not grants:
-        return lambda _denial: False
-    verified = {grant.subject: _index(grant) for grant in grants if grant.method == "verified"}
-    direct = {grant.subject: _index(grant) for grant in grants if grant.method == "direct"}
-    anywhere = max((index for subject, index in verified.items() if subject in in_view), default=-1)
 
-    def reopens(denial: ConsentEvent) -> bool:
-        latest = max(anywhere, verified.get(denial.subject, -1))
-        if denial.state != "restricted":
-            # `direct` is the channel's word for its own session: too little to undo a restriction
-            latest = max(latest, direct.get(denial.subject, -1))
-        return latest > _index(denial)
-
-    return reopens
+def _reopens(grant: ConsentEvent, denial: ConsentEvent, in_view: AbstractSet[Subject]) -> bool:
+    if not _is_later(grant, denial):
+        return False
+    itself = grant.subject == denial.subject
+    if grant.method == "verified":
+        return itself or grant.subject in in_view
+    # `direct` is the channel's word for its own session: too little to undo what an officer restricts.
+    return itself and denial.state != "restricted"
 
 
 def _denied(
@@ -222,7 +241,7 @@ def _denied(
     elsewhere = tuple(
         Reason(grant.index, "granted later by somebody not verified for the record that denied")
         for grant in active
-        if grant.method in _REOPENING and grant.subject in in_view and _index(grant) > _index(latest)
+        if grant.method in _REOPENING and grant.subject in in_view and _is_later(grant, latest)
     )
     if elsewhere:
         return Decision(False, "conflict", reasons + elsewhere)

@@ -33,6 +33,7 @@ from identity.attributes import MULTI_VALUED, STANDARD
 from identity.database import Database
 from identity.store import GoldenView, MembershipReader
 from identity.survivorship import Candidate
+from identity.views import APART
 
 REVEALED: Final = "revealed"
 DISCLOSED: Final = "disclosed"
@@ -198,14 +199,15 @@ class Door:
     ) -> bool:
         """Whether a merged ID may answer as its survivor: all its records must be sure enough for `purpose`.
 
-        Else whoever holds the ID of one person could be shown another, on a merge too doubtful to rely on.
+        And one of them must be left: the ID of somebody who is erased answers as nobody else. Else whoever
+        holds the ID of one person could be shown another, on a merge too doubtful to rely on.
         """
         if found is not None or requested is None or requested.redirect is None:
             return True
         with self._db.read() as conn:
             former = set(self._memberships.former_members(conn, requested.golden_no))
         sure = (member.confidence for member in person.members if member.record_no in former)
-        return min(sure, default=0.0) >= purpose.minimum_confidence
+        return min(sure, default=APART) >= purpose.minimum_confidence
 
     def _scattered(
         self, requested: GoldenView, purpose: Purpose, request: RevealRequest, now: int

@@ -26,13 +26,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection
 
 from consent import erasure_entries
+from consent.decisions import denying
 from consent.entries import canonical
 from consent.erasure_entries import ErasureEntry
 from consent.erasure_job import Job, Jobs
 from consent.erasure_receipt_verification import FINISHED, STARTED
 from consent.erasure_receipts import backups, sign, statement
 from consent.errors import UnknownSubjectError
-from consent.events import CONTACT, DENIALS, ERASURE, RECORD, Subject
+from consent.events import CONTACT, ERASURE, RECORD, Subject
 from consent.records import RecordWriter
 from consent.retention import DAY_MS, evidence_until
 from consent.suppressing import marks_of
@@ -236,8 +237,7 @@ class Erasure:
         subjects = [Subject(CONTACT, no) for no in job.contacts]
         with self._stores.db.read() as conn:
             events = self._stores.ledger.events_for(conn, subjects)
-        last = {(event.subject, event.purpose): event.state for event in events}
-        denied = {subject for (subject, _), state in last.items() if state in DENIALS}
+        denied = denying(events, now)
         until = evidence_until(events, self._stores.purposes, now)
         return {subject: until.get(subject) for subject in subjects if subject not in denied}
 

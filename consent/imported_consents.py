@@ -24,6 +24,7 @@ class Statement(NamedTuple):
     consent: IncomingConsent
     contact: bytes | None
     source: str
+    given_at: int | None = None  # ms: when, where it was given in person; None means now
 
 
 def statements(
@@ -37,11 +38,13 @@ def statements(
     """
     said: list[Statement] = []
     for consent in record.consents:
+        given_at = record.observed_at if (consent.state, consent.method) == ("granted", "direct") else None
         kinds = purposes[consent.purpose].contact_attributes
         if consent.state != "restricted":
-            said += (Statement(consent, token, source) for kind, token in contacts if kind in kinds)
+            addresses = (token for kind, token in contacts if kind in kinds)
+            said += (Statement(consent, token, source, given_at) for token in addresses)
         if not kinds or (consent.state in DENIALS and not consent.only_after_grant):
-            said.append(Statement(consent, None, source))
+            said.append(Statement(consent, None, source, given_at))
     return said
 
 
@@ -58,8 +61,13 @@ def is_news(statement: Statement, earlier: Iterable[ConsentEvent]) -> bool:
 
 
 def event_of(statement: Statement, subject: Subject, purposes: Purposes, now: int) -> ConsentEvent:
-    """Return the event a statement makes, to be appended."""
+    """Return the event a statement makes, to be appended.
+
+    A file says what holds when it arrives, not since when. A grant in person was given when the record was
+    observed: one that waited in a queue must not undo what the person has denied since.
+    """
     consent = statement.consent
+    given_at = now if statement.given_at is None else min(statement.given_at, now)
     purpose = purposes[consent.purpose]
     return ConsentEvent(
         index=None,
@@ -69,9 +77,9 @@ def event_of(statement: Statement, subject: Subject, purposes: Purposes, now: in
         method=consent.method,
         source=statement.source,
         notice=consent.notice,
-        event_time=now,  # a file says what holds when it arrives, not since when
+        event_time=given_at,
         recorded_at=now,
-        expires_at=purpose.expires_at(now) if consent.state == "granted" else None,
+        expires_at=purpose.expires_at(given_at) if consent.state == "granted" else None,
     )
 
 

@@ -11,14 +11,14 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
-from consent.decisions import CLOCK_SKEW_MS, Reason, rule_of
+from consent.decisions import CLOCK_SKEW_MS, Reason, decide, rule_of
 from consent.errors import RecordRejectedError, UnknownSubjectError
 from consent.events import DENIALS, METHODS, NOT_A_NOTICE, NOTICE, RECORD, STATES, ConsentEvent, Subject
 from consent.key_store import KeyStore
 from consent.linking_permission import EventSource, LinkingPermission
 from consent.permission import HELD, Evidence, Member, Outside, outside, permission
 from consent.purposes import Purpose, Purposes
-from consent.subjects import Named, SubjectRef, Subjects
+from consent.subjects import GoldenRef, Named, SubjectRef, Subjects
 from consent.vault import EvidenceKey, Vault
 from identity.database import Database
 from identity.statements import Statement, slices
@@ -106,6 +106,8 @@ class ConsentRecorder:
             raise UnknownSubjectError("the subject has been erased")
         with self._db.write() as conn:
             _refuse_gone(conn, targets)
+            if self._unsure_of_session(ref, named, saying):
+                evidence_keys = self._without_denied(conn, purpose, evidence_keys, now)
             said = self._append(conn, purpose, saying, evidence_keys, now)
             if self._tell is not None and saying.state in DENIALS:
                 record_nos = [member.record_no for member in named.person.members]
@@ -154,6 +156,35 @@ class ConsentRecorder:
         if not targets:
             raise RecordRejectedError("subject", f"has no address that {purpose.name} could use")
         return targets
+
+    def _unsure_of_session(self, ref: SubjectRef, named: Named, saying: Saying) -> bool:
+        """Whether it is a grant in person of which nobody knows by whose record the person came.
+
+        It is one record's word. Where the records are not surely one person's, as surely as a data-subject
+        request asks for, it would re-open what another person denied.
+        """
+        if saying.method != "direct" or saying.state != "granted" or not isinstance(ref, GoldenRef):
+            return False
+        sure = self._purposes.requests.minimum_confidence
+        return any(member.confidence < sure for member in named.person.members)
+
+    def _without_denied(
+        self, conn: Connection, purpose: Purpose, evidence_keys: dict[Subject, EvidenceKey], now: int
+    ) -> dict[Subject, EvidenceKey]:
+        """Leave out what denies the purpose. Raises RecordRejectedError where nothing is left."""
+        events = self._ledger.events_for(conn, sorted(evidence_keys))
+        kept = {}
+        for subject, key in evidence_keys.items():
+            alone = frozenset({subject})
+            state = decide(events, in_view=alone, everyone=alone, purpose=purpose, now=now).state
+            if state not in DENIALS:
+                kept[subject] = key
+        if not kept:
+            raise RecordRejectedError(
+                "subject",
+                "has records that may not be one person's and all deny it: name the record whose session it was",
+            )
+        return kept
 
     def _append(
         self,

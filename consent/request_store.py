@@ -87,6 +87,7 @@ _FORGOTTEN: Final = Statement(
     "UPDATE requests SET forgotten = 1, sealed = :empty WHERE request_no = :request_no"
 )
 _BLANK_STEPS: Final = Statement("UPDATE request_steps SET sealed = NULL WHERE request_no = :request_no")
+_ERASING: Final = Statement("SELECT 1 FROM erasures WHERE request_id = :request_id")
 _NEXT_STEP: Final = Statement(
     "SELECT coalesce(max(seq) + 1, 0) FROM request_steps WHERE request_no = :request_no"
 )
@@ -156,6 +157,11 @@ def forgotten(conn: Connection, request_no: int) -> None:
     """Note that the key of a request is destroyed, and drop what it had sealed."""
     _FORGOTTEN.run(conn, request_no=request_no, empty=b"")
     _BLANK_STEPS.run(conn, request_no=request_no)
+
+
+def erasing(conn: Connection, request_id: str) -> bool:
+    """Whether the erasure that a request asks for has begun."""
+    return bool(_ERASING.rows(conn, request_id=request_id))
 
 
 def add_step(conn: Connection, request_no: int, step: Step) -> None:

@@ -155,8 +155,8 @@ class Requests:
     ) -> StoredRequest:
         """Approve a request for these records, by default for those that are certain.
 
-        Raises UnknownRequestError, RequestStateError, RequestBlockedError where nobody is found, and
-        RecordRejectedError for a record that is not one of the person's.
+        Raises UnknownRequestError, RequestStateError, RequestBlockedError where nobody is found,
+        RequestConflictError as `open`, and RecordRejectedError for a record that is not one of the person's.
         """
         request = self.find(request_id)
         request_rules.approval(request.progress)
@@ -173,10 +173,12 @@ class Requests:
             raise RequestBlockedError("no record is the requester's: deny the request as no_match")
         chosen = tuple(sorted(set(members)))
 
-        def approved(_conn: Connection, request: StoredRequest) -> tuple[StoredRequest, Step]:
+        def approved(conn: Connection, request: StoredRequest) -> tuple[StoredRequest, Step]:
+            _refuse_begun(conn, request)
             progress = request_rules.approval(request.progress)
             detail = word + ",".join(str(number) for number in chosen)
             chosen_for = replace(request, progress=progress, members=chosen, golden_no=recognised.golden_no)
+            self._refuse_second(conn, chosen_for)  # who was nobody's when it was opened may be known now
             return chosen_for, Step(APPROVED, client, now, detail)
 
         return self._asking(self._step(request_id, approved, now), now)
@@ -184,7 +186,8 @@ class Requests:
     def deny(self, request_id: str, reason: DenialReason, *, client: str, now: int) -> StoredRequest:
         """Deny a request. Raises UnknownRequestError and RequestStateError, as the next two do."""
 
-        def denied(_conn: Connection, request: StoredRequest) -> tuple[StoredRequest, Step]:
+        def denied(conn: Connection, request: StoredRequest) -> tuple[StoredRequest, Step]:
+            _refuse_begun(conn, request)
             progress = request_rules.denial(request.progress, reason)
             return replace(request, progress=progress), Step("denied", client, now, reason)
 
@@ -193,7 +196,8 @@ class Requests:
     def cancel(self, request_id: str, *, client: str, now: int) -> StoredRequest:
         """Note that the person has taken the request back."""
 
-        def cancelled(_conn: Connection, request: StoredRequest) -> tuple[StoredRequest, Step]:
+        def cancelled(conn: Connection, request: StoredRequest) -> tuple[StoredRequest, Step]:
+            _refuse_begun(conn, request)
             progress = request_rules.cancellation(request.progress)
             return replace(request, progress=progress), Step("cancelled", client, now)
 
@@ -343,10 +347,12 @@ class Requests:
         return replace(request, closed_at=now, forget_at=now + kept)
 
     def _refuse_second(self, conn: Connection, request: StoredRequest) -> None:
-        """Raise RequestConflictError if the person has an active request of this type."""
+        """Raise RequestConflictError if the person has another active request of this type."""
         if request.golden_no is None:
             return
         for other_id, golden_no in request_store.active_of_type(conn, request.type):
+            if other_id == request.request_id:
+                continue
             view = self._memberships.view(conn, golden_no)
             now_no = golden_no if view is None else view.final.golden_no  # merged since it was opened
             if now_no == request.golden_no:
@@ -371,6 +377,12 @@ def _known(conn: Connection, request_id: str) -> StoredRequest:
     if request is None:
         raise UnknownRequestError("there is no such request")
     return request
+
+
+def _refuse_begun(conn: Connection, request: StoredRequest) -> None:
+    """Raise RequestStateError once the erasure has begun: what is destroyed is taken back by no decision."""
+    if request_store.erasing(conn, request.request_id):
+        raise RequestStateError("its erasure has begun: fulfil the request to complete it")
 
 
 def _evidence_place(seq: int) -> bytes:

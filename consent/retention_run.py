@@ -111,7 +111,7 @@ class Retention:
             names = (SOURCE_ID, *each.kept)
             opened = self._sealed.open_fields([each.record_no], names).get(each.record_no)
             if opened is not None and opened.source_id is not None:
-                self._writer.write([_kept(opened)], now=now)
+                self._writer.write([_kept(opened)], now=now, correcting=True)  # corrections too
 
     def _part_with_evidence(self, report: RetentionReport, now: int) -> None:
         stores = self._stores

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from api.times import rfc3339
 from consent import checkpoints, merkle
 from consent.receipt_verification import verify_receipt
 from tests.world import World, record
@@ -124,6 +125,32 @@ def test_an_imported_grant_overrides_no_denial_and_a_direct_one_does(world: Worl
     http.post("/v1/consents", json=said | {"state": "granted", "method": "api"})
     assert ask(world, {"golden_id": ana})["allowed"] is False
     http.post("/v1/consents", json=said | {"state": "granted", "method": "direct"})
+    assert ask(world, {"golden_id": ana})["allowed"] is True
+
+
+@pytest.mark.parametrize("door", ["a statement", "a record"])
+def test_a_grant_from_before_a_withdrawal_that_is_delivered_late_undoes_nothing(
+    world: World, ana: str, door: str
+) -> None:
+    given = world.clock()
+    http = world.client("ingest")
+    world.clock.pass_(seconds=60)
+    said = {"purpose": "personalization", "state": "withdrawn", "method": "direct"}
+    assert http.post("/v1/consents", json={"subject": RECORD, **said}).status_code == 201
+    world.clock.pass_(seconds=60)
+
+    def deliver(at: int) -> None:
+        grant = {"purpose": "personalization", "state": "granted", "method": "direct"}
+        if door == "a record":
+            late = record("crm", "1", "Ana", observed_at=rfc3339(at)) | {"consents": [grant]}
+            world.send(late, by=http)
+        else:
+            body = {"subject": RECORD, "event_time": rfc3339(at), **grant}
+            assert http.post("/v1/consents", json=body).status_code == 201
+
+    deliver(given)
+    assert ask(world, {"golden_id": ana})["allowed"] is False
+    deliver(world.clock())
     assert ask(world, {"golden_id": ana})["allowed"] is True
 
 

@@ -12,13 +12,62 @@ import pytest
 from consent.erasure_receipt_verification import verify_erasure_receipt
 from consent.events import REQUEST, Subject
 from identity.errors import StoreBusyError
-from tests.api.requesting import ANNA, approved, fulfilled, linked, officer, problem, profile, town
+from tests.api.requesting import (
+    ANNA,
+    approved,
+    fulfilled,
+    linked,
+    officer,
+    open_one,
+    problem,
+    profile,
+    town,
+)
 from tests.world import START, World, a_world, record
 
 __all__ = ["linked", "officer", "town"]  # fixtures
 
 
 # Fulfilment
+
+
+@pytest.mark.parametrize(
+    "decision", [{"decision": "cancel"}, {"decision": "deny", "reason": "other"}, {"decision": "approve"}]
+)
+def test_an_erasure_that_has_begun_is_neither_taken_back_nor_widened(
+    town: World, officer: httpx.Client, monkeypatch: pytest.MonkeyPatch, decision: dict[str, Any]
+) -> None:
+    request_id = approved(officer, "erasure")
+    services = town.services
+
+    def crash(step: str) -> None:
+        if step == "remove":
+            raise StoreBusyError("a crash")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(services.erasure, "_hook", crash)
+        assert officer.post(f"/v1/requests/{request_id}/fulfil", json={}).status_code == 503
+    answer = officer.post(f"/v1/requests/{request_id}/decide", json=decision)
+    # A new approval finds nobody any more where the keys are gone.
+    assert problem(answer) in [(409, "request-state"), (409, "request-blocked")]
+    done = officer.post(f"/v1/requests/{request_id}/fulfil", json={}).json()
+    assert (done["state"], len(done["outcome"]["records"])) == ("fulfilled", 2)
+
+
+def test_of_two_requests_for_one_person_whom_nobody_knew_yet_one_is_approved(
+    town: World, officer: httpx.Client
+) -> None:
+    carla = [{"type": "email", "value": "carla@example.com"}]
+    first, second = (open_one(officer, "erasure", identifiers=carla) for _ in range(2))
+    town.send(record("web", "9", "Carla"))
+    answers = []
+    for request_id in (first, second):
+        said = {"method": "email link", "outcome": "verified"}
+        assert officer.post(f"/v1/requests/{request_id}/verify", json=said).status_code == 200
+        answers.append(officer.post(f"/v1/requests/{request_id}/decide", json={"decision": "approve"}))
+    assert answers[0].status_code == 200
+    assert problem(answers[1])[0] == 409
+    assert first in answers[1].text
 
 
 def test_the_access_bundle_holds_what_is_known_and_who_looked_at_it(

@@ -3,9 +3,11 @@
 import base64
 import hmac
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -228,6 +230,33 @@ def test_a_redirect_is_not_followed(told: World, listener: Listener) -> None:
     assert len(listener.got) == 1
 
 
+def test_a_recipient_that_answers_a_byte_at_a_time_does_not_hold_up_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(webhook_sending, "ATTEMPT_SECONDS", 0.5)
+    stop = threading.Event()
+
+    def drip(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection, suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nx: ")
+            while not stop.wait(0.05):
+                connection.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=drip, args=(server,))
+        thread.start()
+        before = time.monotonic()
+        threading.Timer(5, stop.set).start()
+        try:
+            with pytest.raises(DeliveryError):
+                send(f"http://127.0.0.1:{server.getsockname()[1]}/", {}, b"{}", private=True)
+            assert time.monotonic() - before < 4
+        finally:
+            stop.set()
+            thread.join(timeout=10)
+
+
 def test_what_is_queued_about_an_erased_person_is_forgotten(told: World, listener: Listener) -> None:
     queued(told, listener.url)
     listener.status = 500
@@ -240,7 +269,8 @@ def test_what_is_queued_about_an_erased_person_is_forgotten(told: World, listene
 PRIVATE = (  # addresses to refuse
     "127.0.0.1", "10.1.2.3", "192.168.1.1", "172.16.0.1", "169.254.169.254", "100.64.0.1",
     "224.0.0.1", "[::1]", "[fe80::1]", "[fc00::1]", "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]",
-    "[2002:7f00:1::]", "localhost",
+    "[2002:7f00:1::]", "localhost", "2130706433", "0x7f.1", "[fec0::1]", "[64:ff9b:1::a00:1]",
+    "[::127.0.0.1]", "[::ffff:0:7f00:1]",
 )  # fmt: skip
 
 

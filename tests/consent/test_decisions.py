@@ -82,6 +82,16 @@ CASES = {
     "a verified grant outside the view re-opens nothing inside it": Case(
         (said(0, "withdrawn", by=A), said(1, "granted", by=C, method="verified")), "withdrawn"
     ),
+    "a direct grant that was given before the withdrawal and arrives after it re-opens nothing": Case(
+        (said(0, "withdrawn", at=NOW - DAY), said(1, "granted", at=NOW, begins=NOW - 2 * DAY)), "withdrawn"
+    ),
+    "nor does an officer's word of a time before it": Case(
+        (said(0, "withdrawn"), said(1, "granted", at=NOW, begins=NOW - 2 * DAY, method="verified")),
+        "withdrawn",
+    ),
+    "a denial dated ahead is re-opened by what is given after it was recorded": Case(
+        (said(0, "withdrawn", begins=NOW + DAY), said(1, "granted", at=NOW)), "granted", allowed=True
+    ),
     "a direct grant before the withdrawal re-opens nothing": Case(
         (said(0, "granted", method="direct"), said(1, "withdrawn")), "withdrawn"
     ),

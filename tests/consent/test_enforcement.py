@@ -195,10 +195,17 @@ class TestAddresses:
         assert home.why(golden_id, "marketing_email") == "not_permitted"
 
 
+def _records(home: Home, golden_id: str) -> list[int]:
+    with home.db.read() as conn:
+        view = home.memberships.resolve(conn, golden_id)
+        assert view is not None
+        return [member.record_no for member in home.memberships.members(conn, view.golden_no)]
+
+
 class TestGoldenIdsThatChanged:
     def test_a_merged_id_answers_as_its_survivor(self, home: Home) -> None:
         survivor, merged = ana(home), home.person()
-        home.retire(merged, "merged", into=[survivor])
+        home.retire(merged, "merged", into=[survivor], former=_records(home, survivor))
 
         profile = home.profile(merged)
         assert (profile.golden_id, profile.requested_id) == (survivor, merged)

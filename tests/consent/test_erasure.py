@@ -155,6 +155,20 @@ def test_a_denial_on_an_address_outlives_the_erasure_and_a_grant_does_not(world:
     assert states & DENIALS
 
 
+def test_a_denial_that_an_import_spoke_over_outlives_the_erasure_too(world: World) -> None:
+    world.ingest(row("crm", "1", "Ana"))
+    officer = world.client("officer")
+    contact = {"type": "email", "value": "ana@example.com"}
+    said = {"subject": {"contact": contact}, "purpose": "marketing_email"}
+    for what in ({"state": "withdrawn"}, {"state": "granted", "method": "import"}):
+        assert officer.post("/v1/consents", json=said | what).status_code == 201
+    assert erase(world, "1")["statement"]["contact_points"]["kept_for_a_denial"] == 1
+    answer = officer.post(
+        "/v1/consents/query", json={"subject": {"contact": contact}, "purpose": "marketing_email"}
+    )
+    assert answer.json()["state"] == "withdrawn"
+
+
 # Crashes
 
 CHILD = """

@@ -106,9 +106,9 @@ def test_who_objects_keeps_a_profile_by_contract_and_is_shown_in_no_household(co
     assert couple.shown("personalization") == (NAME, NAME)
 
 
-def test_an_objection_taken_back_in_person_shows_the_household_again(couple: Couple) -> None:
+def test_an_objection_taken_back_before_an_officer_shows_the_household_again(couple: Couple) -> None:
     couple.home.say(couple.benito, "withdrawn", "personalization")
-    couple.home.say(couple.benito, "granted", "personalization")
+    couple.home.say(couple.benito, "granted", "personalization", method="verified")
     assert couple.shown() == (NAME, NAME)
 
 

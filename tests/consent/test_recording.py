@@ -26,6 +26,10 @@ def home(tmp_path: Path) -> Iterator[Home]:
         yield one
 
 
+def _mail(name: str) -> dict[str, list[str]]:
+    return {"email": [f"{name}@example.com"]}
+
+
 def events(home: Home) -> int:
     with home.db.read() as conn:
         return len(conn.execute(select(ledger.c.idx)).all())
@@ -69,6 +73,40 @@ class TestWhatAStatementAttachesTo:
         assert [event.subject.no for event in said] == [one, two]
         assert [event.index for event in said] == [0, 1]
         assert home.why(home.person(two)) == "not_permitted"
+
+    def test_a_grant_in_person_about_a_golden_id_reopens_what_is_surely_one_persons(self, home: Home) -> None:
+        golden_id = home.person(home.add("1"), home.add("2"), confidences=(1.0, 0.99))
+        home.say(golden_id, "withdrawn", "personalization")
+        said = Saying("personalization", "granted", "direct", "client:c_1")
+        assert len(home.recorder.record(GoldenRef(golden_id), said, home.now)) == 2
+        assert home.recorder.query(GoldenRef(golden_id), "personalization", home.now).allowed
+
+    def test_it_reopens_no_record_that_denied_where_they_may_be_two_peoples(self, home: Home) -> None:
+        one, two = home.add("1"), home.add("2")
+        golden_id = home.person(one, two, confidences=(1.0, 0.98))
+        home.say(record_ref("1"), "withdrawn", "personalization")
+        said = Saying("personalization", "granted", "direct", "client:c_1")
+
+        events = home.recorder.record(GoldenRef(golden_id), said, home.now)
+        assert [event.subject.no for event in events] == [two], "whose session it was nobody knows"
+        assert home.recorder.query(GoldenRef(golden_id), "personalization", home.now).state == "conflict"
+
+        home.say(golden_id, "withdrawn", "personalization")
+        with pytest.raises(RecordRejectedError, match="name the record"):
+            home.recorder.record(GoldenRef(golden_id), said, home.now)
+        for source_id in ("1", "2"):
+            home.say(record_ref(source_id), "granted", "personalization")
+        assert home.recorder.query(GoldenRef(golden_id), "personalization", home.now).allowed
+
+    def test_nor_does_it_reopen_an_address_of_another_record(self, home: Home) -> None:
+        records = home.add("1", attributes=_mail("a")), home.add("2", attributes=_mail("b"))
+        golden_id = home.person(*records, confidences=(1.0, 0.98))
+        home.say(ContactRef("email", "a@example.com"), "withdrawn", "marketing_email")
+        said = Saying("marketing_email", "granted", "direct", "client:c_1")
+        home.recorder.record(GoldenRef(golden_id), said, home.now)
+        refused, granted = (ContactRef("email", f"{name}@example.com") for name in "ab")
+        assert not home.recorder.query(refused, "marketing_email", home.now).allowed
+        assert home.recorder.query(granted, "marketing_email", home.now).allowed
 
     def test_one_about_a_merged_id_attaches_to_the_records_of_its_survivor(self, home: Home) -> None:
         no = home.add("1")

@@ -186,10 +186,12 @@ class TestConsent:
         write(home, replace(ANA, consents=(IncomingConsent("identity_linking", "refused"),)))
         assert [result.linking for result in write(home, ANA)] == [False]
 
-    def test_a_direct_grant_does(self, home: Home) -> None:
+    def test_a_direct_grant_given_since_does(self, home: Home) -> None:
         write(home, replace(ANA, consents=(IncomingConsent("identity_linking", "refused"),)))
         direct = IncomingConsent("identity_linking", "granted", method="direct")
-        assert [result.linking for result in write(home, replace(ANA, consents=(direct,)))] == [True]
+        assert [r.linking for r in write(home, replace(ANA, consents=(direct,)))] == [False], "given before"
+        again = replace(ANA, consents=(direct,), observed_at=NOW)
+        assert [result.linking for result in write(home, again)] == [True]
 
     def test_taking_back_a_grant_counts_only_after_one(self, home: Home) -> None:
         taken_back = IncomingConsent("personalization", "withdrawn", only_after_grant=True)

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from consent.incoming import IncomingRecord
 from consent.purposes import DEFAULT_POLICY, Purposes
 from consent.retention import DAY_MS, lifetimes
-from identity.records import RecordKey
+from identity.records import RECTIFICATION, RecordKey
 from tests.consent.erasing import count, erase, numbers
 from tests.world import START, World, a_world, row
 
@@ -91,6 +92,17 @@ def test_attributes_then_the_record_and_then_the_proof_of_consent_go(world: Worl
     report = services.ledger.verify()
     assert report.ok, report.reason
     assert report.shredded
+
+
+def test_a_correction_expires_as_what_it_corrects_does(world: World) -> None:
+    said = {"first_name": ["Anne"], "birth_date": ["1980-01-02"]}
+    correction = IncomingRecord(RECTIFICATION, "r_1", observed_at=START, attributes=said)
+    (written,) = world.services.writer.write([correction], now=START, correcting=True)
+    assert written.record_no
+    world.clock.pass_(days=1096)
+    assert world.services.retention.run(world.clock()).reduced == 1
+    assert attributes(world, written.record_no) == {"first_name"}
+    assert world.services.retention.run(world.clock()).reduced == 0
 
 
 def test_traits_are_kept_when_another_attribute_goes(tmp_path: Path) -> None:

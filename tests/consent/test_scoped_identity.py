@@ -153,15 +153,16 @@ class TestAMergedId:
         assert home.why(merged, CAUTIOUS) == "entry"
         assert home.profile(survivor, CAUTIOUS).golden_id == survivor
 
-    def test_whose_records_are_all_gone_vouches_for_a_purpose_without_a_minimum_only(
-        self, home: Home
-    ) -> None:
+    def test_whose_records_are_all_gone_answers_as_nobody_else(self, home: Home) -> None:
+        """Of an erased person who was merged with another nothing is left to vouch for it."""
         survivor, _ = chain(home)
-        merged = home.person()
+        merged, forgotten = home.person(), home.person()
         home.retire(merged, "merged", into=[survivor], former=[9_999])
+        home.retire(forgotten, "merged", into=[survivor])
 
-        assert home.profile(merged, LENIENT).requested_id == merged
-        assert home.why(merged, CAREFUL) == "entry"
+        for purpose in (LENIENT, CAREFUL):
+            assert home.why(merged, purpose) == "entry"
+            assert home.why(forgotten, purpose) == "entry"
 
     def test_closes_a_split_id_whose_successor_it_is(self, home: Home) -> None:
         survivor, numbers = chain(home)
