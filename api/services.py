@@ -25,7 +25,7 @@ from consent.access_log import AccessLog
 from consent.conflicts import Conflicts
 from consent.enforcement import Door
 from consent.erasure import Erasure
-from consent.errors import DestructionIncompleteError
+from consent.errors import ConsentError, DestructionIncompleteError
 from consent.holds import Holds
 from consent.key_rotation import KeyRotation
 from consent.linkable import LinkableRecords
@@ -196,8 +196,9 @@ class Services:
         """
         sweep_spill(self.settings.home)
         now = self.clock()
-        with suppress(DestructionIncompleteError):  # a reader is at work: the next start tries again
+        with suppress(ConsentError):  # a reader is at work, or a key is gone: the next start tries again
             self.erasure.resume(now)
+        with suppress(DestructionIncompleteError):
             self.desk.fulfilment.go_on(now)
             self.writer.finish_destructions(now)
             self.key_store.sweep_orphans(self.db, now)

@@ -32,7 +32,7 @@ from consent.erasure_entries import ErasureEntry
 from consent.erasure_job import Job, Jobs
 from consent.erasure_receipt_verification import FINISHED, STARTED
 from consent.erasure_receipts import backups, sign, statement
-from consent.errors import UnknownSubjectError
+from consent.errors import ConsentError, UnknownSubjectError
 from consent.events import CONTACT, ERASURE, RECORD, Subject
 from consent.records import RecordWriter
 from consent.retention import DAY_MS, evidence_until
@@ -118,11 +118,20 @@ class Erasure:
         return self._complete(self._start(record_nos, request_id, now) if known is None else known, now)
 
     def resume(self, now: int) -> int:
-        """Complete every erasure that was left under way; return how many. Raises as `erase` does."""
+        """Complete every erasure that was left under way; return how many.
+
+        One that cannot be completed holds up no other; what the first such raised is raised at the end.
+        """
         with self._stores.db.read() as conn:
             unfinished = self._jobs.unfinished(conn)
+        failures: list[ConsentError] = []
         for erasure_no in unfinished:
-            self._complete(erasure_no, now)
+            try:
+                self._complete(erasure_no, now)
+            except ConsentError as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
         return len(unfinished)
 
     def receipt(self, erasure_no: int) -> ErasureReceipt | None:

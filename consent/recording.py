@@ -182,7 +182,7 @@ class ConsentRecorder:
         if not kept:
             raise RecordRejectedError(
                 "subject",
-                "has records that may not be one person's and all deny it: name the record whose session it was",
+                "has records that may be several people's, which all deny it: name the record",
             )
         return kept
 

@@ -83,6 +83,10 @@ _SAVE: Final = Statement("""
 _TO_FORGET: Final = Statement("""
     SELECT request_no FROM requests WHERE forgotten = 0 AND forget_at <= :now ORDER BY request_no
 """)
+_FORGET_ENDED: Final = Statement("""
+    UPDATE requests SET forget_at = :now
+    WHERE golden_no = :golden_no AND forgotten = 0 AND forget_at > :now
+""")
 _FORGOTTEN: Final = Statement(
     "UPDATE requests SET forgotten = 1, sealed = :empty WHERE request_no = :request_no"
 )
@@ -151,6 +155,11 @@ def page(conn: Connection, states: Sequence[State], after: int, count: int) -> l
 def to_forget(conn: Connection, now: int) -> list[int]:
     """Return the requests whose key has reached its date."""
     return [number for (number,) in _TO_FORGET.rows(conn, now=now)]
+
+
+def forget_ended(conn: Connection, golden_no: int, now: int) -> None:
+    """Bring forward to `now` when the keys of a person's requests that have ended are destroyed."""
+    _FORGET_ENDED.run(conn, golden_no=golden_no, now=now)
 
 
 def forgotten(conn: Connection, request_no: int) -> None:

@@ -331,6 +331,9 @@ class Requests:
                 request_questions.withdraw(conn, [each.record_no for each in members])
             request_store.save(conn, changed)
             request_store.add_step(conn, changed.request_no, step)
+            if changed.forget_at == now and changed.golden_no is not None:
+                # what the erased said in other requests says who they were, too
+                request_store.forget_ended(conn, changed.golden_no, now)
         return changed
 
     def _asking(self, request: StoredRequest, now: int) -> StoredRequest:

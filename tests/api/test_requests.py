@@ -271,6 +271,17 @@ def test_what_a_request_said_is_sealed_and_its_key_is_destroyed_when_it_is_due(
     assert [each["step"] for each in shown["steps"]] == ["opened", "verified", "denied"]
 
 
+def test_an_erasure_destroys_what_the_persons_ended_requests_said_too(
+    town: World, officer: httpx.Client
+) -> None:
+    ended = open_one(officer)
+    officer.post(f"/v1/requests/{ended}/decide", json={"decision": "deny", "reason": "other"})
+    assert _key_of(town, 1)
+    fulfilled(officer, "erasure")
+    town.services.recover()
+    assert not _key_of(town, 1)
+
+
 def _key_of(town: World, number: int) -> bool:
     with town.services.keys.read() as conn:
         return bool(town.services.key_store.evidence.fetch(conn, [Subject(REQUEST, number)]))

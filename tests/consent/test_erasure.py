@@ -15,7 +15,7 @@ from api.services import open_services
 from consent.erasure import Erasure
 from consent.erasure_receipt_verification import verify_erasure_receipt
 from consent.errors import ReceiptError, UnknownSubjectError
-from consent.events import DENIALS
+from consent.events import DENIALS, ERASURE, Subject
 from consent.lookup import Identifier
 from tests.consent.erasing import count, erase, number, numbers
 from tests.world import START, World, row
@@ -215,6 +215,29 @@ def test_kill_9_before_any_step_and_the_next_start_completes_the_erasure(world: 
     assert report.ok, report.reason
     assert count(world, [row("crm", "1", "Ana")])["suppressed"] == 1
     assert world.services.erasure.resume(world.clock()) == 0
+
+
+class _StoppedError(Exception):
+    """A crash, as the process that lives on sees it."""
+
+
+def test_an_erasure_that_cannot_be_completed_holds_up_no_other(world: World) -> None:
+    def stop(step: str) -> None:
+        if step == "suppress":
+            raise _StoppedError
+
+    world.ingest(row("crm", "1", "Ana"), row("crm", "2", "Berta"))
+    services = world.services
+    erasure = Erasure(services.writer, signing_key=services.keyring.signing_key(), hook=stop)
+    for request, name in (("r_1", "1"), ("r_2", "2")):
+        with pytest.raises(_StoppedError):
+            erasure.erase([number(services, name) or 0], request_id=request, now=world.clock())
+    services.key_store.destroy([], evidence={Subject(ERASURE, 1): None})  # as after restoring older keys
+
+    with pytest.raises(UnknownSubjectError):
+        services.erasure.resume(world.clock())
+    assert number(services, "2") is None, "the other person is erased"
+    services.recover()
 
 
 def test_every_step_is_listed_above(world: World) -> None:
