@@ -60,3 +60,19 @@ class ConsentAnswer(BaseModel):
     events: list[ConsentEventOut]
     out_of_view: list[RecordOutside] | None = Field(default=None, description="Told to officers only")
     proof: ConsentProof | None = Field(default=None, description="Where it was asked for")
+
+
+class RenewalOut(BaseModel):
+    """A permission that ends soon: ask the person again."""
+
+    golden_id: str
+    purpose: str
+    event: int = Field(description="The grant that ends: its place in the ledger")
+    expires_at: str
+
+
+class RenewalsOut(BaseModel):
+    """What ends soon, in the order in which it was granted."""
+
+    renewals: list[RenewalOut]
+    next: int | None = Field(default=None, description="Ask with `after` for those that follow")

@@ -3,7 +3,14 @@
 from typing import TYPE_CHECKING, Any
 
 from api.auth import Caller
-from api.consent_schemas import ConsentAnswer, ConsentEventOut, ConsentReason, RecordOutside
+from api.consent_schemas import (
+    ConsentAnswer,
+    ConsentEventOut,
+    ConsentReason,
+    RecordOutside,
+    RenewalOut,
+    RenewalsOut,
+)
 from api.problems import FORBIDDEN_METHOD, ProblemError
 from api.proofs import consent_proof
 from api.schemas import ConsentIn, ConsentOut, ConsentQuery, SubjectIn
@@ -84,6 +91,23 @@ def consent_receipt(services: "Services", caller: Caller, index: int) -> dict[st
     if not caller.may_name(event.purpose) or (caller.role == "ingest" and not own):
         raise UnknownSubjectError("there is no such event, or its subject has been erased")
     return services.receipts.consent_receipt(index, services.clock())
+
+
+def list_renewals(services: "Services", caller: Caller, within: int, after: int, limit: int) -> RenewalsOut:
+    """List what a purpose may do now and, if nobody says anything, not `within` days from now."""
+    found, following = services.renewals.page(within, after, limit, services.clock())
+    return RenewalsOut(
+        renewals=[
+            RenewalOut(
+                golden_id=services.names.shown(caller, each.golden_id),
+                purpose=each.purpose,
+                event=each.event,
+                expires_at=rfc3339(each.expires_at),
+            )
+            for each in found
+        ],
+        next=following,
+    )
 
 
 def subject(services: "Services", caller: Caller, named: SubjectIn) -> SubjectRef:

@@ -21,6 +21,7 @@ PERMITTED: Final[dict[str, frozenset[Role]]] = {
     "handle requests": frozenset({"officer"}),  # open, verify, decide, fulfil, fetch the bundle
     "read requests": frozenset({"officer", "steward"}),  # states, dates, record numbers with confidence
     "query consents": frozenset({"ingest", "steward", "officer", "auditor"}),
+    "see what to ask again": frozenset({"steward", "officer"}),  # golden IDs whose consent ends soon
     "read receipts": frozenset({"ingest", "steward", "officer", "auditor"}),
     "see what is out of view": frozenset({"officer"}),  # in answers about consent: record numbers
     "read changes": frozenset({"consumer", "steward", "officer", "auditor", "operator"}),

@@ -37,6 +37,7 @@ from consent.recipients import Recipients
 from consent.record_facts import StoredFacts
 from consent.recording import ConsentRecorder
 from consent.records import RecordWriter
+from consent.renewals import Renewals
 from consent.retention_run import Retention
 from consent.sealed_records import SealedRecords
 from consent.source_keys import SourceKeys
@@ -75,6 +76,14 @@ class Services:
         self._people()
         self._border()
         self.holds = Holds(self.db)
+        self.renewals = Renewals(
+            db=self.db,
+            keys=self.keys,
+            key_store=self.key_store,
+            memberships=self.memberships,
+            people=self.people,
+            purposes=self.purposes,
+        )
         self.conflicts = Conflicts(
             db=self.db, memberships=self.memberships, people=self.people, purposes=self.purposes
         )

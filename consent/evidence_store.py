@@ -172,7 +172,7 @@ class EvidenceStore:
 
     def forget_contacts(self, conn: Connection, contact_nos: Sequence[int]) -> None:
         """Blank the tokens of contact points, whose evidence may live on; then `KeyStore.truncate_log`."""
-        tokens = self._tokens_of(conn, contact_nos)
+        tokens = self.tokens_of(conn, contact_nos)
         if tokens:
             found_by = [BlindIndex.prefix(token) for token in tokens.values()]
             self._index.remove(conn, found_by, [-no for no in tokens])
@@ -183,7 +183,7 @@ class EvidenceStore:
         wanted = {token: BlindIndex.prefix(token) for token in tokens}
         found = self._index.find(conn, wanted.values())  # contact points are entered as negative numbers
         numbers = {-number for numbers in found.values() for number in numbers if number < 0}
-        by_token = {token: no for no, token in self._tokens_of(conn, sorted(numbers)).items()}
+        by_token = {token: no for no, token in self.tokens_of(conn, sorted(numbers)).items()}
         return {token: by_token[token] for token in wanted if token in by_token}
 
     def contacts(self, conn: Connection, tokens: Iterable[bytes]) -> Mapping[bytes, int]:
@@ -199,7 +199,8 @@ class EvidenceStore:
             found |= made
         return found
 
-    def _tokens_of(self, conn: Connection, numbers: Sequence[int]) -> dict[int, bytes]:
+    def tokens_of(self, conn: Connection, numbers: Sequence[int]) -> dict[int, bytes]:
+        """Return the token of every contact point that still has one."""
         tokens: dict[int, bytes] = {}
         for at in range(0, len(numbers), _CHUNK):
             rows = conn.execute(_CONTACTS, {"nos": list(numbers[at : at + _CHUNK])})

@@ -8,6 +8,7 @@ from consent.events import ConsentEvent
 from consent.key_store import KeyStore
 from consent.ledger import Ledger
 from consent.purposes import Purposes
+from consent.renewals import renews
 from consent.vault import Vault
 from identity.database import Database
 
@@ -59,11 +60,19 @@ class Receipts:
             checkpoint=note,
         )
         purpose = self._purposes.by_name.get(event.purpose)
+        with self._db.read() as conn:
+            before = [
+                each
+                for each in self._ledger.events_for(conn, [event.subject])
+                if each.purpose == event.purpose and (each.index or 0) < index
+            ]
+        earlier = before[-1] if before else None
         unsigned = receipts.receipt(
             event,
             purpose,
             fields.subject_tag,
             proof,
             notice_sha256=self._purposes.notices.get(event.notice or ""),
+            renewed=renews(event, earlier),
         )
         return receipts.signed(unsigned, self._ledger.sign(receipts.to_sign(unsigned)))

@@ -37,6 +37,7 @@ CONSENT_STATES: Final[Mapping[str, str]] = {
     "objected": "dpv:ObjectingToProcess",
     "restricted": "dpv:Restrict",
 }
+RENEWED: Final = "dpv:RenewedConsentGiven"
 OTHER_STATES: Final[Mapping[str, str]] = {
     "granted": "dpv:LegitimateInterestNotObjected",
     "refused": "dpv:LegitimateInterestObjected",
@@ -68,10 +69,12 @@ def receipt(
     proof: Proof,
     *,
     notice_sha256: str | None = None,
+    renewed: bool = False,
 ) -> dict[str, Any]:
     """Return the receipt of `event`, unsigned. `purpose` is None where the policy no longer has it.
 
-    `notice_sha256`: of the text of the notice that was shown, where the policy states it.
+    `notice_sha256`: of the text of the notice that was shown, where the policy states it. `renewed`: the
+    grant renews one that was about to end (`consent.renewals`).
     """
     return {
         "@context": dict(CONTEXT),
@@ -85,7 +88,7 @@ def receipt(
             "dpv:hasIdentifier": subject_tag.hex(),
         },
         "dpv:hasProcess": _process(event, purpose, notice_sha256),
-        "dpv:hasConsentStatus": _status(event, purpose),
+        "dpv:hasConsentStatus": _status(event, purpose, renewed=renewed),
         "proof": _proof(proof),
     }
 
@@ -126,10 +129,11 @@ def _process(event: ConsentEvent, purpose: Purpose | None, notice_sha256: str | 
     return process
 
 
-def _status(event: ConsentEvent, purpose: Purpose | None) -> dict[str, Any]:
+def _status(event: ConsentEvent, purpose: Purpose | None, *, renewed: bool) -> dict[str, Any]:
     by_consent = purpose is None or purpose.legal_basis == "consent"
+    states = CONSENT_STATES if by_consent else OTHER_STATES
     status: dict[str, Any] = {
-        "@type": (CONSENT_STATES if by_consent else OTHER_STATES)[event.state],
+        "@type": RENEWED if by_consent and renewed else states[event.state],
         "dct:identifier": event.state,
         "dpv:isIndicatedAtTime": _time(event.event_time),
         "dpv:hasIndicationMethod": event.method,

@@ -12,11 +12,13 @@ from api.commands.frame import (
     caller,
     checked,
     from_argument,
+    note,
     record_key,
     services,
     show,
 )
 from consent.events import Method, State
+from consent.renewals import WINDOW_DAYS
 
 app = typer.Typer(help="What people permit.", no_args_is_help=True)
 
@@ -145,3 +147,26 @@ def _subject(golden_id: str | None, record: str | None, contact: str | None) -> 
     if kind not in {"email", "phone"} or not value:
         raise CommandError("a contact is named email:VALUE or phone:VALUE")
     return {"contact": {"type": kind, "value": value}}
+
+
+@app.command()
+def due(
+    within: Annotated[int, typer.Option("--within", metavar="DAYS", min=1, max=366)] = WINDOW_DAYS,
+    after: Annotated[int, typer.Option("--after", min=-1)] = -1,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=500)] = 100,
+    as_client: AsClient = None,
+    as_json: Json = False,
+) -> None:
+    """List permissions that end soon, for people to be asked again; never of whoever denied."""
+    from api.consents import list_renewals
+
+    with services() as opened:
+        who = caller(opened, as_client, "see what to ask again", None)
+        answer = list_renewals(opened, who, within, after, limit).model_dump(exclude_none=True)
+    lines = [
+        f"{each['golden_id']}  {each['purpose']} until {each['expires_at']}, event {each['event']}"
+        for each in answer["renewals"]
+    ]
+    show(answer, as_json=as_json, text="\n".join(lines))
+    if "next" in answer and not as_json:
+        note(f"more: --after {answer['next']}")

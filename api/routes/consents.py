@@ -2,19 +2,21 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response
 
 from api.auth import Caller
-from api.consent_schemas import ConsentAnswer
-from api.consents import check_method, consent_receipt, query_consent, record_consent
+from api.consent_schemas import ConsentAnswer, RenewalsOut
+from api.consents import check_method, consent_receipt, list_renewals, query_consent, record_consent
 from api.dependencies import IdempotencyKey, ServicesOf, check_purpose, permit, run_once
 from api.problems import FORBIDDEN_SUBJECT, ProblemError
 from api.schemas import ConsentIn, ConsentOut, ConsentQuery, problems
+from consent.renewals import WINDOW_DAYS
 
 router = APIRouter(tags=["consents"])
 Recorder = Annotated[Caller, Depends(permit("record consents"))]
 ReceiptReader = Annotated[Caller, Depends(permit("read receipts"))]
+Renewer = Annotated[Caller, Depends(permit("see what to ask again"))]
 Inquirer = Annotated[Caller, Depends(permit("query consents"))]
 
 
@@ -43,6 +45,18 @@ def query(body: ConsentQuery, caller: Inquirer, services: ServicesOf) -> Consent
         # A channel may show its own customers what they said; it may not look into other channels.
         raise ProblemError(FORBIDDEN_SUBJECT)
     return query_consent(services, caller, body)
+
+
+@router.get("/v1/consents/due", responses=problems(401, 403, 422), response_model_exclude_none=True)
+def due(
+    caller: Renewer,
+    services: ServicesOf,
+    within: Annotated[int, Query(ge=1, le=366, description="Days")] = WINDOW_DAYS,
+    after: Annotated[int, Query(ge=-1, lt=2**62)] = -1,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> RenewalsOut:
+    """List permissions that end soon, for people to be asked again; never of whoever denied."""
+    return list_renewals(services, caller, within, after, limit)
 
 
 @router.get("/v1/consents/events/{n}/receipt", responses=problems(401, 403, 404, 422, 503))

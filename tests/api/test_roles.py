@@ -41,6 +41,7 @@ TABLE: dict[str, tuple[str, str, Any, set[str] | frozenset[str]]] = {
     "record a consent": ("POST", "/v1/consents", SUBJECT | {"state": "withdrawn"}, {"ingest", "officer"}),
     "ask about consent": ("POST", "/v1/consents/query", SUBJECT, READERS | {"ingest"}),
     "read a receipt": ("GET", "/v1/consents/events/0/receipt", None, READERS | {"ingest"}),
+    "see what to ask again": ("GET", "/v1/consents/due", None, {"steward", "officer"}),
     "open a request": ("POST", "/v1/requests", REQUEST, {"officer"}),
     "list requests": ("GET", "/v1/requests", None, {"officer", "steward"}),
     "see a request": ("GET", "/v1/requests/r_x", None, {"officer", "steward"}),
