@@ -11,6 +11,7 @@ from api.consent_schemas import (
     RenewalOut,
     RenewalsOut,
 )
+from api.incoming import stated
 from api.problems import FORBIDDEN_METHOD, ProblemError
 from api.proofs import consent_proof
 from api.schemas import ConsentIn, ConsentOut, ConsentQuery, SubjectIn
@@ -43,6 +44,7 @@ def record_consent(services: "Services", caller: Caller, said: ConsentIn) -> Con
         source=f"client:{caller.client_id}",
         notice=said.notice,
         event_time=None if said.event_time is None else milliseconds(said.event_time, "event_time"),
+        evidence=stated(said.evidence),
     )
     events = services.recorder.record(subject(services, caller, said.subject), saying, services.clock())
     return ConsentOut(

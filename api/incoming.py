@@ -6,8 +6,9 @@ A value that is no text rejects its own record, by column and reason, never by v
 from typing import Any
 
 from api.ingest.values import texts_of, trait_text
-from api.schemas import RecordIn
+from api.schemas import EvidenceIn, RecordIn
 from api.times import milliseconds
+from consent.events import StatedEvidence
 from consent.incoming import IncomingConsent, IncomingRecord
 from identity.attributes import is_standard
 
@@ -36,10 +37,21 @@ def incoming(record: RecordIn) -> IncomingRecord:
         traits=traits,
         verified=tuple(dict.fromkeys(record.verified)),
         consents=tuple(
-            IncomingConsent(each.purpose, each.state, each.notice, each.method or "api")
+            IncomingConsent(
+                each.purpose,
+                each.state,
+                each.notice,
+                each.method or "api",
+                evidence=stated(each.evidence),
+            )
             for each in record.consents
         ),
     )
+
+
+def stated(evidence: EvidenceIn | None) -> StatedEvidence | None:
+    """Return evidence as `consent` takes it."""
+    return None if evidence is None else StatedEvidence(evidence.type, evidence.value)
 
 
 def column_shown(name: str) -> str:

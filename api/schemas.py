@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from consent.events import NOTICE, Method, State
+from consent.events import NOTICE, EvidenceType, Method, State
 
 MAX_RECORDS: Final = 1_000  # records per request
 MAX_IDENTIFIERS: Final = 16
@@ -105,6 +105,13 @@ class ContactRef(_Request):
     value: Text = Field(max_length=4096)
 
 
+class EvidenceIn(_Request):
+    """What proves a statement. It is sealed with it and stated in its receipt; it permits nothing itself."""
+
+    type: EvidenceType = Field(description="`iab_tcf`: a TC string of version 2")
+    value: Text = Field(min_length=1, max_length=4096)
+
+
 class ConsentOfRecord(_Request):
     """A consent that arrives with a record, said by its channel."""
 
@@ -112,6 +119,7 @@ class ConsentOfRecord(_Request):
     state: State
     notice: str | None = Field(default=None, description=NOTICE_RULE)
     method: Method | None = Field(default=None, description="How it was said; default `api`")
+    evidence: EvidenceIn | None = None
 
 
 class RecordIn(_Request):
@@ -256,6 +264,7 @@ class ConsentIn(_Request):
     state: State
     notice: str | None = Field(default=None, description=NOTICE_RULE)
     method: Method | None = Field(default=None, description="How it was said; default `api`")
+    evidence: EvidenceIn | None = None
     event_time: Time | None = Field(default=None, description="When it was said; default now")
 
 

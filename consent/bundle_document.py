@@ -107,13 +107,19 @@ def _consents(bundle: Mapping[str, Any]) -> list[Any]:
             _day(event["recorded_at"]),
             _words(event["purpose"]),
             event["state"],
-            f"{event['source']}, {event['method']}, {event['about']}",
+            ", ".join([event["source"], event["method"], event["about"], *_evidence(event)]),
             str(event["event"]),
         )
         for event in bundle["consents"]
     ]
     head = ("Date", "Purpose", "You said", "How", "Proof no.")
     return _section("What you permitted and refused", head, rows, (2, 3, 2, 5, 2))
+
+
+def _evidence(event: Mapping[str, Any]) -> list[str]:
+    """Name the kind of evidence; the JSON has it whole."""
+    stated = event.get("evidence")
+    return [] if stated is None else [f"evidence {stated['type']}"]
 
 
 def _purposes(bundle: Mapping[str, Any]) -> list[Any]:

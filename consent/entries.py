@@ -9,6 +9,7 @@ bound to the leaf's hash. No I/O, but the salt and nonce are random.
 import hmac
 import json
 import os
+from dataclasses import replace
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
@@ -16,7 +17,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from consent.errors import LedgerCorruptError
-from consent.events import STATES, ConsentEvent
+from consent.events import STATES, ConsentEvent, StatedEvidence
 from consent.merkle import leaf_hash
 from consent.vault import EvidenceKey
 
@@ -68,8 +69,10 @@ def prepare(event: ConsentEvent, key: EvidenceKey, policy: str | None = None) ->
 
 def payload(event: ConsentEvent) -> bytes:
     """Return the canonical JSON of everything an event says, but its index."""
+    evidence = event.evidence
     return canonical(
-        {
+        ({} if evidence is None else {"evidence": {"type": evidence.type, "value": evidence.value}})
+        | {
             "event_time": event.event_time,
             "expires_at": event.expires_at,
             "method": event.method,
@@ -81,6 +84,12 @@ def payload(event: ConsentEvent) -> bytes:
             "subject": [event.subject.kind, event.subject.no],
         }
     )
+
+
+def stated_evidence(body: bytes) -> StatedEvidence | None:
+    """Return the evidence in a payload."""
+    stated = orjson.loads(body).get("evidence")
+    return None if stated is None else StatedEvidence(stated["type"], stated["value"])
 
 
 def canonical(value: Any) -> bytes:
@@ -115,7 +124,7 @@ def check_payload(event: ConsentEvent, fields: Leaf, hash_: bytes, sealed: bytes
     salt, body = opened[:_SALT_BYTES], opened[_SALT_BYTES:]
     if not hmac.compare_digest(hmac.digest(salt, body, "sha256"), fields.commitment):
         raise LedgerCorruptError("the payload is not what the leaf commits to")
-    if body != payload(event):
+    if body != payload(event) and body != payload(replace(event, evidence=stated_evidence(body))):
         raise LedgerCorruptError("the event's columns are not what was sealed")
 
 

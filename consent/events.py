@@ -1,7 +1,7 @@
 """Consent events: what was said about one record or contact point, in the order of the ledger (pure)."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
 SubjectKind = Literal[1, 2]
@@ -26,6 +26,20 @@ NOTICE: Final = re.compile(r"[A-Za-z0-9_.:/ -]{1,64}")
 NOT_A_NOTICE: Final = "is not 1 to 64 letters, digits, spaces or any of _.:/-"
 
 
+EvidenceType = Literal["iab_tcf"]
+EVIDENCE_TYPES: Final[tuple[EvidenceType, ...]] = ("iab_tcf",)
+
+
+class StatedEvidence(NamedTuple):
+    """What proves a statement: an IAB TCF string. Sealed with the event, stated in its receipt."""
+
+    type: str
+    value: str
+
+    def __repr__(self) -> str:
+        return f"<evidence of type {self.type}>"
+
+
 class Subject(NamedTuple):
     """Whom an event is about: a source record (by record_no) or a contact point (by contact_no)."""
 
@@ -38,7 +52,8 @@ class ConsentEvent:
     """One statement about one purpose. Times are ms since the epoch, UTC.
 
     `index` is the place in the ledger, None until appended; it alone decides order, never a claimed
-    `event_time`. `source` is who said it: `channel:<name>` or `client:<id>`.
+    `event_time`. `source` is who said it: `channel:<name>` or `client:<id>`. `evidence` is kept in the
+    sealed payload alone: an event read from the ledger's columns has none.
     """
 
     index: int | None
@@ -51,3 +66,4 @@ class ConsentEvent:
     event_time: int
     recorded_at: int
     expires_at: int | None
+    evidence: StatedEvidence | None = field(default=None, repr=False, compare=False)

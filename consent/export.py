@@ -103,6 +103,7 @@ class Exporter:
                 said["receipt"] = self._receipts.consent_receipt(event.index, now)
             except UnknownSubjectError:
                 said["receipt"] = None
+            said["evidence"] = _evidence(said["receipt"])
         return said
 
     def _source(self, source: str) -> str:
@@ -190,3 +191,9 @@ def _purpose(purpose: Purpose) -> dict[str, Any]:
 def _time(milliseconds: int) -> str:
     moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
     return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+def _evidence(receipt: Mapping[str, Any] | None) -> dict[str, str] | None:
+    """Return what came as proof of a statement, as its receipt states it."""
+    stated = (receipt or {}).get("dpv:hasConsentStatus", {}).get("dct:source")
+    return None if stated is None else {"type": stated["dct:type"], "value": stated["dct:identifier"]}

@@ -80,6 +80,7 @@ def event_of(statement: Statement, subject: Subject, purposes: Purposes, now: in
         event_time=given_at,
         recorded_at=now,
         expires_at=purpose.expires_at(given_at) if consent.state == "granted" else None,
+        evidence=consent.evidence,
     )
 
 

@@ -12,7 +12,7 @@ from typing import Final
 import orjson
 
 from consent.errors import RecordRejectedError
-from consent.events import NOT_A_NOTICE, NOTICE
+from consent.events import NOT_A_NOTICE, NOTICE, StatedEvidence
 from identity.attributes import LOOKUP_TYPES, STANDARD
 from identity.records import CHANNEL, RECTIFICATION, RecordKey
 
@@ -45,6 +45,7 @@ class IncomingConsent:
     notice: str | None = None
     method: str = "import"
     only_after_grant: bool = False
+    evidence: StatedEvidence | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,18 @@ class PolicyTable:
         )
         return value
 
+    def numbers(self, setting: str, most: int) -> tuple[int, ...]:
+        """Return a list of distinct whole numbers from 1 to `most`; empty where the setting is absent."""
+        self._read.add(setting)
+        value = self.content.get(setting, [])
+        fits = isinstance(value, list) and all(
+            isinstance(each, int) and not isinstance(each, bool) and 1 <= each <= most for each in value
+        )
+        self.require(
+            fits and len(set(value)) == len(value), setting, f"list whole numbers from 1 to {most}, each once"
+        )
+        return tuple(value)
+
     def flag(self, setting: str) -> bool:
         """Return true or false; false where the setting is absent."""
         self._read.add(setting)

@@ -44,6 +44,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _DPV = re.compile(r"[A-Z][A-Za-z0-9]+")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _DAY_MS = 86_400_000
+_TCF_PURPOSES = 24  # as many as a TC string has bits for
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class Purpose:
     evidence_retention_days: int | None
     notice: str
     household: bool = False  # whether it is shown who lives together (consent.households)
+    tcf_purposes: tuple[int, ...] = ()  # what it is called in the IAB's framework; compared with TC strings
 
     def expires_at(self, recorded_at: int) -> int | None:
         """When a grant recorded at `recorded_at` lapses; both in ms since the epoch."""
@@ -170,6 +172,7 @@ def _purpose(table: PolicyTable) -> Purpose:
         evidence_retention_days=table.days("evidence_retention_days"),
         notice=table.text("notice"),
         household=table.flag("household"),
+        tcf_purposes=table.numbers("tcf_purposes", _TCF_PURPOSES),
     )
     table.refuse_unknown()
     _refuse_contradictions(purpose, table)
@@ -188,6 +191,11 @@ def _refuse_contradictions(purpose: Purpose, table: PolicyTable) -> None:
         purpose.lasts_days is None or purpose.regime == "opt_in",
         "lasts_days",
         "only a consent lapses: remove it",
+    )
+    table.require(
+        not purpose.tcf_purposes or purpose.regime != "none",
+        "tcf_purposes",
+        "nothing that a contract or the law demands is asked for in a TC string: remove it",
     )
     for name in purpose.attributes:
         table.require(

@@ -92,7 +92,15 @@ def _verified(
     agrees = all(said[name] == value for name, value in readable.items()) and all(
         _milliseconds(status[term]) == said[name] for name, term in times.items()
     )
-    if not agrees or document["dct:identifier"] != f"{origin}/{proof['index']}":
+    stated = said.get("evidence") and {
+        "dct:type": said["evidence"]["type"],
+        "dct:identifier": said["evidence"]["value"],
+    }
+    if (
+        not agrees
+        or status.get("dct:source") != stated
+        or document["dct:identifier"] != f"{origin}/{proof['index']}"
+    ):
         raise ReceiptError("its readable part is not what was recorded")
     return Verified(
         origin=origin, index=proof["index"], size=checkpoint.size, recorded_at=said["recorded_at"], **readable

@@ -8,6 +8,7 @@ holder keeps it: it names the subject by a tag and an internal number, never by 
 """
 
 import base64
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -88,7 +89,7 @@ def receipt(
             "dpv:hasIdentifier": subject_tag.hex(),
         },
         "dpv:hasProcess": _process(event, purpose, notice_sha256),
-        "dpv:hasConsentStatus": _status(event, purpose, renewed=renewed),
+        "dpv:hasConsentStatus": _status(event, purpose, renewed=renewed) | _evidence(proof.payload),
         "proof": _proof(proof),
     }
 
@@ -146,6 +147,14 @@ def _status(event: ConsentEvent, purpose: Purpose | None, *, renewed: bool) -> d
             "dct:valid": _time(event.expires_at),
         }
     return status
+
+
+def _evidence(payload: bytes) -> dict[str, Any]:
+    """State what proves the statement: DPV has no term for it, Dublin Core calls it the source."""
+    stated = json.loads(payload).get("evidence")
+    if stated is None:
+        return {}
+    return {"dct:source": {"dct:type": stated["type"], "dct:identifier": stated["value"]}}
 
 
 def _proof(proof: Proof) -> dict[str, Any]:

@@ -13,11 +13,22 @@ from sqlalchemy import Connection
 
 from consent.decisions import CLOCK_SKEW_MS, Reason, decide, rule_of
 from consent.errors import RecordRejectedError, UnknownSubjectError
-from consent.events import DENIALS, METHODS, NOT_A_NOTICE, NOTICE, RECORD, STATES, ConsentEvent, Subject
+from consent.events import (
+    DENIALS,
+    METHODS,
+    NOT_A_NOTICE,
+    NOTICE,
+    RECORD,
+    STATES,
+    ConsentEvent,
+    StatedEvidence,
+    Subject,
+)
 from consent.key_store import KeyStore
 from consent.linking_permission import EventSource, LinkingPermission
 from consent.permission import HELD, Evidence, Member, Outside, outside, permission
 from consent.purposes import Purpose, Purposes
+from consent.statement_evidence import check_evidence
 from consent.subjects import GoldenRef, Named, SubjectRef, Subjects
 from consent.vault import EvidenceKey, Vault
 from identity.database import Database
@@ -48,6 +59,7 @@ class Saying:
     source: str  # `channel:<name>` or `client:<id>`
     notice: str | None = None
     event_time: int | None = None
+    evidence: StatedEvidence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +110,7 @@ class ConsentRecorder:
         """
         purpose = self._purposes[saying.purpose]
         _validate(saying, now)
+        check_evidence(saying.evidence, saying.state, purpose, now)
         named = self._subjects.named(ref, now)
         with self._keys.write() as conn:
             targets = self._targets(conn, named, purpose, saying)
@@ -245,6 +258,7 @@ def _event(subject: Subject, purpose: Purpose, saying: Saying, now: int) -> Cons
         event_time=said_at,
         recorded_at=now,
         expires_at=purpose.expires_at(min(said_at, now)) if saying.state == "granted" else None,
+        evidence=saying.evidence,
     )
 
 

@@ -22,6 +22,7 @@ from consent.record_committing import Detach, RecordCommitter, Tell, Written, st
 from consent.record_contents import record_token
 from consent.record_preparing import RecordPreparer, stored_under
 from consent.retention import evidence_until
+from consent.statement_evidence import check_evidence
 from identity import model_store
 from identity.records import RecordKey
 from identity.statements import Statement, slices
@@ -226,8 +227,14 @@ class RecordWriter:
             validate(record, now, correcting=correcting)
         except RecordRejectedError as error:
             return WriteResult("rejected", column=error.column, reason=error.reason)
-        if any(consent.purpose not in self.stores.purposes for consent in record.consents):
+        purposes = self.stores.purposes
+        if any(consent.purpose not in purposes for consent in record.consents):
             return WriteResult("rejected", column="consents", reason="names a purpose the policy lacks")
+        try:
+            for said in record.consents:
+                check_evidence(said.evidence, said.state, purposes[said.purpose], now)
+        except RecordRejectedError as error:
+            return WriteResult("rejected", column="consents", reason=f"evidence {error.reason}")
         return record
 
     def _write_round(

@@ -42,6 +42,10 @@ def record(
     contact: Contact = None,
     method: Annotated[Method, typer.Option("--method", help="How it was said.")] = "api",
     notice: Annotated[str | None, typer.Option("--notice", help="Version of the notice shown.")] = None,
+    evidence: Annotated[
+        str | None,
+        typer.Option("--evidence", metavar="TYPE:VALUE|-", help="What proves it, as iab_tcf:STRING."),
+    ] = None,
     as_client: AsClient = None,
     as_json: Json = False,
 ) -> None:
@@ -57,6 +61,7 @@ def record(
             "state": state,
             "method": method,
             "notice": notice,
+            "evidence": _evidence(evidence),
         },
     )
     with services() as opened:
@@ -133,6 +138,15 @@ def _query(
         if who.role == "ingest" and asked.subject.golden_id is not None:
             raise CommandError("the role ingest names a record or a contact, not a golden ID")
         return query_consent(opened, who, asked).model_dump(exclude_unset=True)
+
+
+def _evidence(stated: str | None) -> dict[str, str] | None:
+    if stated is None:
+        return None
+    kind, colon, value = from_argument(stated).partition(":")
+    if not (kind and colon and value):
+        raise typer.BadParameter("evidence is named TYPE:VALUE")
+    return {"type": kind, "value": value}
 
 
 def _subject(golden_id: str | None, record: str | None, contact: str | None) -> dict[str, Any]:

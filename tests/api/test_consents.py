@@ -8,6 +8,7 @@ import pytest
 from api.times import rfc3339
 from consent import checkpoints, merkle
 from consent.receipt_verification import verify_receipt
+from tests.consent.tc_strings import tc_string
 from tests.world import World, record
 
 RECORD = {"record": {"channel": "crm", "source_id": "1"}}
@@ -238,3 +239,38 @@ def test_a_receipt_is_written_and_verified_on_the_command_line(world: World, ana
         "consent", "explain", "--record", "crm:1", "--purpose", "personalization", "--proof"
     )
     assert explained["proof"]["size"] == 2
+
+
+def tcf(*purposes: int) -> dict[str, str]:
+    return {"type": "iab_tcf", "value": tc_string(purposes)}
+
+
+def test_a_tc_string_is_kept_as_evidence_and_stated_in_the_receipt(world: World, ana: str) -> None:
+    said = {"purpose": "advertising", "state": "granted", "evidence": tcf(1, 3, 4)}
+    officer = world.client("officer")
+    answer = officer.post("/v1/consents", json={"subject": RECORD, **said})
+    assert answer.status_code == 201, answer.text
+    receipt = officer.get(f"/v1/consents/events/{answer.json()['event']}/receipt").json()
+    stated = receipt["dpv:hasConsentStatus"]["dct:source"]
+    assert stated == {"dct:type": "iab_tcf", "dct:identifier": said["evidence"]["value"]}
+
+
+def test_a_tc_string_that_says_otherwise_is_refused_and_nothing_is_recorded(world: World, ana: str) -> None:
+    said = {"purpose": "advertising", "state": "granted", "evidence": tcf(1)}
+    answer = world.client("ingest").post("/v1/consents", json={"subject": RECORD, **said})
+    assert answer.status_code == 422
+    assert said["evidence"]["value"] not in answer.text
+    assert ask(world, RECORD, purpose="advertising")["events"] == []
+
+    (result,) = world.send(record("web", "2", "Eva") | {"consents": [said]})
+    assert (result["status"], result["error"]["column"]) == ("rejected", "consents")
+    (result,) = world.send(record("web", "2", "Eva") | {"consents": [said | {"evidence": tcf(1, 3, 4)}]})
+    assert result["status"] == "created"
+
+
+def test_the_command_line_takes_evidence_on_standard_input(world: World, ana: str) -> None:
+    ask_for = ("--record", "crm:1", "--purpose", "advertising", "--state", "granted", "--evidence", "-")
+    evidence = tcf(1, 3, 4)
+    done = world.command("consent", "record", *ask_for, stdin=f"iab_tcf:{evidence['value']}\n")
+    assert done.returncode == 0, done.stderr
+    assert ask(world, RECORD, purpose="advertising")["state"] == "granted"

@@ -23,6 +23,7 @@ from tests.api.requesting import (
     profile,
     town,
 )
+from tests.consent.tc_strings import tc_string
 from tests.world import START, World, a_world, record
 
 __all__ = ["linked", "officer", "town"]  # fixtures
@@ -116,6 +117,19 @@ def test_traits_belong_to_the_person_too(town: World, officer: httpx.Client) -> 
     town.send(record("web", "1", "Anna", traits={"favourite_store": "Atocha"}))
     bundle = officer.get(fulfilled(officer)["bundle"]).json()
     assert bundle["attributes"]["favourite_store"][0]["value"] == "Atocha"
+
+
+def test_evidence_that_came_with_a_statement_is_the_persons_to_see(
+    town: World, officer: httpx.Client
+) -> None:
+    evidence = {"type": "iab_tcf", "value": tc_string({1, 3, 4})}
+    said = {"purpose": "advertising", "state": "granted", "evidence": evidence}
+    about = {"subject": {"record": {"channel": "web", "source_id": "1"}}}
+    assert officer.post("/v1/consents", json=about | said).status_code == 201
+    at = fulfilled(officer)["bundle"]
+    assert officer.get(at).json()["consents"][-1]["evidence"] == evidence
+    printed = pypdf.PdfReader(BytesIO(officer.get(at, params={"format": "pdf"}).content))
+    assert "evidence iab_tcf" in " ".join(page.extract_text() for page in printed.pages).replace("\n", " ")
 
 
 def test_a_bundle_cannot_be_had_when_the_access_log_cannot_be_written(

@@ -203,6 +203,7 @@ def test_every_term_is_one_of_the_vocabulary(home: Home) -> None:
     assert not strange
     assert {term for term in used if term.startswith("dct:")} <= {
         "dct:conformsTo", "dct:dateSubmitted", "dct:hasVersion", "dct:identifier", "dct:title", "dct:valid",
+        "dct:source", "dct:type",
     }  # fmt: skip
 
 
