@@ -17,7 +17,7 @@ from api.proofs import consent_proof
 from api.schemas import ConsentIn, ConsentOut, ConsentQuery, SubjectIn
 from api.times import milliseconds, rfc3339
 from consent.errors import UnknownSubjectError
-from consent.events import ConsentEvent
+from consent.events import VERIFIED_METHODS, ConsentEvent
 from consent.recording import Saying
 from consent.subjects import ContactRef, GoldenRef, RecordRef, SubjectRef
 from identity.records import RecordKey
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def check_method(caller: Caller, method: str | None) -> None:
     """Refuse with 403 a method that is not this caller's to claim. Before anyone is looked up."""
-    if method == "verified" and not caller.may("record verified consents"):
+    if method in VERIFIED_METHODS and not caller.may("record verified consents"):
         raise ProblemError(FORBIDDEN_METHOD)
 
 

@@ -108,7 +108,9 @@ class ContactRef(_Request):
 class EvidenceIn(_Request):
     """What proves a statement. It is sealed with it and stated in its receipt; it permits nothing itself."""
 
-    type: EvidenceType = Field(description="`iab_tcf`: a TC string of version 2")
+    type: EvidenceType = Field(
+        description="`iab_tcf`: a TC string of version 2; `guardian`: where a guardian's authority is on file"
+    )
     value: Text = Field(min_length=1, max_length=4096)
 
 

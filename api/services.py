@@ -22,6 +22,7 @@ from api.spill import sweep_spill
 from api.stores import check_home, is_ready, load_keyring, open_keys, open_operational
 from api.webhooks import Webhooks
 from consent.access_log import AccessLog
+from consent.birth_facts import birth_facts
 from consent.conflicts import Conflicts
 from consent.enforcement import Door
 from consent.erasure import Erasure
@@ -117,6 +118,7 @@ class Services:
             key_store=self.key_store,
             memberships=self.memberships,
             events=self.ledger,
+            births=birth_facts(self.stores.vault, self.purposes),
         )
         self.lookup = Lookup(
             db=self.db,

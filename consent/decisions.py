@@ -13,6 +13,10 @@ The rules, in the order that wins:
 4. Opt-in needs an active grant: given, not before its time, not expired. Unknown is never granted.
 5. Opt-out needs nothing but the absence of denials; contract and legal obligation heed restrictions only.
 
+6. Below the purpose's age of consent (`consent.ages`) a grant counts only if a guardian gave it, for as long
+   as the person is below it; what a person granted as a minor never counts, and re-opens nothing. A denial
+   always does, whoever it is from. Where an opt-out purpose needs a minor's opt-in, rule 4 holds.
+
 Later means a higher ledger index; a claimed time never widens anything, but a grant that claims to be older
 than a denial does not re-open it, however late it is delivered. Expiry is judged by the later of the wall
 clock and the last time the ledger has seen, so that a clock set back revives nothing.
@@ -25,7 +29,15 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple, cast
 
-from consent.events import DENIALS, ConsentEvent, Subject
+from consent.ages import ANY_AGE, Ages
+from consent.events import (
+    DENIALS,
+    GUARDIAN_METHODS,
+    IN_PERSON_METHODS,
+    VERIFIED_METHODS,
+    ConsentEvent,
+    Subject,
+)
 from consent.purposes import Purpose
 
 DecisionState = Literal[
@@ -40,7 +52,6 @@ _PERMITTING: Final = {
     "none": "6: contract and legal obligation need nothing",
 }
 _DAY_MS: Final = 86_400_000
-_REOPENING: Final = frozenset({"direct", "verified"})
 
 
 class Reason(NamedTuple):
@@ -57,6 +68,7 @@ class Decision:
     allowed: bool
     state: DecisionState
     reasons: tuple[Reason, ...]
+    by_age: bool = False  # denied, and a grant was left out for the person's age
 
 
 def decide(
@@ -67,25 +79,27 @@ def decide(
     purpose: Purpose,
     now: int,
     ledger_time: int = 0,
+    ages: Ages = ANY_AGE,
 ) -> Decision:
     """Decide `purpose` over the evidence `everyone`, of which the purpose sees `in_view`.
 
     `events` may hold others; those about other subjects or purposes are ignored. `now` is wall-clock
-    time and `ledger_time` the last time recorded in the ledger, both in ms since the epoch.
+    time and `ledger_time` the last time recorded in the ledger, both in ms since the epoch. `ages` says
+    whose grants count.
     """
     relevant = _relevant(events, everyone, purpose)
-    active, denials = _active_and_standing(relevant, in_view, purpose, now, ledger_time)
+    active, denials = _active_and_standing(relevant, in_view, purpose, now, ledger_time, ages)
     if denials:
         return _denied(denials, active, in_view)
     grants = [event for event in active if event.subject in in_view]
     if grants:
         return Decision(True, "granted", tuple(_because(event) for event in grants))
-    if purpose.regime != "opt_in":
+    if purpose.regime != "opt_in" and ages.opt_in_until <= now:
         basis = purpose.legal_basis.replace("_", " ")
         limit = "only a restriction denies" if purpose.regime == "none" else "nobody has objected"
         return Decision(True, "unknown", (Reason(None, f"{purpose.name} rests on {basis}: {limit}"),))
     clock = _clock(relevant, now, ledger_time)
-    return _not_granted([event for event in relevant if event.subject in in_view], purpose, clock)
+    return _not_granted([event for event in relevant if event.subject in in_view], purpose, clock, ages)
 
 
 def standing(
@@ -95,6 +109,7 @@ def standing(
     purpose: Purpose,
     now: int,
     ledger_time: int = 0,
+    ages: Ages = ANY_AGE,
 ) -> list[ConsentEvent]:
     """Return the denials among `events` that no later grant of the same subject re-opens, in order.
 
@@ -102,18 +117,27 @@ def standing(
     grant elsewhere permits nothing to a subject, and re-opens another's denial only from within the view.
     """
     relevant = _relevant(events, everyone, purpose)
-    return _active_and_standing(relevant, frozenset(), purpose, now, ledger_time)[1]
+    return _active_and_standing(relevant, frozenset(), purpose, now, ledger_time, ages)[1]
 
 
-def _active_and_standing(
-    relevant: list[ConsentEvent], in_view: AbstractSet[Subject], purpose: Purpose, now: int, ledger_time: int
+def _active_and_standing(  # noqa: PLR0917 - what decide() was given
+    relevant: list[ConsentEvent],
+    in_view: AbstractSet[Subject],
+    purpose: Purpose,
+    now: int,
+    ledger_time: int,
+    ages: Ages,
 ) -> tuple[list[ConsentEvent], list[ConsentEvent]]:
     """Return the active grants, and the denials that none of them re-opens."""
     clock = _clock(relevant, now, ledger_time)
     active = [
-        event for event in relevant if event.state == "granted" and _is_active(event, now=now, clock=clock)
+        event
+        for event in relevant
+        if event.state == "granted"
+        and _is_active(event, now=now, clock=clock)
+        and (ages is ANY_AGE or _is_of_age(event, ages, clock))
     ]
-    reopening = [grant for grant in active if grant.method in _REOPENING]
+    reopening = [grant for grant in active if grant.method in IN_PERSON_METHODS]
     denials = [
         denial
         for denial in relevant
@@ -134,7 +158,9 @@ def denying(events: Iterable[ConsentEvent], now: int) -> frozenset[Subject]:
     grants = [
         each
         for each in known
-        if each.state == "granted" and each.method in _REOPENING and _is_active(each, now=now, clock=now)
+        if each.state == "granted"
+        and each.method in IN_PERSON_METHODS
+        and _is_active(each, now=now, clock=now)
     ]
     return frozenset(
         denial.subject
@@ -155,6 +181,8 @@ def rule_of(decision: Decision, purpose: Purpose) -> str:
         return "3: a restriction denies every purpose"
     if decision.state == "conflict":
         return "2: deny beats allow, and a grant in person for another record leaves a conflict"
+    if decision.by_age:
+        return "7: below the age of consent a guardian grants, and nobody else"
     if not decision.allowed and decision.state not in ("unknown", "expired"):
         return "2: deny beats allow"
     if not decision.allowed and purpose.regime != "opt_in":
@@ -213,6 +241,12 @@ def _is_active(event: ConsentEvent, *, now: int, clock: int) -> bool:
     return event.expires_at is None or clock < event.expires_at
 
 
+def _is_of_age(grant: ConsentEvent, ages: Ages, clock: int) -> bool:
+    if grant.method in GUARDIAN_METHODS:
+        return clock < ages.guardian_until
+    return min(grant.event_time, grant.recorded_at) >= ages.own_from
+
+
 def _is_later(grant: ConsentEvent, denial: ConsentEvent) -> bool:
     """Whether a grant is later by the ledger, and does not say itself that it was given before."""
     if _index(grant) <= _index(denial):
@@ -224,7 +258,7 @@ def _reopens(grant: ConsentEvent, denial: ConsentEvent, in_view: AbstractSet[Sub
     if not _is_later(grant, denial):
         return False
     itself = grant.subject == denial.subject
-    if grant.method == "verified":
+    if grant.method in VERIFIED_METHODS:
         return itself or grant.subject in in_view
     # `direct` is the channel's word for its own session: too little to undo what an officer restricts.
     return itself and denial.state != "restricted"
@@ -241,16 +275,22 @@ def _denied(
     elsewhere = tuple(
         Reason(grant.index, "granted later by somebody not verified for the record that denied")
         for grant in active
-        if grant.method in _REOPENING and grant.subject in in_view and _is_later(grant, latest)
+        if grant.method in IN_PERSON_METHODS and grant.subject in in_view and _is_later(grant, latest)
     )
     if elsewhere:
         return Decision(False, "conflict", reasons + elsewhere)
     return Decision(False, cast("DecisionState", latest.state), reasons)
 
 
-def _not_granted(events: list[ConsentEvent], purpose: Purpose, clock: int) -> Decision:
-    """Deny an opt-in purpose that has no active grant: it lapsed, has not begun, or was never given."""
+def _not_granted(events: list[ConsentEvent], purpose: Purpose, clock: int, ages: Ages) -> Decision:
+    """Deny a purpose without an active grant: lapsed, not begun, given by the wrong one, or never given."""
     grants = [event for event in events if event.state == "granted"]
+    wrong = [event for event in grants if not _is_of_age(event, ages, clock)]
+    if wrong and len(wrong) == len(grants):
+        return _of_wrong_age(wrong)
+    if purpose.regime != "opt_in" and not grants:
+        why = Reason(None, f"nobody has granted {purpose.name}, as its opt_in_age asks")
+        return Decision(False, "unknown", (why,), by_age=True)
     lapsed = [event for event in grants if event.expires_at is not None and event.expires_at <= clock]
     if lapsed:
         reasons = (Reason(event.index, f"{_because(event).text}, has expired") for event in lapsed)
@@ -259,6 +299,17 @@ def _not_granted(events: list[ConsentEvent], purpose: Purpose, clock: int) -> De
         reasons = (Reason(event.index, f"{_because(event).text}, has not begun") for event in grants)
         return Decision(False, "unknown", tuple(reasons))
     return Decision(False, "unknown", (Reason(None, f"nobody has granted {purpose.name}"),))
+
+
+def _of_wrong_age(grants: list[ConsentEvent]) -> Decision:
+    ended = [event for event in grants if event.method in GUARDIAN_METHODS]
+    reasons = [Reason(event.index, f"{_because(event).text}, ended with coming of age") for event in ended]
+    reasons += [
+        Reason(event.index, f"{_because(event).text}, is not a guardian's")
+        for event in grants
+        if event.method not in GUARDIAN_METHODS
+    ]
+    return Decision(False, "expired" if ended else "unknown", tuple(reasons), by_age=True)
 
 
 def _because(event: ConsentEvent) -> Reason:

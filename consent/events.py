@@ -16,9 +16,19 @@ State = Literal["granted", "refused", "withdrawn", "objected", "restricted"]
 STATES: Final[tuple[State, ...]] = ("granted", "refused", "withdrawn", "objected", "restricted")
 DENIALS: Final[frozenset[str]] = frozenset(("refused", "withdrawn", "objected", "restricted"))
 
-Method = Literal["import", "api", "direct", "verified"]
-METHODS: Final[tuple[Method, ...]] = ("import", "api", "direct", "verified")
-"""How it was said. `direct`: in the subject's own session; `verified`: by a requester proven to be them."""
+Method = Literal["import", "api", "direct", "verified", "guardian", "verified_guardian"]
+METHODS: Final[tuple[Method, ...]] = (
+    "import", "api", "direct", "verified", "guardian", "verified_guardian",
+)  # fmt: skip
+"""How it was said. `direct`: in the subject's own session; `verified`: by a requester proven to be them.
+`guardian`: by whoever holds parental responsibility, as the channel says; `verified_guardian`: as an officer
+has checked.
+"""
+VERIFIED_METHODS: Final[frozenset[str]] = frozenset(("verified", "verified_guardian"))
+"""An officer's word: no other role records these."""
+GUARDIAN_METHODS: Final[frozenset[str]] = frozenset(("guardian", "verified_guardian"))
+IN_PERSON_METHODS: Final[frozenset[str]] = frozenset(("direct", "verified", "guardian", "verified_guardian"))
+"""What may re-open a denial; everything else is hearsay."""
 
 
 NOTICE: Final = re.compile(r"[A-Za-z0-9_.:/ -]{1,64}")
@@ -26,12 +36,14 @@ NOTICE: Final = re.compile(r"[A-Za-z0-9_.:/ -]{1,64}")
 NOT_A_NOTICE: Final = "is not 1 to 64 letters, digits, spaces or any of _.:/-"
 
 
-EvidenceType = Literal["iab_tcf"]
-EVIDENCE_TYPES: Final[tuple[EvidenceType, ...]] = ("iab_tcf",)
+EvidenceType = Literal["iab_tcf", "guardian"]
 
 
 class StatedEvidence(NamedTuple):
-    """What proves a statement: an IAB TCF string. Sealed with the event, stated in its receipt."""
+    """What proves a statement: a TC string, or where a guardian's authority is on file.
+
+    Sealed with the event, stated in its receipt.
+    """
 
     type: str
     value: str

@@ -12,7 +12,7 @@ from typing import Final
 import orjson
 
 from consent.errors import RecordRejectedError
-from consent.events import NOT_A_NOTICE, NOTICE, StatedEvidence
+from consent.events import NOT_A_NOTICE, NOTICE, VERIFIED_METHODS, StatedEvidence
 from identity.attributes import LOOKUP_TYPES, STANDARD
 from identity.records import CHANNEL, RECTIFICATION, RecordKey
 
@@ -23,7 +23,7 @@ MAX_VERIFIED: Final = 20
 FUTURE_TOLERANCE_MS: Final = 5 * 60 * 1000  # contract: clocks of channels may be 5 minutes ahead
 
 STATES: Final = ("granted", "refused", "withdrawn", "objected", "restricted")
-METHODS: Final = ("import", "api", "direct")  # `verified` never arrives with a record
+METHODS: Final = ("import", "api", "direct", "guardian")  # an officer's word never arrives with a record
 
 _TRAIT_NAME: Final = re.compile(
     "[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,128}"
@@ -172,9 +172,9 @@ def _check_consents(consents: tuple[IncomingConsent, ...]) -> None:
     for consent in consents:
         if consent.state not in STATES:
             raise RecordRejectedError("consents", "states a consent that is none of " + ", ".join(STATES))
-        if consent.method == "verified":
+        if consent.method in VERIFIED_METHODS:
             raise RecordRejectedError(
-                "consents", "states verified, which officers record by POST /v1/consents"
+                "consents", f"states {consent.method}, which officers record by POST /v1/consents"
             )
         if consent.method not in METHODS:
             raise RecordRejectedError("consents", "states a method that is none of " + ", ".join(METHODS))

@@ -1,4 +1,7 @@
-"""A person's records as decisions and the door need them, read from both stores. Opens nothing."""
+"""A person's records as decisions and the door need them, read from both stores.
+
+Opens nothing but, where the policy states an age of consent, what the records say of their person's birth.
+"""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -6,6 +9,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from consent.birth_facts import BirthFacts
 from consent.events import RECORD, Subject
 from consent.key_store import KeyRow, KeyStore
 from consent.linking_permission import EventSource
@@ -28,7 +32,15 @@ _RECORDS = Statement("""
         EXISTS (
             SELECT 1 FROM holds h
             WHERE h.record_no = records.record_no AND h.kind = 'doubt' AND h.lifted_at IS NULL
-        ) AS doubtful
+        ) AS doubtful, NULL
+    FROM records WHERE record_no IN :record_nos ORDER BY record_no
+""")
+_RECORDS_SEALED = Statement("""
+    SELECT record_no, channel, key_id, verified, linking_until,
+        EXISTS (
+            SELECT 1 FROM holds h
+            WHERE h.record_no = records.record_no AND h.kind = 'doubt' AND h.lifted_at IS NULL
+        ) AS doubtful, sealed
     FROM records WHERE record_no IN :record_nos ORDER BY record_no
 """)
 _LEDGER_TIME = Statement("SELECT value FROM counters WHERE name = 'ledger_time'")
@@ -56,8 +68,9 @@ class People:
         key_store: KeyStore,
         memberships: MembershipReader,
         events: EventSource,
+        births: BirthFacts | None = None,
     ) -> None:
-        self._db, self._keys = db, keys
+        self._db, self._keys, self._births = db, keys, births
         self._key_store, self._memberships, self._events = key_store, memberships, events
 
     def of_golden(self, golden_no: int | None, now: int) -> Person:
@@ -107,7 +120,7 @@ class People:
         rows = [
             row
             for part in slices(sorted(confidences) or [NOBODY])
-            for row in _RECORDS.rows(conn, record_nos=part)
+            for row in (_RECORDS_SEALED if self._births else _RECORDS).rows(conn, record_nos=part)
         ]
         with self._keys.read() as keys_conn:
             keys = self._key_store.fetch(keys_conn, [row[2] for row in rows] or [NOBODY])
@@ -125,8 +138,9 @@ class People:
                 verified=frozenset(verified.split(",")) - {""},
                 contacts=frozenset(contacts[token] for _, token in carried[key_id] if token in contacts),
                 held=bool(doubtful),
+                born=self._births.of_record(record_no, keys[key_id], sealed) if self._births else None,
             )
-            for record_no, channel, key_id, verified, _, doubtful in rows
+            for record_no, channel, key_id, verified, _, doubtful, sealed in rows
             if key_id in keys
         )
         ledger_time = _ledger_time(conn)

@@ -5,9 +5,10 @@ answering a query and explaining a decision all start here, so that they cannot 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from consent.ages import ANY_AGE, Ages, ages_of
 from consent.decisions import Decision, DecisionState, Reason, decide, standing
 from consent.events import CONTACT, RECORD, ConsentEvent, Subject
 from consent.purposes import Purpose
@@ -29,6 +30,7 @@ class Member:
     verified: frozenset[str] = frozenset()  # identifier types that its channel has verified
     contacts: frozenset[int] = frozenset()  # numbers of the contact points it carries
     held: bool = False  # an erasure left it out as doubtful, and nobody has settled whose it is
+    born: int | None = None  # what it says of the person's birth (consent.ages), where the policy asks
 
     @property
     def subjects(self) -> frozenset[Subject]:
@@ -65,12 +67,16 @@ class Evidence:
     events: Sequence[ConsentEvent]
     now: int
     ledger_time: int = 0  # the last time recorded in the ledger
+    ages: Ages = ANY_AGE  # whose grants count
 
-    def about(self, purpose: Purpose) -> "Evidence":
-        """Return what could matter to `purpose`, so that many decisions need not look through the rest."""
+    def about(self, purpose: Purpose, members: Sequence[Member] = ()) -> "Evidence":
+        """Return what could matter to `purpose`, so that many decisions need not look through the rest.
+
+        `members` are all records of the person, whose age they tell.
+        """
         name = purpose.name
         events = [event for event in self.events if event.purpose == name or event.state == "restricted"]
-        return Evidence(events, self.now, self.ledger_time)
+        return replace(self, events=events, ages=_ages(members, purpose))
 
     def decide(self, purpose: Purpose, in_view: frozenset[Subject], everyone: frozenset[Subject]) -> Decision:
         """Apply the rules of `consent.decisions`."""
@@ -81,6 +87,7 @@ class Evidence:
             purpose=purpose,
             now=self.now,
             ledger_time=self.ledger_time,
+            ages=self.ages,
         )
 
 
@@ -94,7 +101,7 @@ def permission(members: Sequence[Member], evidence: Evidence, purpose: Purpose) 
     """Decide what `purpose` may see of the person whose records are `members`, all of them."""
     if any(member.held for member in members):
         return Permission(HELD, (), frozenset())
-    evidence = evidence.about(purpose)
+    evidence = evidence.about(purpose, members)
     if purpose.binds == "record":
         return Permission(_record_by_record(members, evidence, purpose), tuple(members), None)
     view = _carried(_view(members, purpose), evidence, purpose)
@@ -123,6 +130,19 @@ def _why_outside(member: Member, purpose: Purpose) -> Literal["confidence", "cha
     if member.confidence < purpose.minimum_confidence:
         return "confidence"
     return "entry" if purpose.channels is None or member.channel in purpose.channels else "channel"
+
+
+def _ages(members: Sequence[Member], purpose: Purpose) -> Ages:
+    if not purpose.age_matters:
+        return ANY_AGE
+    telling = [member for member in members if member.born is not None]
+    corrected = [member for member in telling if member.channel == RECTIFICATION]
+    seen = _view(corrected or telling, purpose) if purpose.unknown_age == "minor" else telling
+    return ages_of(_births(corrected or telling), _births(seen), purpose)
+
+
+def _births(members: Sequence[Member]) -> list[int]:
+    return [member.born for member in members if member.born is not None]
 
 
 def _subjects(members: Sequence[Member]) -> frozenset[Subject]:
@@ -188,7 +208,14 @@ def _contact_by_contact(
     everyone = _subjects(members)
     clock = max((evidence.ledger_time, *(event.recorded_at for event in evidence.events)))
     # what a record granted permits no address, so of the records' events the denials alone matter here
-    denials = standing(of_records, everyone=everyone, purpose=purpose, now=evidence.now, ledger_time=clock)
+    denials = standing(
+        of_records,
+        everyone=everyone,
+        purpose=purpose,
+        now=evidence.now,
+        ledger_time=clock,
+        ages=evidence.ages,
+    )
     decisions: dict[int, Decision] = {}
     silent: Decision | None = None  # of a contact point without events: the same for each of them
     for no in sorted({no for member in view for no in member.contacts}):
@@ -204,6 +231,7 @@ def _contact_by_contact(
             purpose=purpose,
             now=evidence.now,
             ledger_time=clock,
+            ages=evidence.ages,
         )
         silent = silent if own else decisions[no]
     permitted = frozenset(no for no, decision in decisions.items() if decision.allowed)

@@ -70,6 +70,16 @@ class PolicyTable:
         self.require(is_number and 0 <= value <= 1, setting, "give a number from 0 to 1")
         return float(value)
 
+    def years(self, setting: str, least: int, most: int) -> int | None:
+        """Return an age in whole years, or None where the setting is absent."""
+        self._read.add(setting)
+        value = self.content.get(setting)
+        is_age = isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+        self.require(
+            value is None or is_age, setting, f"give whole years from {least} to {most}, or remove it"
+        )
+        return value
+
     def days(self, setting: str) -> int | None:
         """Return a whole number of days, or None where the setting is absent: without end."""
         self._read.add(setting)

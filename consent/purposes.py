@@ -28,6 +28,7 @@ IDENTITY_LINKING: Final = "identity_linking"
 Regime = Literal["opt_in", "opt_out", "none"]
 Binding = Literal["person", "record", "contact"]
 Entry = Literal["any", "verified"]
+Age = Literal["adult", "minor"]
 
 # Consent is never presumed, and what a contract or the law demands is never asked for.
 REGIME_OF: Final[Mapping[str, Regime]] = {
@@ -38,6 +39,8 @@ REGIME_OF: Final[Mapping[str, Regime]] = {
 }
 BINDINGS: Final[tuple[Binding, ...]] = ("person", "record", "contact")
 ENTRIES: Final[tuple[Entry, ...]] = ("any", "verified")
+AGES: Final[tuple[Age, ...]] = ("adult", "minor")
+LEAST_AGE, MOST_AGE = 13, 21  # no law asks for a guardian's word at 21 any more, nor trusts a child below 13
 CONTACT_ATTRIBUTES: Final = ("email", "phone")  # the contact points a consent can be bound to
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -67,11 +70,19 @@ class Purpose:
     evidence_retention_days: int | None
     notice: str
     household: bool = False  # whether it is shown who lives together (consent.households)
+    consent_age: int | None = None  # below it only a guardian's grant counts (consent.ages)
+    opt_in_age: int | None = None  # below it an opt-out purpose needs a grant
+    unknown_age: Age = "adult"
     tcf_purposes: tuple[int, ...] = ()  # what it is called in the IAB's framework; compared with TC strings
 
     def expires_at(self, recorded_at: int) -> int | None:
         """When a grant recorded at `recorded_at` lapses; both in ms since the epoch."""
         return None if self.lasts_days is None else recorded_at + self.lasts_days * _DAY_MS
+
+    @property
+    def age_matters(self) -> bool:
+        """Whether somebody's age decides anything here."""
+        return self.consent_age is not None or self.opt_in_age is not None
 
     @property
     def disclosed(self) -> tuple[str, ...]:
@@ -172,11 +183,39 @@ def _purpose(table: PolicyTable) -> Purpose:
         evidence_retention_days=table.days("evidence_retention_days"),
         notice=table.text("notice"),
         household=table.flag("household"),
+        consent_age=table.years("consent_age", LEAST_AGE, MOST_AGE),
+        opt_in_age=table.years("opt_in_age", LEAST_AGE, MOST_AGE),
+        unknown_age=table.choice("unknown_age", AGES) if "unknown_age" in table.content else "adult",
         tcf_purposes=table.numbers("tcf_purposes", _TCF_PURPOSES),
     )
     table.refuse_unknown()
     _refuse_contradictions(purpose, table)
+    _refuse_impossible_ages(purpose, table)
     return purpose
+
+
+def _refuse_impossible_ages(purpose: Purpose, table: PolicyTable) -> None:
+    by_choice = purpose.regime != "none" and purpose.binds != "record"
+    table.require(
+        by_choice or purpose.consent_age is None,
+        "consent_age",
+        "remove it: what is linked is kept as a date in clear, and a contract or the law asks for no consent",
+    )
+    table.require(
+        purpose.opt_in_age is None or purpose.regime == "opt_out",
+        "opt_in_age",
+        'remove it: only where the regime is "opt_out" can anybody do without a grant',
+    )
+    table.require(
+        purpose.opt_in_age is None or (purpose.consent_age or 0) <= purpose.opt_in_age,
+        "opt_in_age",
+        "give an age of at least consent_age",
+    )
+    table.require(
+        purpose.age_matters or purpose.unknown_age == "adult",
+        "unknown_age",
+        "remove it: no age matters here without consent_age or opt_in_age",
+    )
 
 
 def _refuse_contradictions(purpose: Purpose, table: PolicyTable) -> None:

@@ -8,11 +8,13 @@ from typing import Final, NamedTuple
 
 import orjson
 
+from consent.ages import birth_fact
+from consent.birth_facts import encoded
 from consent.blind_indexes import RECORD, BlindIndex
 from consent.incoming import IncomingRecord
 from consent.key_store import KeyRow
 from consent.packed_tokens import kind_code, pack_tokens
-from consent.vault import COMPARABLE, SOURCE_ID, TRAITS, Vault
+from consent.vault import BORN, COMPARABLE, SOURCE_ID, TRAITS, Vault
 from identity.blocking_keys import blocking_keys
 from identity.normalise import normalise
 from identity.records import RecordKey
@@ -33,6 +35,7 @@ class Content(NamedTuple):
     comparable: bytes
     mac: bytes
     unreadable: tuple[str, ...]
+    birth_date: str = ""  # as it is compared: ISO, or empty
 
     def __repr__(self) -> str:
         return f"<content of a record of {self.record.channel}>"
@@ -69,6 +72,7 @@ def content_of(record: IncomingRecord, index: BlindIndex, *, default_region: str
         comparable=comparable.encode(),
         mac=index.content_mac(record.content()),
         unreadable=(*comparable.unreadable, *record.unread),
+        birth_date=comparable.text("birth_date"),
     )
 
 
@@ -77,7 +81,7 @@ def seal(content: Content, vault: Vault, *, record_no: int, key_id: int, now: in
     key, epoch, wrapped = vault.new_key(record_no=record_no, key_id=key_id)
     row = KeyRow(key_id, record_no, epoch, wrapped, content.tokens, content.mac, now)
     return SealedContent(
-        row, key.seal_fields(_fields(content.record)), key.seal(COMPARABLE, content.comparable)
+        row, key.seal_fields(_fields(content, now)), key.seal(COMPARABLE, content.comparable)
     )
 
 
@@ -92,10 +96,14 @@ def field_names(attributes: Iterable[str], traits: Iterable[str]) -> tuple[str, 
     return (*attributes, *(TRAIT + trait for trait in traits))
 
 
-def _fields(record: IncomingRecord) -> dict[str, bytes]:
+def _fields(content: Content, now: int) -> dict[str, bytes]:
+    record = content.record
     fields = {SOURCE_ID: orjson.dumps(record.source_id)}
     for name, values in record.attributes.items():
         fields[name] = orjson.dumps(values[0] if len(values) == 1 else values)
     if record.traits:
         fields[TRAITS] = orjson.dumps(record.traits)
+    born = birth_fact(content.birth_date, now)
+    if born is not None:
+        fields[BORN] = encoded(born)
     return fields

@@ -110,7 +110,7 @@ class ConsentRecorder:
         """
         purpose = self._purposes[saying.purpose]
         _validate(saying, now)
-        check_evidence(saying.evidence, saying.state, purpose, now)
+        check_evidence(saying.evidence, saying.state, saying.method, purpose, now)
         named = self._subjects.named(ref, now)
         with self._keys.write() as conn:
             targets = self._targets(conn, named, purpose, saying)
@@ -146,7 +146,9 @@ class ConsentRecorder:
             contact = frozenset() if named.contact is None else frozenset({named.contact})
             holders = {Subject(RECORD, member.record_no) for member in members}
             held = any(member.held for member in members)
-            decision = HELD if held else evidence.decide(purpose, contact, contact | holders)
+            decision = (
+                HELD if held else evidence.about(purpose, members).decide(purpose, contact, contact | holders)
+            )
         events = tuple(
             event for event in evidence.events if event.purpose == purpose.name or event.state == "restricted"
         )

@@ -232,7 +232,7 @@ class RecordWriter:
             return WriteResult("rejected", column="consents", reason="names a purpose the policy lacks")
         try:
             for said in record.consents:
-                check_evidence(said.evidence, said.state, purposes[said.purpose], now)
+                check_evidence(said.evidence, said.state, said.method, purposes[said.purpose], now)
         except RecordRejectedError as error:
             return WriteResult("rejected", column="consents", reason=f"evidence {error.reason}")
         return record

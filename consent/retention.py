@@ -56,7 +56,8 @@ def lifetimes(purposes: Purposes, channel: str) -> Lifetimes:
     seeing = [each for each in purposes if each.channels is None or channel in each.channels]
     longest: dict[str, int] = {}
     for purpose in seeing:
-        for name in (*purpose.attributes, *([TRAITS] if purpose.traits else ())):
+        deciding = ["birth_date"] if purpose.age_matters else []
+        for name in (*purpose.attributes, *deciding, *([TRAITS] if purpose.traits else ())):
             longest[name] = max(longest.get(name, 0), _span(purpose.retention_days))
     linking = _span(purposes[IDENTITY_LINKING].retention_days)
     compared = {name: max(span, linking) for name, span in longest.items()}

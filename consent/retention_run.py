@@ -20,7 +20,7 @@ from consent.incoming import IncomingRecord
 from consent.records import RecordWriter
 from consent.retention import Lifetimes, lifetimes
 from consent.sealed_records import OpenedRecord, SealedRecords
-from consent.vault import SOURCE_ID, TRAITS, unpack_fields
+from consent.vault import BORN, SOURCE_ID, TRAITS, unpack_fields
 from identity.statements import Statement
 
 _AT_ONCE: Final = 200
@@ -129,7 +129,7 @@ class Retention:
 
 
 def _due(kept: Lifetimes, now: int, record_no: int, observed_at: int, sealed: bytes) -> _Due:
-    names = [name for name in unpack_fields(sealed) if name != SOURCE_ID]
+    names = [name for name in unpack_fields(sealed) if name not in (SOURCE_ID, BORN)]
     if kept.is_over(observed_at, now):
         return _Due(record_no, True, (), ())
     expired = kept.expired(names, observed_at, now)

@@ -4,22 +4,42 @@ Evidence proves and decides nothing: a decision rests on the statement's own sta
 contradict it, since a ledger that keeps "granted" beside a string that says "no" proves neither.
 """
 
+import re
 from collections.abc import Set as AbstractSet
 from typing import Final
 
 from consent.decisions import CLOCK_SKEW_MS
 from consent.errors import RecordRejectedError
-from consent.events import StatedEvidence
+from consent.events import GUARDIAN_METHODS, StatedEvidence
 from consent.purposes import Purpose
 from consent.tc_string import TcString, TcStringError, read_tc_string
 
 COLUMN: Final = "evidence"
 
 
-def check_evidence(evidence: StatedEvidence | None, state: str, purpose: Purpose, now: int) -> None:
-    """Raise RecordRejectedError (never with the value) for evidence that cannot prove `state`."""
-    if evidence is not None:
+_REFERENCE: Final = re.compile(r"[A-Za-z0-9_.:/-]{1,128}")  # no room for a name or an address
+
+
+def check_evidence(
+    evidence: StatedEvidence | None, state: str, method: str, purpose: Purpose, now: int
+) -> None:
+    """Raise RecordRejectedError (never with the value) for evidence that cannot prove the statement.
+
+    And for a guardian's grant without any: whose word it was must be on file somewhere.
+    """
+    by_guardian = method in GUARDIAN_METHODS
+    if by_guardian and state == "granted" and (evidence is None or evidence.type != "guardian"):
+        raise RecordRejectedError(
+            COLUMN, "of type guardian is missing: name where the guardian's word is on file"
+        )
+    if evidence is None:
+        return
+    if evidence.type == "iab_tcf":
         _check_tc_string(evidence.value, state, purpose, now)
+    elif not by_guardian:
+        raise RecordRejectedError(COLUMN, f"of a guardian does not go with the method {method}")
+    elif not _REFERENCE.fullmatch(evidence.value):
+        raise RecordRejectedError(COLUMN, "is no reference of 1 to 128 letters, digits or any of _.:/-")
 
 
 def _check_tc_string(text: str, state: str, purpose: Purpose, now: int) -> None:

@@ -38,7 +38,7 @@ pending_destructions = Table(
     Column("requested_at", BigInteger, nullable=False),
 )
 
-IN_PERSON = text("state = 'granted' AND method IN ('direct', 'verified')")
+IN_PERSON = text("state = 'granted' AND method IN ('direct', 'verified', 'guardian', 'verified_guardian')")
 
 
 # One row an erasure. The job (whose records, how far) is sealed under its own key, destroyed at the end.

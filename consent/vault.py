@@ -32,6 +32,8 @@ SOURCE_ID: Final = "#source_id"
 """Reserved field: the channel's own identifier of the record."""
 TRAITS: Final = "#traits"
 """Reserved field: all traits of the record, names and values; names in clear could be a sender's words."""
+BORN: Final = "#born"
+"""Reserved field: what is kept of a birth date to decide about consent (consent.birth_facts)."""
 
 VERSION: Final = 1
 _VERSION_BYTE: Final = bytes([VERSION])

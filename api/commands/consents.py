@@ -17,7 +17,7 @@ from api.commands.frame import (
     services,
     show,
 )
-from consent.events import Method, State
+from consent.events import VERIFIED_METHODS, Method, State
 from consent.renewals import WINDOW_DAYS
 
 app = typer.Typer(help="What people permit.", no_args_is_help=True)
@@ -66,8 +66,9 @@ def record(
     )
     with services() as opened:
         who = opened.operator
-        if as_client is not None or method == "verified":
-            operation = "record verified consents" if method == "verified" else "record consents"
+        vouched = method in VERIFIED_METHODS
+        if as_client is not None or vouched:
+            operation = "record verified consents" if vouched else "record consents"
             who = caller(opened, as_client, operation, purpose)
         answer = record_consent(opened, who, said)
     show(answer.model_dump(), as_json=as_json)

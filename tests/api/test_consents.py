@@ -274,3 +274,38 @@ def test_the_command_line_takes_evidence_on_standard_input(world: World, ana: st
     done = world.command("consent", "record", *ask_for, stdin=f"iab_tcf:{evidence['value']}\n")
     assert done.returncode == 0, done.stderr
     assert ask(world, RECORD, purpose="advertising")["state"] == "granted"
+
+
+def test_a_guardian_consents_over_http_with_a_reference_and_only_an_officer_vouches_for_it(
+    world: World,
+) -> None:
+    child = record("crm", "7", "Nil")
+    child["attributes"]["birth_date"] = "2016-02-03"
+    (told,) = world.send(child)
+    reader = world.client("consumer", "personalization")
+
+    def served() -> int:
+        return reader.get(
+            f"/v1/profiles/{told['golden_id']}", params={"purpose": "personalization"}
+        ).status_code
+
+    assert served() == 404, "what came with the record is the child's own word"
+    subject = {"record": {"channel": "crm", "source_id": "7"}}
+    said = {"subject": subject, "purpose": "personalization", "state": "granted", "method": "guardian"}
+    ingest = world.client("ingest")
+    assert ingest.post("/v1/consents", json=said).status_code == 422
+    said["evidence"] = {"type": "guardian", "value": "forms/2026/0042"}
+    assert ingest.post("/v1/consents", json=said | {"method": "verified_guardian"}).status_code == 403
+    assert ingest.post("/v1/consents", json=said).status_code == 201
+    assert served() == 200
+    assert (
+        world.client("officer").post("/v1/consents", json=said | {"method": "verified_guardian"}).status_code
+        == 201
+    )
+
+    child["consents"] = [{name: said[name] for name in ("purpose", "state", "method")}]
+    (result,) = world.send(child)
+    assert (result["status"], result["error"]["column"]) == ("rejected", "consents")
+    child["consents"][0]["evidence"] = said["evidence"]
+    (result,) = world.send(child)
+    assert result["status"] == "unchanged"

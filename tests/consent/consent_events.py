@@ -57,5 +57,6 @@ def member(
     confidence: float = 1.0,
     verified: frozenset[str] = frozenset(),
     contacts: frozenset[int] = frozenset(),
+    born: int | None = None,
 ) -> Member:
-    return Member(no, channel, confidence, verified, contacts)
+    return Member(no, channel, confidence, verified, contacts, born)

@@ -14,6 +14,7 @@ from sqlalchemy.event import listen, remove
 from api.settings import Settings
 from api.stores import create_home, load_keyring, open_keys, open_operational
 from consent.access_log import AccessLog
+from consent.birth_facts import birth_facts
 from consent.blind_indexes import BlindIndex
 from consent.enforcement import Door, Profile, RevealRequest, Scattered, Withheld
 from consent.events import ConsentEvent
@@ -29,7 +30,7 @@ from consent.records import RecordWriter
 from consent.sealed_records import SealedRecords
 from consent.subjects import GoldenRef, RecordRef, SubjectRef, Subjects
 from consent.vault import Vault
-from identity.records import RecordKey, new_golden_id
+from identity.records import RECTIFICATION, RecordKey, new_golden_id
 from identity.store import MembershipReader
 from identity.tables import (
     FOREVER,
@@ -79,6 +80,7 @@ class Home:
             key_store=self.key_store,
             memberships=self.memberships,
             events=self.ledger,
+            births=birth_facts(self.vault, self.purposes),
         )
         self.access_log = AccessLog(self.log_folder, "test")
         self.opener = SealedRecords(self.db, self.keys, self.key_store, self.vault)
@@ -136,6 +138,14 @@ class Home:
             consents=tuple(IncomingConsent(purpose, state) for purpose, state in (consents or {}).items()),
         )
         (result,) = self.writer.write([record], now=self.now)
+        assert result.record_no is not None, result
+        return result.record_no
+
+    def correct(self, request_id: str, attributes: Mapping[str, str]) -> int:
+        """Store what an officer corrects on request and return its number."""
+        said = {name: [value] for name, value in attributes.items()}
+        record = IncomingRecord(RECTIFICATION, request_id, attributes=said)
+        (result,) = self.writer.write([record], now=self.now, correcting=True)
         assert result.record_no is not None, result
         return result.record_no
 

@@ -7,31 +7,48 @@ step each purpose is judged for each person, by the real rules, and must keep wh
 """
 
 from dataclasses import replace
+from datetime import date
 from typing import Final
 
 from hypothesis import event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from consent.events import DENIALS, RECORD, ConsentEvent, Subject
+from consent.ages import of_age
+from consent.events import (
+    DENIALS,
+    GUARDIAN_METHODS,
+    METHODS,
+    RECORD,
+    VERIFIED_METHODS,
+    ConsentEvent,
+    Subject,
+)
 from consent.permission import Evidence, Member, Permission, permission
 from consent.purposes import Purpose
 from tests.consent.consent_events import DAY, NOW, contact, member, purpose, record
 
+BORN_2011: Final = date(2011, 3, 4).toordinal()  # 15 at NOW, of age half a year later
+BORN_1980: Final = date(1980, 1, 23).toordinal()
+AGE: Final = 16
+COMES_OF_AGE: Final = of_age(BORN_2011, AGE)
 MEMBERS: Final = (
-    member(1, channel="web", contacts=frozenset({1}), verified=frozenset({"email"})),
-    member(2, channel="crm", contacts=frozenset({1, 2})),
+    member(1, channel="web", contacts=frozenset({1}), verified=frozenset({"email"}), born=BORN_2011),
+    member(2, channel="crm", contacts=frozenset({1, 2}), born=BORN_1980),
     member(3, channel="pos", confidence=0.95, contacts=frozenset({3})),
-    member(4, channel="web", confidence=0.8),
+    member(4, channel="web", confidence=0.8, born=BORN_2011),
     member(5, channel="app", contacts=frozenset({2}), verified=frozenset({"user_id"})),
 )
 PURPOSES: Final = {
-    "opt-in": purpose("personalization"),
-    "opt-in, sure records only": purpose("advertising"),
-    "opt-in, entry verified": replace(purpose("personalization"), entry="verified"),
-    "opt-in, by address": purpose("marketing_email"),
+    "opt-in": purpose("personalization", consent_age=None),
+    "opt-in, with an age": purpose("personalization", consent_age=AGE),
+    "opt-in, age unknown": purpose("personalization", consent_age=AGE, unknown_age="minor"),
+    "opt-in, sure records only": purpose("advertising", consent_age=AGE, unknown_age="minor"),
+    "opt-in, entry verified": purpose("personalization", consent_age=AGE, entry="verified"),
+    "opt-in, by address": purpose("marketing_email", consent_age=AGE),
     "opt-in, by record": purpose("identity_linking"),
     "opt-out": purpose("analytics"),
+    "opt-out, with an age": purpose("analytics", consent_age=AGE),
     "contract": purpose("service"),
 }
 NAMES: Final = sorted({each.name for each in PURPOSES.values()})
@@ -66,9 +83,8 @@ def _came_back(grant: ConsentEvent, denial: ConsentEvent) -> bool:
     assert grant.index is not None
     assert denial.index is not None
     later = grant.state == "granted" and grant.index > denial.index
-    return later and (
-        grant.method == "verified" or (grant.method == "direct" and grant.subject == denial.subject)
-    )
+    itself = grant.method in ("direct", "guardian") and grant.subject == denial.subject
+    return later and (grant.method in VERIFIED_METHODS or itself)
 
 
 class ConsentMachine(RuleBasedStateMachine):
@@ -80,6 +96,8 @@ class ConsentMachine(RuleBasedStateMachine):
         self.ledger: list[ConsentEvent] = []
         self.now = NOW
         self.ledger_time = 0
+        self.known: Answers = {}
+        self.known_at: tuple[int, int, int] | None = None
 
     def members(self, group: Group) -> list[Member]:
         return [each for each in MEMBERS if each.record_no in group]
@@ -93,11 +111,15 @@ class ConsentMachine(RuleBasedStateMachine):
         return permission(self.members(group), self.evidence(group, now), about)
 
     def answers(self, now: int | None = None) -> Answers:
-        return {
-            (group, name): self.judged(group, about, now)
-            for group in self.groups
-            for name, about in PURPOSES.items()
-        }
+        """Return every answer; those that nothing has touched since are not worked out again."""
+        at = (self.now if now is None else now, len(self.ledger), self.ledger_time)
+        if self.known_at != at:
+            self.known_at, self.known = at, {}
+        for group in self.groups:
+            for name, about in PURPOSES.items():
+                if (group, name) not in self.known:
+                    self.known[group, name] = self.judged(group, about, now)
+        return {(group, name): self.known[group, name] for group in self.groups for name in PURPOSES}
 
     def say(
         self, subject: Subject, about: str, state: str, method: str, *, begins: int | None = None
@@ -117,7 +139,7 @@ class ConsentMachine(RuleBasedStateMachine):
 
     # What people say
 
-    @rule(subject=subjects, about=names, method=st.sampled_from(["import", "api", "direct", "verified"]))
+    @rule(subject=subjects, about=names, method=st.sampled_from(METHODS))
     def grant(self, subject: Subject, about: str, method: str) -> None:
         event(f"grant, {method}")
         before = self.answers()
@@ -136,7 +158,7 @@ class ConsentMachine(RuleBasedStateMachine):
             assert no_wider(answer, before[key]), "a grant for later was in force before its time"
 
     @rule(
-        subject=subjects, about=names, method=st.sampled_from(["import", "api", "direct", "verified"]),
+        subject=subjects, about=names, method=st.sampled_from(METHODS),
         state=st.sampled_from(["withdrawn", "objected", "refused", "restricted"]),
     )  # fmt: skip
     def deny(self, subject: Subject, about: str, method: str, state: str) -> None:
@@ -155,9 +177,15 @@ class ConsentMachine(RuleBasedStateMachine):
         before = self.answers()
         merged = frozenset[int]().union(*parts)
         self.groups = self.groups - parts | {merged}
-        vouched = any(each.method == "verified" for each in self.evidence(merged).events)
+        vouched = any(each.method in VERIFIED_METHODS for each in self.evidence(merged).events)
         for name, about in PURPOSES.items():
             denied = any(before[part, name].decision.state not in NOT_DENIED for part in parts)
+            minors = any(each.born == BORN_2011 for each in self.members(merged)) and self.now < COMES_OF_AGE
+            if about.age_matters and minors:
+                grown = any(each.born == BORN_1980 for each in self.members(merged))
+                assert not (grown and self.judged(merged, about).decision.allowed), (
+                    "an adult lent a minor an age"
+                )
             if denied and not vouched and about.binds == "person":
                 assert not self.judged(merged, about).decision.allowed, "a merge resurrected a consent"
 
@@ -199,7 +227,9 @@ class ConsentMachine(RuleBasedStateMachine):
         self.now += days * DAY
         waiting = any(each.event_time > each.recorded_at for each in self.ledger)
         for key, answer in self.answers().items():
-            assert waiting or no_wider(answer, before[key]), "time alone permitted something"
+            about = PURPOSES[key[1]]
+            grown_up = about.age_matters and about.regime == "opt_out"  # from then on nobody needs to opt in
+            assert waiting or grown_up or no_wider(answer, before[key]), "time alone permitted something"
 
     @rule(days=st.sampled_from([1, 800]))
     def clock_set_back(self, days: int) -> None:
@@ -246,11 +276,50 @@ class ConsentMachine(RuleBasedStateMachine):
                 assert grants
 
     @invariant()
+    def below_the_age_of_consent_a_guardian_grants_and_nobody_else(self) -> None:
+        """A minor's own grant never allows, a guardian's ends with coming of age, whatever else happens."""
+        clock = max(self.now, self.ledger_time)
+        for (group, name), answer in self.answers().items():
+            about = PURPOSES[name]
+            stated = {each.born for each in self.members(group)} - {None}
+            if not about.age_matters or not answer.decision.allowed:
+                continue
+            grants = [
+                each for each in self.evidence(group).events
+                if each.purpose == about.name and each.state == "granted"
+            ]  # fmt: skip
+            own = [each for each in grants if each.method not in GUARDIAN_METHODS]
+            if BORN_2011 in stated and self.now < COMES_OF_AGE:
+                assert [each for each in grants if each not in own], "a minor's own grant allowed"
+                assert clock < COMES_OF_AGE, "a guardian's grant outlived coming of age"
+            elif BORN_2011 in stated and about.regime == "opt_in":
+                of_age = [each for each in own if min(each.event_time, each.recorded_at) >= COMES_OF_AGE]
+                assert of_age, "what a minor or their guardian granted outlived coming of age"
+            elif about.unknown_age == "minor" and not stated:
+                assert [each for each in grants if each not in own], "somebody of unknown age granted"
+
+    @rule(subject=subjects, about=names)
+    def come_of_age(self, subject: Subject, about: str) -> None:
+        """A guardian grants as the last thing before the day; on the day nothing of it is left."""
+        event("coming of age")
+        self.say(subject, about, "granted", "verified_guardian")
+        self.now = max(self.now, COMES_OF_AGE)
+        for (group, name), answer in self.answers().items():
+            judged = PURPOSES[name]
+            minors = any(each.born == BORN_2011 for each in self.members(group))
+            own = [
+                each for each in self.evidence(group).events
+                if each.method not in GUARDIAN_METHODS and each.state == "granted"
+            ]  # fmt: skip
+            if judged.age_matters and judged.regime == "opt_in" and minors and not own:
+                assert not answer.decision.allowed
+
+    @invariant()
     def a_restriction_stores_only(self) -> None:
         for (group, name), answer in self.answers().items():
             said = self.evidence(group).events
             restricted = any(each.state == "restricted" and each.subject.kind == RECORD for each in said)
-            vouched = any(each.state == "granted" and each.method == "verified" for each in said)
+            vouched = any(each.state == "granted" and each.method in VERIFIED_METHODS for each in said)
             assert not (answer.decision.allowed and restricted and not vouched), name
 
 

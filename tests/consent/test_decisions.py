@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consent.decisions import CLOCK_SKEW_MS, Decision, decide, may_link
-from consent.events import DENIALS, METHODS, STATES, ConsentEvent, Subject
+from consent.events import DENIALS, METHODS, STATES, VERIFIED_METHODS, ConsentEvent, Subject
 from consent.purposes import Purpose
 from tests.consent.consent_events import DAY, NOW, POLICY, contact, purpose, record, said
 
@@ -268,7 +268,7 @@ def test_a_later_grant_that_is_not_in_person_never_re_opens_a_denial(
         assert not judged([*known, later], view, about).allowed
 
 
-@given(events, views, purposes, subjects, st.sampled_from(["import", "api", "direct"]))
+@given(events, views, purposes, subjects, st.sampled_from(["import", "api", "direct", "guardian"]))
 def test_nothing_but_a_verified_grant_ever_ends_a_restriction(
     known: list[ConsentEvent], view: frozenset[Subject], about: Purpose, subject: Subject, method: str
 ) -> None:
@@ -321,7 +321,9 @@ def test_time_alone_permits_nothing_but_what_was_granted_for_later(
 def test_a_merge_resurrects_nothing_that_either_part_denied(
     known: list[ConsentEvent], about: Purpose
 ) -> None:
-    unverified = [replace(event, method="direct") if event.method == "verified" else event for event in known]
+    unverified = [
+        replace(event, method="direct") if event.method in VERIFIED_METHODS else event for event in known
+    ]
     left, right = frozenset([A]), frozenset([B, C])
 
     def of(part: frozenset[Subject]) -> Decision:

@@ -161,6 +161,41 @@ MISTAKES = {
         "[purpose.service]",
         "purpose: there is no such setting; known are notices, purposes, requests, survivorship",
     ),
+    "linking by age": (
+        'binds = "record" ',
+        'consent_age = 16\nbinds = "record" ',
+        "identity_linking, consent_age: remove it: what is linked is kept as a date in clear",
+    ),
+    "an age of consent below every law's": (
+        "consent_age = 16",
+        "consent_age = 12",
+        "personalization, consent_age: give whole years from 13 to 21",
+    ),
+    "an opt-in age where everybody has to opt in": (
+        "consent_age = 16",
+        "opt_in_age = 16",
+        'personalization, opt_in_age: remove it: only where the regime is "opt_out"',
+    ),
+    "an opt-in age below the age of consent": (
+        'legal_basis = "legitimate_interest"',
+        'legal_basis = "legitimate_interest"\nconsent_age = 16\nopt_in_age = 13',
+        "analytics, opt_in_age: give an age of at least consent_age",
+    ),
+    "a word for an unknown age where no age matters": (
+        'legal_basis = "contract"',
+        'legal_basis = "contract"\nunknown_age = "minor"',
+        "service, unknown_age: remove it",
+    ),
+    "a purpose of the IAB that there cannot be": (
+        "tcf_purposes = [1, 3, 4]",
+        "tcf_purposes = [1, 25]",
+        "advertising, tcf_purposes: list whole numbers from 1 to 24",
+    ),
+    "a contract in a TC string": (
+        'legal_basis = "contract"',
+        'legal_basis = "contract"\ntcf_purposes = [1]',
+        "service, tcf_purposes: nothing that a contract",
+    ),
     "a title that is no text": (
         'title = "Send offers by e-mail"',
         "title = 7",

@@ -28,7 +28,8 @@ def test_an_attribute_lives_as_long_as_the_longest_purpose_that_names_it() -> No
     assert kept.of_attribute["email"] == 2190 * DAY_MS  # service
     assert kept.of_attribute["gender"] == 1095 * DAY_MS  # personalization
     assert kept.of_attribute["device_id"] == 1095 * DAY_MS  # advertising keeps it 730 days, linking longer
-    assert "birth_date" not in kept.of_attribute
+    assert kept.of_attribute["birth_date"] == 1095 * DAY_MS  # shown to none, but it decides about consent
+    assert "national_id" not in kept.of_attribute
     assert kept.unnamed == 1095 * DAY_MS
     assert kept.whole == 2190 * DAY_MS
 

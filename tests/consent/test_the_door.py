@@ -17,6 +17,7 @@ CALLERS = {
         "consent.sealed_records",  # fields, for the callers of open_fields below
         "consent.linkable",  # comparable forms of records that may be linked
         "consent.source_keys",  # record keys; see below
+        "consent.birth_facts",  # what decides whether a minor may consent; see below
         "consent.suppressing",  # first name and birth date, to tell an erased person from their household
     },
     "open_evidence_key": {
@@ -30,6 +31,7 @@ CALLERS = {
         "consent.enforcement",  # the door
         "consent.sealed_records",  # the vault's method of that name
         "consent.source_keys",  # record keys, for `aurea memberships`; see below
+        "consent.birth_facts",  # the fact of birth alone; see below
         "api.memberships",  # record keys, for `aurea memberships`; see below
         "consent.retention_run",  # seals a record anew without what has expired; nothing leaves
     },
@@ -37,6 +39,8 @@ CALLERS = {
 }
 # Outside the door nothing but the channel's own identifier of a record may be opened.
 SOURCE_IDS_ONLY = {"consent.source_keys"}
+# What these open goes into a decision and never out of it.
+BIRTHS_ONLY = {"consent.birth_facts"}
 
 
 def calls() -> Iterator[tuple[str, str, ast.Call]]:
@@ -59,10 +63,12 @@ def test_only_the_modules_listed_open_what_is_sealed() -> None:
     assert "consent.enforcement" in found["open_fields"]
 
 
-def test_outside_the_door_only_record_keys_are_opened() -> None:
+def test_outside_the_door_only_record_keys_and_the_fact_of_birth_are_opened() -> None:
     for module, name, call in calls():
         if name == "open_fields" and module in SOURCE_IDS_ONLY:
             assert ast.unparse(call.args[1]) == "(SOURCE_ID,)"
+        if name == "open_fields" and module in BIRTHS_ONLY:
+            assert ast.unparse(call.args[1]) == "(BORN,)"
 
 
 def test_identity_calls_no_opener_and_knows_no_vault() -> None:
