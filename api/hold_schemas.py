@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.schemas import SubjectIn, Time
-from consent.holds import Reason
+from consent.request_rules import HoldReason
 
 MAX_HOLDS: Final = 200
 
@@ -16,7 +16,9 @@ class HoldIn(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     subject: SubjectIn = Field(description="A record or a golden ID")
-    reason: Reason = Field(description="GDPR 17(3): `obligation` (b); the others (e), or the law's own word")
+    reason: HoldReason = Field(
+        description="GDPR 17(3): `obligation` (b); the others (e), or the law's own word"
+    )
     until: Time | None = Field(default=None, description="When it ends by itself; default: when it is lifted")
     attributes: list[Annotated[str, Field(max_length=64)]] = Field(
         default_factory=list, max_length=64, description="Those that are meant; default all"

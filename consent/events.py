@@ -31,6 +31,9 @@ IN_PERSON_METHODS: Final[frozenset[str]] = frozenset(("direct", "verified", "gua
 """What may re-open a denial; everything else is hearsay."""
 
 
+RENEWAL_DAYS: Final = 30
+"""How long before its end a grant is asked for again; a grant from then on renews it."""
+
 NOTICE: Final = re.compile(r"[A-Za-z0-9_.:/ -]{1,64}")
 """The version of a notice. The ledger keeps it in clear, so it has no room for what people write."""
 NOT_A_NOTICE: Final = "is not 1 to 64 letters, digits, spaces or any of _.:/-"

@@ -13,19 +13,18 @@ and the rest are numbers, so that no row says anything of a person.
 
 import json
 from collections.abc import Collection, Iterable, Sequence
-from typing import Final, Literal, NamedTuple, get_args
+from typing import Final, Literal, NamedTuple
 
 from sqlalchemy import Connection
 
 from consent.errors import RecordHeldError, RecordRejectedError, UnknownHoldError, UnknownSubjectError
+from consent.request_rules import HoldReason
 from identity.attributes import is_standard
 from identity.database import Database
 from identity.rows import count_up
 from identity.statements import Statement, slices
 
 Kind = Literal["law", "doubt"]
-Reason = Literal["litigation", "investigation", "regulator", "obligation"]
-REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
 
 _COLUMNS: Final = (
     "hold_no, record_no, kind, reason, attributes, request_id, until, declared_by, declared_at, lifted_by,"
@@ -88,7 +87,7 @@ class Holds:
     def declare(
         self,
         record_nos: Sequence[int],
-        reason: Reason,
+        reason: HoldReason,
         *,
         client: str,
         now: int,

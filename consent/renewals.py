@@ -8,7 +8,7 @@ denied is never listed: asking again until somebody gives in makes no free conse
 from dataclasses import dataclass, replace
 from typing import Final
 
-from consent.events import CONTACT, RECORD, ConsentEvent, Subject
+from consent.events import CONTACT, RECORD, RENEWAL_DAYS, ConsentEvent, Subject
 from consent.key_store import KeyStore
 from consent.people import People, Person
 from consent.permission import permission
@@ -18,8 +18,6 @@ from identity.records import GoldenId
 from identity.statements import Statement
 from identity.store import MembershipReader
 
-WINDOW_DAYS: Final = 30
-"""How long before its end a grant is asked for again; a grant from then on renews it."""
 DAY_MS: Final = 86_400_000
 
 _ENDING: Final = Statement("""
@@ -43,7 +41,7 @@ def renews(event: ConsentEvent, earlier: ConsentEvent | None) -> bool:
     """Whether a grant renews the `earlier` one of its subject and purpose, which was about to end (pure)."""
     if event.state != "granted" or earlier is None or earlier.state != "granted":
         return False
-    return earlier.expires_at is not None and earlier.expires_at <= event.recorded_at + WINDOW_DAYS * DAY_MS
+    return earlier.expires_at is not None and earlier.expires_at <= event.recorded_at + RENEWAL_DAYS * DAY_MS
 
 
 class Renewals:

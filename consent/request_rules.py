@@ -63,6 +63,9 @@ ExtensionReason = Literal["complexity", "number_of_requests"]
 EXTENSIONS: Final[tuple[ExtensionReason, ...]] = get_args(ExtensionReason)
 """The two grounds of GDPR 12(3)."""
 
+HoldReason = Literal["litigation", "investigation", "regulator", "obligation"]
+"""Why the law has a record kept (GDPR 17(3))."""
+
 MOST_FAILURES: Final = 3
 
 

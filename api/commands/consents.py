@@ -17,8 +17,7 @@ from api.commands.frame import (
     services,
     show,
 )
-from consent.events import VERIFIED_METHODS, Method, State
-from consent.renewals import WINDOW_DAYS
+from consent.events import RENEWAL_DAYS, VERIFIED_METHODS, Method, State
 
 app = typer.Typer(help="What people permit.", no_args_is_help=True)
 
@@ -166,7 +165,7 @@ def _subject(golden_id: str | None, record: str | None, contact: str | None) -> 
 
 @app.command()
 def due(
-    within: Annotated[int, typer.Option("--within", metavar="DAYS", min=1, max=366)] = WINDOW_DAYS,
+    within: Annotated[int, typer.Option("--within", metavar="DAYS", min=1, max=366)] = RENEWAL_DAYS,
     after: Annotated[int, typer.Option("--after", min=-1)] = -1,
     limit: Annotated[int, typer.Option("--limit", min=1, max=500)] = 100,
     as_client: AsClient = None,

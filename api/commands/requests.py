@@ -18,8 +18,7 @@ from api.commands.frame import (
     services,
     show,
 )
-from consent.holds import Reason as HoldReason
-from consent.request_rules import AskedType, State
+from consent.request_rules import AskedType, HoldReason, State
 
 app = typer.Typer(help="Data-subject requests: access, erasure and the others.", no_args_is_help=True)
 

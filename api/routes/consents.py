@@ -11,7 +11,7 @@ from api.consents import check_method, consent_receipt, list_renewals, query_con
 from api.dependencies import IdempotencyKey, ServicesOf, check_purpose, permit, run_once
 from api.problems import FORBIDDEN_SUBJECT, ProblemError
 from api.schemas import ConsentIn, ConsentOut, ConsentQuery, problems
-from consent.renewals import WINDOW_DAYS
+from consent.events import RENEWAL_DAYS
 
 router = APIRouter(tags=["consents"])
 Recorder = Annotated[Caller, Depends(permit("record consents"))]
@@ -51,7 +51,7 @@ def query(body: ConsentQuery, caller: Inquirer, services: ServicesOf) -> Consent
 def due(
     caller: Renewer,
     services: ServicesOf,
-    within: Annotated[int, Query(ge=1, le=366, description="Days")] = WINDOW_DAYS,
+    within: Annotated[int, Query(ge=1, le=366, description="Days")] = RENEWAL_DAYS,
     after: Annotated[int, Query(ge=-1, lt=2**62)] = -1,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> RenewalsOut:
