@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -117,6 +118,11 @@ def become(order: dict[str, object]) -> None:
         os.close(opened)
     os.environ.clear()
     os.environ.update(environment)
+    encoding = os.environ.get("PYTHONIOENCODING")
+    if encoding is not None:  # read where a process starts, and this one has started
+        for stream in (sys.stdout, sys.stderr):
+            assert isinstance(stream, TextIOWrapper)
+            stream.reconfigure(encoding=encoding)
     os.chdir(str(order["folder"]))
     os.umask(int(str(order["umask"])))
     sys.argv = ["aurea", *arguments]

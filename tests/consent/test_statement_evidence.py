@@ -45,26 +45,26 @@ def tcf(value: str) -> StatedEvidence:
 def test_a_string_that_contradicts_the_statement_is_refused(state: str, value: str, *, fits: bool) -> None:
     advertising = purpose("advertising")
     if fits:
-        return check_evidence(tcf(value), state, advertising, NOW)
+        return check_evidence(tcf(value), state, "direct", advertising, NOW)
     with pytest.raises(RecordRejectedError, match="contradicts"):
-        check_evidence(tcf(value), state, advertising, NOW)
+        check_evidence(tcf(value), state, "direct", advertising, NOW)
     return None
 
 
 def test_for_a_legitimate_interest_to_be_informed_and_not_to_object_is_enough() -> None:
     measuring = purpose("analytics", tcf_purposes=(9,))
-    check_evidence(tcf(tc_string(interests={9})), "granted", measuring, NOW)
-    check_evidence(tcf(tc_string()), "objected", measuring, NOW)
+    check_evidence(tcf(tc_string(interests={9})), "granted", "direct", measuring, NOW)
+    check_evidence(tcf(tc_string()), "objected", "direct", measuring, NOW)
     with pytest.raises(RecordRejectedError, match="contradicts"):
-        check_evidence(tcf(tc_string(interests={9})), "objected", measuring, NOW)
+        check_evidence(tcf(tc_string(interests={9})), "objected", "direct", measuring, NOW)
 
 
 def test_what_cannot_be_compared_is_refused() -> None:
     with pytest.raises(RecordRejectedError, match="names no tcf_purposes of service"):
-        check_evidence(tcf(YES), "granted", purpose("service"), NOW)
+        check_evidence(tcf(YES), "granted", "direct", purpose("service"), NOW)
     late = tc_string({1, 3, 4}, updated=NOW + 301_000)
     with pytest.raises(RecordRejectedError, match="in the future"):
-        check_evidence(tcf(late), "granted", purpose("advertising"), NOW)
+        check_evidence(tcf(late), "granted", "direct", purpose("advertising"), NOW)
 
 
 def test_it_permits_nothing_by_itself(home: Home) -> None:
@@ -102,3 +102,22 @@ def test_it_is_sealed_committed_by_the_leaf_and_stated_in_the_receipt(home: Home
         forged = signed(forged, home.ledger.sign(DOMAIN + canonical(forged)))
         with pytest.raises(ReceiptError, match="not what was recorded"):
             verify_receipt(json.dumps(forged), home.ledger.verifier_key())
+
+
+@pytest.mark.parametrize(
+    ("method", "evidence"),
+    [
+        ("guardian", None),
+        ("guardian", StatedEvidence("iab_tcf", YES)),
+        ("direct", StatedEvidence("guardian", "forms/2026/0042")),
+        ("guardian", StatedEvidence("guardian", "the mother, Ana Ruiz")),
+    ],
+)
+def test_a_guardians_grant_names_where_their_word_is_on_file(
+    method: str, evidence: StatedEvidence | None
+) -> None:
+    with pytest.raises(RecordRejectedError) as refused:
+        check_evidence(evidence, "granted", method, purpose("personalization"), NOW)
+    assert "Ana" not in str(refused.value)
+    on_file = StatedEvidence("guardian", "forms/2026/0042")
+    check_evidence(on_file, "granted", "guardian", purpose("personalization"), NOW)
