@@ -46,6 +46,7 @@ from identity.errors import (
     RunInProgressError,
     StaleScoresError,
     StoreBusyError,
+    StoreFullError,
 )
 
 if TYPE_CHECKING:
@@ -147,6 +148,9 @@ TABLE: Final[dict[type[Exception], Problem]] = {
     ConsentError: INTERNAL,
     StoreBusyError: _BUSY,
     StaleScoresError: _BUSY,
+    StoreFullError: Problem(
+        503, "storage-full", "Not available", "The disk is full; nothing of this request was kept."
+    ),
     ProofError: Problem(404, "no-such-entry", "The ledger has no such entry or size"),
     DestructionIncompleteError: Problem(
         503, "destruction-incomplete", "Not finished", "The keys are being destroyed; send the request again."

@@ -5,6 +5,7 @@ transaction-scoped advisory lock on PostgreSQL, so that counters, the ledger's i
 sequence need no retry loops and behave alike on both.
 """
 
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import OperationalError
 
-from identity.errors import StoreBusyError
+from identity.errors import StoreBusyError, StoreFullError
 
 BUSY_TIMEOUT_MS = 30_000
 AUTOCHECKPOINT_PAGES = 1_000  # SQLite's default, 4 MB
@@ -63,6 +64,12 @@ class Database:
                     if not self.is_sqlite:
                         conn.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": self._lock_id})
                     yield conn
+            except OperationalError as error:
+                if _is_full(error):
+                    raise StoreFullError(
+                        "the disk is full: free some space and repeat; what was committed before stands"
+                    ) from error
+                raise
             finally:
                 if self.is_sqlite and not checkpoint:
                     _driver(conn).execute(f"PRAGMA wal_autocheckpoint={AUTOCHECKPOINT_PAGES}")
@@ -101,6 +108,14 @@ class Database:
     def close(self) -> None:
         """Close every pooled connection (SQLite then checkpoints its write-ahead log)."""
         self.engine.dispose()
+
+
+def _is_full(error: OperationalError) -> bool:
+    """Whether the store ran out of space: SQLITE_FULL, or disk_full of PostgreSQL (class 53)."""
+    return (
+        getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+        or getattr(error.orig, "sqlstate", None) == "53100"
+    )
 
 
 def _driver(conn: Connection) -> Any:

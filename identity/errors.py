@@ -9,6 +9,10 @@ class StoreBusyError(IdentityError):
     """Another process held the write lock for longer than the busy timeout."""
 
 
+class StoreFullError(IdentityError):
+    """The disk under a store is full; nothing of the transaction was kept."""
+
+
 class RunInProgressError(IdentityError):
     """Another linkage run holds the lease."""
 
