@@ -1,6 +1,6 @@
 """Holds over HTTP and in `--json`: record numbers, reasons of a closed list, times."""
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -55,7 +55,3 @@ class LiftedOut(BaseModel):
 
     hold: HoldOut
     erased: int = Field(description="Records")
-
-    def plain(self) -> dict[str, Any]:
-        """Return it without what is unset."""
-        return self.model_dump(exclude_none=True)

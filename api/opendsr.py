@@ -24,7 +24,7 @@ from api.opendsr_schemas import (
 from api.problems import rule
 from api.settings import SettingsError
 from api.times import milliseconds, rfc3339
-from api.webhook_sending import DeliveryError, check_new_url, send
+from api.webhook_sending import check_new_url
 from consent.errors import RecordRejectedError, RequestStateError, UnknownRequestError
 from consent.opendsr import (
     IDENTITIES,
@@ -37,7 +37,7 @@ from consent.opendsr import (
     identifier,
     told,
 )
-from consent.opendsr_store import Asked, Callback, Callbacks, insert
+from consent.opendsr_store import Asked, Controllers, insert
 from consent.request_opening import Opening
 from consent.request_store import StoredRequest
 
@@ -45,15 +45,13 @@ if TYPE_CHECKING:
     from api.opendsr_signing import OpenDsrSigner
     from api.services import Services
 
-_AT_ONCE: Final = 50
-
 
 class OpenDsr:
     """Takes requests of controllers and tells them of every change of state."""
 
     def __init__(self, services: "Services") -> None:
         self._services = services
-        self.callbacks = Callbacks(services.db)
+        self.controllers = Controllers(services.db, services.recipients)
 
     @cached_property
     def signer(self) -> "OpenDsrSigner":
@@ -84,7 +82,7 @@ class OpenDsr:
         asked = _parsed(body)
         self._check_callbacks(asked)
         said_hash = _hash(asked)
-        known = self.callbacks.find(caller.client_id, asked.subject_request_id)
+        known = self.controllers.find(caller.client_id, asked.subject_request_id)
         if known is None:
             known = self._open(caller, asked, said_hash)
         elif known.said_hash != said_hash:
@@ -123,12 +121,11 @@ class OpenDsr:
             api_version=VERSION,
         )
 
-    def work(self) -> int:
-        """Queue what controllers have not been told, attempt what is due, return how many were delivered."""
+    def queue(self) -> None:
+        """Queue what controllers have not been told; `api.webhooks` delivers it."""
         now = self._services.clock()
-        for asked in self.callbacks.behind():
+        for asked in self.controllers.behind():
             self._queue(asked, now)
-        return sum(self._deliver(each) for each in self.callbacks.claim(now, _AT_ONCE))
 
     def _open(self, caller: Caller, asked: OpenDsrIn, said_hash: str) -> Asked:
         now = self._services.clock()
@@ -164,7 +161,7 @@ class OpenDsr:
             for status in told(steps, asked.told_steps, request.progress.state)
             for url in asked.urls()
         ]
-        self.callbacks.queue(asked, len(steps), messages, now)
+        self.controllers.tell(asked, len(steps), messages, now)
 
     def _callback(self, asked: Asked, request: StoredRequest, status: Status, url: str) -> bytes:
         return json.dumps({
@@ -177,19 +174,8 @@ class OpenDsr:
             "results_url": self._results(request, status),
         }).encode()  # fmt: skip
 
-    def _deliver(self, callback: Callback) -> bool:
-        headers = self.signer.headers(callback.body)
-        try:
-            send(callback.url, headers, callback.body, private=self._services.settings.webhooks_private)
-        except (DeliveryError, SettingsError) as error:
-            reason = str(error) if isinstance(error, DeliveryError) else "address refused"
-            self.callbacks.failed(callback, reason, self._services.clock())
-            return False
-        self.callbacks.delivered(callback)
-        return True
-
     def _known(self, caller: Caller, subject_request_id: str) -> Asked:
-        asked = self.callbacks.find(caller.client_id, subject_request_id)
+        asked = self.controllers.find(caller.client_id, subject_request_id)
         if asked is None:
             raise UnknownRequestError("this controller made no such request")
         return asked

@@ -74,6 +74,7 @@ def request_desk(
         recognition=recognition,
     )
     fulfilment = Fulfilment(
+        db=services.db,
         requests=requests,
         recognition=recognition,
         recorder=services.recorder,

@@ -1,7 +1,7 @@
 """The composition root: builds every object of the service from settings, once per process."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cached_property
 
@@ -183,7 +183,11 @@ class Services:
             root=root,
             clock=self.clock,
             private=self.settings.webhooks_private,
+            sign_callback=self._sign_callback,
         )
+
+    def _sign_callback(self, body: bytes) -> Mapping[str, str]:
+        return self.opendsr.signer.headers(body)  # a key is read, or made, for the first callback only
 
     @cached_property
     def operator(self) -> Caller:
@@ -227,8 +231,8 @@ class Services:
 
     def tell_recipients(self) -> None:
         """Queue and attempt what webhooks and controllers are told; several processes may at once."""
+        self.opendsr.queue()
         self.webhooks.work()
-        self.opendsr.work()
 
     def close(self) -> None:
         """Release the stores and finish the access log's segment."""

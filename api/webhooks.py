@@ -1,12 +1,14 @@
 """Webhooks: what each client may know of the change feed, queued and delivered in signed messages.
 
+Callbacks of requests are delivered with them, each signed in its own form.
+
 A client is told of golden IDs that were disclosed to it before, in its own form, and of a withdrawal only
 where it reads for the purpose concerned. The secret is derived from the keyring and stored nowhere.
 """
 
 import hmac
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,7 +19,7 @@ from api.store import Client, find_client
 from api.times import rfc3339
 from api.webhook_sending import DeliveryError, check_new_url, send
 from consent.key_providers import SecretBytes
-from consent.recipients import Recipients, Webhook
+from consent.recipients import CALLBACK, Delivery, Recipients, Webhook
 from consent.webhook_signatures import headers, secret_text
 from identity.database import Database
 from identity.store import MembershipReader
@@ -48,7 +50,9 @@ class Webhooks:
         root: SecretBytes,
         clock: Callable[[], int],
         private: bool,
+        sign_callback: Callable[[bytes], Mapping[str, str]],
     ) -> None:
+        self._sign_callback = sign_callback
         self._db, self._recipients, self._changes = db, recipients, changes
         self._memberships, self._root, self._clock, self._private = memberships, root, clock, private
 
@@ -69,18 +73,13 @@ class Webhooks:
 
     def work(self) -> Sent:
         """Queue what is new and attempt what is due."""
-        hooks = self._recipients.webhooks()
-        queued = sum(self._queue(webhook) for webhook in hooks)
+        queued = sum(self._queue(webhook) for webhook in self._recipients.webhooks())
         delivered = failed = 0
-        for delivery in self._recipients.claim(self._clock(), _AT_ONCE) if hooks else ():
-            signed = headers(
-                self._secret(delivery.webhook_no), delivery.message_id, self._clock() // 1000, delivery.body
-            )
+        for delivery in self._recipients.claim(self._clock(), _AT_ONCE):
             try:
-                send(delivery.url, signed, delivery.body, private=self._private)
+                send(delivery.url, self._signed(delivery), delivery.body, private=self._private)
             except (DeliveryError, SettingsError) as error:
-                reason = str(error) if isinstance(error, DeliveryError) else "address refused"
-                self._recipients.failed(delivery, reason, self._clock())
+                self._recipients.failed(delivery, str(error), self._clock())
                 failed += 1
             else:
                 self._recipients.delivered(delivery)
@@ -101,6 +100,12 @@ class Webhooks:
             body = {"type": f"golden_id.{change.type}", "timestamp": rfc3339(recorded_at), "data": data}
             messages.append((golden_no, json.dumps(body, separators=(",", ":")).encode()))
         return len(messages) if self._recipients.queue(webhook, messages, cursor, self._clock()) else 0
+
+    def _signed(self, delivery: Delivery) -> Mapping[str, str]:
+        if delivery.webhook_no == CALLBACK:
+            return self._sign_callback(delivery.body)
+        secret, seconds = self._secret(delivery.webhook_no), self._clock() // 1000
+        return headers(secret, delivery.message_id, seconds, delivery.body)
 
     def _secret(self, webhook_no: int) -> bytes:
         return hmac.digest(self._root.reveal(), b"aurea webhook secret 1 %d" % webhook_no, "sha256")

@@ -13,13 +13,16 @@ from typing import Any, Protocol
 
 from consent.corrections import Corrector
 from consent.erasure_exceptions import Exceptions
+from consent.errors import UnknownSubjectError
 from consent.holds import Holds
 from consent.recording import ConsentRecorder, Saying
 from consent.request_purposes import STATES
 from consent.request_recognition import Recognition
+from consent.request_settling import settle, settled
 from consent.request_store import StoredRequest
 from consent.requests import Approved, Requests
 from consent.subjects import RecordsRef
+from identity.database import Database
 
 
 class Receipt(Protocol):
@@ -53,6 +56,7 @@ class Fulfilment:
     def __init__(
         self,
         *,
+        db: Database,
         requests: Requests,
         recognition: Recognition,
         recorder: ConsentRecorder,
@@ -62,6 +66,7 @@ class Fulfilment:
         eraser: Eraser,
         notifier: Notifier,
     ) -> None:
+        self._db = db
         self._requests, self._recognition, self._recorder = requests, recognition, recorder
         self._corrector, self._exceptions, self._holds = corrector, exceptions, holds
         self._eraser, self._notifier = eraser, notifier
@@ -102,24 +107,32 @@ class Fulfilment:
         Raises UnknownHoldError, and what an erasure raises: then nothing is settled, and it may be repeated.
         """
         hold = self._holds.doubts(request_id, record_no)
-        said: dict[str, Any] = {"record": record_no, "outcome": "erased" if theirs else "somebody else's"}
-        if theirs:
-            said |= self._erased([record_no], f"{request_id}.{record_no}", client, now)
+        said = self._erased_later(record_no, request_id, client, now) if theirs else _said(record_no, "left")
+        request = settle(self._db, request_id, said, client=client, now=now)
         self._holds.lift(hold.hold_no, client=client, now=now)
-        return self._requests.settled(request_id, said, client=client, now=now)
+        return request
 
     def go_on(self, now: int) -> int:
-        """Erase what erasures wanted and no hold keeps any more; return how many records. May be repeated."""
-        waiting = [
-            (record_no, request_id)
-            for record_no, request_id in self._holds.waiting(now)
-            if not self._exceptions.of([record_no], now).record_nos
-        ]
-        for record_no, request_id in waiting:
-            said = self._erased([record_no], f"{request_id}.{record_no}", "operator", now)
-            said = {"record": record_no, "outcome": "erased", **said}
-            self._requests.settled(request_id, said, client="operator", now=now)
-        return len(waiting)
+        """Erase what erasures wanted and no hold keeps any more; return how many records.
+
+        May be repeated: what was erased before a crash is stated then, and nothing is stated twice.
+        """
+        count = 0
+        for record_no, request_id in self._holds.waiting(now):
+            done = settled(self._requests.find(request_id))
+            if record_no not in done and not self._exceptions.of([record_no], now).record_nos:
+                said = self._erased_later(record_no, request_id, "operator", now)
+                settle(self._db, request_id, said, client="operator", now=now)
+                count += 1
+        return count
+
+    def _erased_later(self, record_no: int, request_id: str, client: str, now: int) -> dict[str, Any]:
+        """Erase a record that an erasure had left, under an id of its own, and say what became of it."""
+        try:
+            said = self._erased([record_no], f"{request_id}.{record_no}", client, now)
+        except UnknownSubjectError:  # its channel has deleted it meanwhile
+            return _said(record_no, "gone")
+        return _said(record_no, "erased" if "receipt" in said else "kept") | said
 
     def _erase(self, approved: Approved, client: str, now: int) -> dict[str, Any]:
         return self._erased(approved.record_nos, approved.request_id, client, now)
@@ -161,3 +174,8 @@ class Fulfilment:
 
     def _tell(self, kind: str, approved: Approved, now: int) -> None:
         self._notifier.notify(kind, approved.golden_no, now)
+
+
+def _said(record_no: int, outcome: str) -> dict[str, Any]:
+    """Say what became of a record: erased, kept (by law), left (somebody else's) or gone."""
+    return {"record": record_no, "outcome": outcome}

@@ -46,10 +46,10 @@ _LIFT: Final = Statement("""
     UPDATE holds SET lifted_by = :client, lifted_at = :now WHERE hold_no = :hold_no AND lifted_at IS NULL
 """)
 _MET: Final = Statement("UPDATE holds SET request_id = :request_id WHERE hold_no = :hold_no")
-# What an erasure wanted and a hold kept, where the record is still there.
+# What an erasure wanted and a hold kept, or had kept.
 _WAITING: Final = Statement("""
-    SELECT DISTINCT h.record_no, h.request_id FROM holds h JOIN records r ON r.record_no = h.record_no
-    WHERE h.kind = 'law' AND h.request_id IS NOT NULL ORDER BY h.record_no
+    SELECT DISTINCT record_no, request_id FROM holds
+    WHERE kind = 'law' AND request_id IS NOT NULL ORDER BY record_no
 """)
 _LIVE: Final = Statement("SELECT record_no FROM records WHERE record_no IN :record_nos")
 
@@ -141,7 +141,10 @@ class Holds:
             _MET.many(conn, [(request_id, each.hold_no) for each in holds])
 
     def waiting(self, now: int) -> list[tuple[int, str]]:
-        """Return (record, request) of what an erasure wanted and no hold of the law keeps any more."""
+        """Return (record, request) of what an erasure wanted and no hold of the law keeps any more.
+
+        Also of what was erased since: the request's outcome says so (`consent.fulfilment`).
+        """
         with self._db.read() as conn:
             rows = [(int(record_no), str(request_id)) for record_no, request_id in _WAITING.rows(conn)]
             kept = by_law(conn, [record_no for record_no, _ in rows], now)

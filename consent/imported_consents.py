@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from consent.decisions import may_link
-from consent.events import DENIALS, RECORD, ConsentEvent, Subject
+from consent.events import DENIALS, IN_PERSON_METHODS, RECORD, ConsentEvent, Subject
 from consent.incoming import IncomingConsent, IncomingRecord
 from consent.purposes import IDENTITY_LINKING, Purpose, Purposes
 
@@ -38,7 +38,8 @@ def statements(
     """
     said: list[Statement] = []
     for consent in record.consents:
-        given_at = record.observed_at if (consent.state, consent.method) == ("granted", "direct") else None
+        in_person = consent.state == "granted" and consent.method in IN_PERSON_METHODS
+        given_at = record.observed_at if in_person else None
         kinds = purposes[consent.purpose].contact_attributes
         if consent.state != "restricted":
             addresses = (token for kind, token in contacts if kind in kinds)

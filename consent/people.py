@@ -27,22 +27,15 @@ _NO_TOKEN: Final = bytes(32)
 
 _ATTEMPTS: Final = 3
 
-_RECORDS = Statement("""
+_SELECT: Final = """
     SELECT record_no, channel, key_id, verified, linking_until,
         EXISTS (
             SELECT 1 FROM holds h
             WHERE h.record_no = records.record_no AND h.kind = 'doubt' AND h.lifted_at IS NULL
-        ) AS doubtful, NULL
+        ) AS doubtful, {sealed}
     FROM records WHERE record_no IN :record_nos ORDER BY record_no
-""")
-_RECORDS_SEALED = Statement("""
-    SELECT record_no, channel, key_id, verified, linking_until,
-        EXISTS (
-            SELECT 1 FROM holds h
-            WHERE h.record_no = records.record_no AND h.kind = 'doubt' AND h.lifted_at IS NULL
-        ) AS doubtful, sealed
-    FROM records WHERE record_no IN :record_nos ORDER BY record_no
-""")
+"""
+_RECORDS, _RECORDS_SEALED = (Statement(_SELECT.format(sealed=sealed)) for sealed in ("NULL", "sealed"))
 _LEDGER_TIME = Statement("SELECT value FROM counters WHERE name = 'ledger_time'")
 
 

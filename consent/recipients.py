@@ -1,5 +1,7 @@
 """Who is told of changes (GDPR 19), and what still has to be told: webhooks, and the queue of deliveries.
 
+Callbacks of requests (`consent.opendsr_store`) wait in the same queue, with a URL of their own.
+
 `notify` writes into the change feed, in the caller's transaction or its own, what a linkage run does not
 know of: a withdrawal, an erasure, a rectification. Everything a webhook is sent comes from that feed, so
 that what is delivered and what is polled cannot disagree. A delivery is claimed by moving its time ahead:
@@ -23,6 +25,8 @@ KINDS: Final = ("withdrawn", "erased", "rectified")
 
 # Seconds to wait after each failed attempt, as Standard Webhooks advises; after the last one it is dead.
 BACKOFF_SECONDS: Final = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
+CALLBACK: Final = 0
+"""Stands for the webhook of a delivery that has none: the callback of a request."""
 _CLAIM_MS: Final = 60_000  # longer than an attempt may take
 
 _ADD = Statement("""
@@ -36,12 +40,13 @@ _MOVE = Statement("""
     UPDATE webhooks SET cursor = :cursor WHERE webhook_no = :webhook_no AND cursor = :before
 """)
 _QUEUE = Statement("""
-    INSERT INTO deliveries (delivery_no, webhook_no, golden_no, body, attempts, due_at, created_at, dead)
-    VALUES (:delivery_no, :webhook_no, :golden_no, :body, 0, :due_at, :created_at, 0)
+    INSERT INTO deliveries
+        (delivery_no, webhook_no, golden_no, url, body, attempts, due_at, created_at, dead)
+    VALUES (:delivery_no, :webhook_no, :golden_no, :url, :body, 0, :due_at, :created_at, 0)
 """)
 _DUE = Statement("""
-    SELECT d.delivery_no, d.webhook_no, d.body, d.attempts, w.url
-    FROM deliveries d JOIN webhooks w ON w.webhook_no = d.webhook_no
+    SELECT d.delivery_no, d.webhook_no, d.body, d.attempts, COALESCE(d.url, w.url)
+    FROM deliveries d LEFT JOIN webhooks w ON w.webhook_no = d.webhook_no
     WHERE d.dead = 0 AND d.due_at <= :now ORDER BY d.due_at, d.delivery_no LIMIT :count
 """)
 _CLAIM = Statement("""
@@ -58,6 +63,9 @@ _DEAD = Statement("""
 """)
 _REVIVE = Statement("UPDATE deliveries SET dead = 0, attempts = 0, due_at = :now WHERE dead = 1")
 _FORGET = Statement("DELETE FROM deliveries WHERE golden_no IN :golden_nos")
+
+
+_NOBODY: Final = 0  # whom a callback is about: an erasure forgets what is queued of its golden ID, not this
 
 
 class Webhook(NamedTuple):
@@ -150,14 +158,13 @@ class Recipients:
         with self._db.write() as conn:
             if not _MOVE.run(conn, cursor=cursor, webhook_no=webhook.webhook_no, before=webhook.cursor):
                 return False
-            if messages:
-                first = count_up(conn, "delivery_no", len(messages))
-                rows = [
-                    (number, webhook.webhook_no, golden_no, body, now, now)
-                    for number, (golden_no, body) in enumerate(messages, start=first)
-                ]
-                _QUEUE.many(conn, rows)
+            rows = [(webhook.webhook_no, golden_no, None, body) for golden_no, body in messages]
+            _add(conn, rows, now)
         return True
+
+    def call_back(self, conn: Connection, messages: Sequence[tuple[str, bytes]], now: int) -> None:
+        """Queue callbacks (URL, body) in the caller's write transaction."""
+        _add(conn, [(CALLBACK, _NOBODY, url, body) for url, body in messages], now)
 
     def claim(self, now: int, limit: int) -> list[Delivery]:
         """Return up to `limit` deliveries that are due, for this process to attempt."""
@@ -195,3 +202,11 @@ class Recipients:
         """Try again what was given up; return how many."""
         with self._db.write() as conn:
             return _REVIVE.run(conn, now=now)
+
+
+def _add(conn: Connection, rows: Sequence[tuple[int, int, str | None, bytes]], now: int) -> None:
+    """Queue rows of webhook, golden number, URL and body."""
+    if rows:
+        first = count_up(conn, "delivery_no", len(rows))
+        numbered = enumerate(rows, start=first)
+        _QUEUE.many(conn, [(number, *row, now, now) for number, row in numbered])

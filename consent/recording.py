@@ -15,11 +15,13 @@ from consent.decisions import CLOCK_SKEW_MS, Reason, decide, rule_of
 from consent.errors import RecordRejectedError, UnknownSubjectError
 from consent.events import (
     DENIALS,
+    IN_PERSON_METHODS,
     METHODS,
     NOT_A_NOTICE,
     NOTICE,
     RECORD,
     STATES,
+    VERIFIED_METHODS,
     ConsentEvent,
     StatedEvidence,
     Subject,
@@ -178,7 +180,8 @@ class ConsentRecorder:
         It is one record's word. Where the records are not surely one person's, as surely as a data-subject
         request asks for, it would re-open what another person denied.
         """
-        if saying.method != "direct" or saying.state != "granted" or not isinstance(ref, GoldenRef):
+        checked = saying.method not in IN_PERSON_METHODS or saying.method in VERIFIED_METHODS
+        if checked or saying.state != "granted" or not isinstance(ref, GoldenRef):
             return False
         sure = self._purposes.requests.minimum_confidence
         return any(member.confidence < sure for member in named.person.members)

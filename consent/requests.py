@@ -267,19 +267,6 @@ class Requests:
 
         return self._step(request_id, done, now)
 
-    def settled(self, request_id: str, said: dict[str, Any], *, client: str, now: int) -> StoredRequest:
-        """Add to the outcome of a closed request what became later of a record that it had left."""
-        with self._db.write() as conn:
-            request = _known(conn, request_id)
-            outcome = dict(request.outcome or {})
-            outcome["settled"] = [*outcome.get("settled", ()), said]
-            changed = replace(request, outcome=outcome)
-            request_store.save(conn, changed)
-            request_store.add_step(
-                conn, request.request_no, Step("settled", client, now, str(said["record"]))
-            )
-        return changed
-
     def find(self, request_id: str) -> StoredRequest:
         """Return a request. Raises UnknownRequestError."""
         with self._db.read() as conn:

@@ -111,9 +111,9 @@ deliveries = Table(
     Column("delivery_no", BigKey, primary_key=True, autoincrement=False),
     Column("webhook_no", BigInteger, nullable=False),
     Column("golden_no", BigInteger, nullable=False),  # so that an erasure finds what is queued about it
-    Column(
-        "body", LargeBinary, nullable=False
-    ),  # golden IDs as the client knows them, nothing else of anyone
+    Column("url", Text),  # of a callback; NULL: the webhook's
+    # golden IDs as the client knows them, or a controller's ids and a status; nothing else of anyone
+    Column("body", LargeBinary, nullable=False),
     Column("attempts", SmallInteger, nullable=False),
     Column("due_at", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
@@ -200,19 +200,4 @@ opendsr_requests = Table(
     Column("received_at", BigInteger, nullable=False),  # ms since the epoch, UTC
     Column("told_steps", BigInteger, nullable=False),  # how many steps of the request were told of
     Index("opendsr_requests_by_no", "request_no", unique=True),
-)
-
-opendsr_callbacks = Table(
-    "opendsr_callbacks",
-    metadata,
-    Column("callback_no", BigKey, primary_key=True, autoincrement=False),
-    Column("request_no", BigInteger, nullable=False),
-    Column("url", Text, nullable=False),
-    Column("body", LargeBinary, nullable=False),  # ids and a status
-    Column("attempts", SmallInteger, nullable=False),
-    Column("due_at", BigInteger, nullable=False),
-    Column("created_at", BigInteger, nullable=False),
-    Column("dead", SmallInteger, nullable=False),  # 1: given up
-    Column("error", Text),
-    Index("opendsr_callbacks_by_due", "dead", "due_at"),
 )

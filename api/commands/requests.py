@@ -176,7 +176,8 @@ def lift(
     from api.holding import lift_hold
 
     with services() as opened:
-        answer = lift_hold(opened, caller(opened, as_client, HANDLE, None), number).plain()
+        lifted = lift_hold(opened, caller(opened, as_client, HANDLE, None), number)
+    answer = lifted.model_dump(exclude_none=True)
     text = f"{_hold(answer['hold'])}\n{answer['erased']} records erased that were waiting for it"
     show(answer, as_json=as_json, text=text)
 

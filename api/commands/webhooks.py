@@ -52,12 +52,15 @@ def dead(
     as_json: Json = False,
 ) -> None:
     """List messages that were given up."""
+    from consent.recipients import CALLBACK
+
     with services() as opened:
         found = opened.recipients.dead()
         if retry:
             opened.recipients.revive(opened.clock())
     text = "\n".join(
-        f"{each.delivery_no}  webhook {each.webhook_no}  {each.attempts} attempts  {each.error}"
+        f"{each.delivery_no}  {'callback' if each.webhook_no == CALLBACK else f'webhook {each.webhook_no}'}"
+        f"  {each.attempts} attempts  {each.error}"
         for each in found
     )
     show({"dead": [asdict(each) for each in found], "retried": retry}, as_json=as_json, text=text)

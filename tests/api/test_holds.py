@@ -81,6 +81,31 @@ def test_a_hold_that_ends_by_itself_lets_the_erasure_go_on_too(town: World, offi
     assert town.services.writer.find(RecordKey("pos", "2")) is None
 
 
+def test_what_was_erased_before_a_crash_is_stated_by_the_next_start_and_once(
+    town: World, officer: httpx.Client
+) -> None:
+    (hold,) = declared(officer)
+    request_id = fulfilled(officer, "erasure")["id"]
+    services, record_no = town.services, hold["record"]
+    services.holds.lift(hold["hold"], client="c_1", now=town.clock())
+    services.erasure.erase([record_no], request_id=f"{request_id}.{record_no}", now=town.clock())
+    for _ in range(2):
+        services.housekeep()
+    (settled,) = officer.get(f"/v1/requests/{request_id}").json()["outcome"]["settled"]
+    assert (settled["outcome"], settled["record"]) == ("erased", record_no)
+    assert settled["receipt"]["statement"]["records"] == [record_no]
+
+
+def test_what_its_channel_deleted_meanwhile_is_gone(town: World, officer: httpx.Client) -> None:
+    (hold,) = declared(officer)
+    request_id = fulfilled(officer, "erasure")["id"]
+    town.services.holds.lift(hold["hold"], client="c_1", now=town.clock())
+    town.services.writer.delete([RecordKey("pos", "2")], town.clock())
+    town.services.housekeep()
+    (settled,) = officer.get(f"/v1/requests/{request_id}").json()["outcome"]["settled"]
+    assert settled["outcome"] == "gone"
+
+
 def test_while_one_of_two_holds_stands_nothing_is_erased(town: World, officer: httpx.Client) -> None:
     (first,) = declared(officer)
     declared(officer, reason="regulator")
@@ -169,6 +194,23 @@ def test_an_officer_settles_whose_it_is(doubtful: tuple[World, dict[str, int]], 
     else:
         assert profile(town, of=("shop", "4")).status_code == 200
     assert problem(officer.post(f"/v1/requests/{request_id}/settle", json=body)) == (404, "not-found")
+
+
+def test_what_is_theirs_and_held_by_law_is_kept_and_said_to_be_until_the_hold_is_over(
+    doubtful: tuple[World, dict[str, int]],
+) -> None:
+    town, members = doubtful
+    officer = town.client("officer")
+    request_id = fulfilled(officer, "erasure")["id"]
+    (hold,) = declared(officer, {"record": {"channel": "shop", "source_id": "4"}})
+    body = {"record": members["shop"], "outcome": "theirs"}
+    answer = officer.post(f"/v1/requests/{request_id}/settle", json=body).json()
+    assert [each["outcome"] for each in answer["outcome"]["settled"]] == ["kept"]
+    assert profile(town, of=("shop", "4")).status_code == 404
+
+    assert officer.post(f"/v1/holds/{hold['hold']}/lift").json()["erased"] == 1
+    outcome = officer.get(f"/v1/requests/{request_id}").json()["outcome"]
+    assert [each["outcome"] for each in outcome["settled"]] == ["kept", "erased"]
 
 
 def test_whoever_an_officer_leaves_out_by_name_goes_on_unharmed(

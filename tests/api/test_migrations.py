@@ -49,7 +49,7 @@ def test_counters_start_at_zero_and_exist(database: Database) -> None:
     with database.read() as conn:
         found: dict[str, int] = dict(list(conn.execute(text("SELECT name, value FROM counters"))))
     names = "published_version change_sequence change_seq golden_no judgement_no household_no "
-    names += "ledger_time webhook_no delivery_no request_no hold_no callback_no"
+    names += "ledger_time webhook_no delivery_no request_no hold_no"
     assert found == dict.fromkeys(names.split(), 0)
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from consent.decisions import CLOCK_SKEW_MS
 from consent.errors import RecordRejectedError, UnknownPurposeError, UnknownSubjectError
-from consent.events import CONTACT, RECORD, Subject
+from consent.events import CONTACT, RECORD, StatedEvidence, Subject
 from consent.recording import Saying
 from consent.subjects import ContactRef, GoldenRef
 from consent.tables import ledger, records
@@ -80,6 +80,15 @@ class TestWhatAStatementAttachesTo:
         said = Saying("personalization", "granted", "direct", "client:c_1")
         assert len(home.recorder.record(GoldenRef(golden_id), said, home.now)) == 2
         assert home.recorder.query(GoldenRef(golden_id), "personalization", home.now).allowed
+
+    def test_nor_does_a_guardians_where_they_may_be_two_peoples(self, home: Home) -> None:
+        one, two = home.add("1"), home.add("2")
+        golden_id = home.person(one, two, confidences=(1.0, 0.98))
+        home.say(record_ref("1"), "withdrawn", "personalization")
+        on_file = StatedEvidence("guardian", "forms/1")
+        said = Saying("personalization", "granted", "guardian", "client:c_1", evidence=on_file)
+        events = home.recorder.record(GoldenRef(golden_id), said, home.now)
+        assert [event.subject.no for event in events] == [two]
 
     def test_it_reopens_no_record_that_denied_where_they_may_be_two_peoples(self, home: Home) -> None:
         one, two = home.add("1"), home.add("2")

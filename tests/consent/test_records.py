@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select, table, text
 
 from consent.errors import UnknownPurposeError
-from consent.events import RECORD, Subject
+from consent.events import RECORD, StatedEvidence, Subject
 from consent.incoming import IncomingConsent, IncomingRecord
 from consent.prepared_wire import from_bytes, to_bytes
 from consent.recording import Saying
@@ -186,9 +186,14 @@ class TestConsent:
         write(home, replace(ANA, consents=(IncomingConsent("identity_linking", "refused"),)))
         assert [result.linking for result in write(home, ANA)] == [False]
 
-    def test_a_direct_grant_given_since_does(self, home: Home) -> None:
+    @pytest.mark.parametrize(
+        ("method", "evidence"), [("direct", None), ("guardian", StatedEvidence("guardian", "forms/1"))]
+    )
+    def test_a_grant_in_person_given_since_does(
+        self, home: Home, method: str, evidence: StatedEvidence | None
+    ) -> None:
         write(home, replace(ANA, consents=(IncomingConsent("identity_linking", "refused"),)))
-        direct = IncomingConsent("identity_linking", "granted", method="direct")
+        direct = IncomingConsent("identity_linking", "granted", method=method, evidence=evidence)
         assert [r.linking for r in write(home, replace(ANA, consents=(direct,)))] == [False], "given before"
         again = replace(ANA, consents=(direct,), observed_at=NOW)
         assert [result.linking for result in write(home, again)] == [True]

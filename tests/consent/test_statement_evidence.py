@@ -102,22 +102,3 @@ def test_it_is_sealed_committed_by_the_leaf_and_stated_in_the_receipt(home: Home
         forged = signed(forged, home.ledger.sign(DOMAIN + canonical(forged)))
         with pytest.raises(ReceiptError, match="not what was recorded"):
             verify_receipt(json.dumps(forged), home.ledger.verifier_key())
-
-
-@pytest.mark.parametrize(
-    ("method", "evidence"),
-    [
-        ("guardian", None),
-        ("guardian", StatedEvidence("iab_tcf", YES)),
-        ("direct", StatedEvidence("guardian", "forms/2026/0042")),
-        ("guardian", StatedEvidence("guardian", "the mother, Ana Ruiz")),
-    ],
-)
-def test_a_guardians_grant_names_where_their_word_is_on_file(
-    method: str, evidence: StatedEvidence | None
-) -> None:
-    with pytest.raises(RecordRejectedError) as refused:
-        check_evidence(evidence, "granted", method, purpose("personalization"), NOW)
-    assert "Ana" not in str(refused.value)
-    on_file = StatedEvidence("guardian", "forms/2026/0042")
-    check_evidence(on_file, "granted", "guardian", purpose("personalization"), NOW)
