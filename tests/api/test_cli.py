@@ -227,3 +227,20 @@ def test_help_loads_none_of_the_heavy_libraries() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_installed_command_of_every_family_works_from_nothing(world: World) -> None:
+    """Other tests fork a process that has the libraries; here a command imports what it needs itself."""
+    for command in (
+        ("doctor",),
+        ("consent", "due"),
+        ("keys", "epochs"),
+        ("ledger", "verify"),
+        ("request", "list"),
+        ("retention", "run", "--dry-run"),
+        ("review", "list"),
+        ("source", "list"),
+        ("webhook", "dead"),
+    ):
+        done = world.process(*command)
+        assert done.returncode == 0, f"{command}: {done.stderr}"
