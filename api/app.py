@@ -65,9 +65,9 @@ def create_app(services: Services, *, housekeeping_seconds: float = EVERY_SECOND
     app.state.services = services
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]  # the documented way to replace it
     for routes in (
-        tokens,
+        profiles,  # routes are tried in this order
         records,
-        profiles,
+        tokens,
         golden_ids,
         explanations,
         reviews,

@@ -18,7 +18,12 @@ MAX_BODY_BYTES: Final = 256 * 2**10
 # 1,000 records of 8 KiB: several times what people's records hold.
 MAX_RECORDS_BYTES: Final = 8 * 2**20
 MAX_KEYS_BYTES: Final = 2 * 2**20  # 1,000 record keys of 2 KiB
-_LARGER: Final = {"/v1/records": MAX_RECORDS_BYTES, "/v1/records/delete": MAX_KEYS_BYTES}
+MAX_LOOKUPS_BYTES: Final = 2 * 2**20  # 1,000 lookups of 2 KiB
+_LARGER: Final = {
+    "/v1/records": MAX_RECORDS_BYTES,
+    "/v1/records/delete": MAX_KEYS_BYTES,
+    "/v1/profiles/lookup/batch": MAX_LOOKUPS_BYTES,
+}
 _WITHOUT_TOKEN: Final = "/v1/token"  # noqa: S105 - a path; every other one under /v1/ asks for a token
 
 

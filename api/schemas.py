@@ -199,51 +199,6 @@ class DeleteOut(BaseModel):
     results: list[DeleteResult]
 
 
-class Profile(BaseModel):
-    """What one purpose may see of one person."""
-
-    golden_id: str
-    requested_id: str | None = Field(default=None, description="The ID asked for, where it was merged")
-    purpose: str
-    as_of: str
-    confidence: float
-    attributes: dict[str, Any]
-    traits: dict[str, Any]
-    withheld: dict[str, str] = Field(description="What the purpose does not include, from policy alone")
-    channels: list[str]
-    records: int
-    household: str | None = Field(
-        default=None, description="Equal for people who live together; only for purposes that are shown it"
-    )
-
-
-IdentifierType = Literal[
-    "email",
-    "phone",
-    "national_id",
-    "social_handle",
-    "user_id",
-    "loyalty_id",
-    "device_id",
-    "cookie_id",
-    "record",
-]
-
-
-class Identifier(_Request):
-    """One thing a person is known by; `record` takes `channel:source_id`."""
-
-    type: IdentifierType
-    value: Text = Field(min_length=1, max_length=4096)
-
-
-class LookupIn(_Request):
-    """Finds a person if exactly one fits all identifiers."""
-
-    purpose: PurposeName
-    identifiers: list[Identifier] = Field(min_length=1, max_length=MAX_IDENTIFIERS)
-
-
 class SubjectIn(_Request):
     """Whom a consent is about: exactly one of the three."""
 

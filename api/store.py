@@ -4,13 +4,14 @@ No row holds a value of a person: golden IDs appear by number, idempotency keys 
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, get_args
 
 from sqlalchemy import BigInteger, Column, Connection, Index, LargeBinary, SmallInteger, Table, Text, text
 
 from api.roles import Role
+from identity.statements import Statement
 from identity.tables import metadata
 
 clients = Table(
@@ -120,18 +121,16 @@ def consumer_purposes(conn: Connection) -> list[frozenset[str]]:
     return [frozenset(json.loads(row.purposes)) for row in conn.execute(_CONSUMERS)]
 
 
-_INSERT_DISCLOSURE = text("""
+_INSERT_DISCLOSURE = Statement("""
     INSERT INTO disclosures (client_id, golden_no) VALUES (:client_id, :golden_no)
     ON CONFLICT (client_id, golden_no) DO NOTHING
 """)
 _SELECT_DISCLOSED = text("SELECT 1 FROM disclosures WHERE client_id = :client_id AND golden_no = :golden_no")
 
 
-def add_disclosures(conn: Connection, rows: Iterable[tuple[str, int]]) -> None:
+def add_disclosures(conn: Connection, rows: Sequence[tuple[str, int]]) -> None:
     """Remember that each client was told each golden number."""
-    found = [{"client_id": client_id, "golden_no": golden_no} for client_id, golden_no in rows]
-    if found:
-        conn.execute(_INSERT_DISCLOSURE, found)
+    _INSERT_DISCLOSURE.many(conn, rows)
 
 
 def disclosed(conn: Connection, client_id: str, golden_nos: Sequence[int]) -> set[int]:
