@@ -12,7 +12,16 @@ from starlette.responses import Response
 from api.auth import Caller, InvalidTokenError
 from api.idempotency import Attempt
 from api.observability import route_template
-from api.problems import FORBIDDEN_PURPOSE, FORBIDDEN_ROLE, UNAUTHENTICATED, ProblemError
+from api.oidc_keys import IssuerUnavailableError
+from api.problems import (
+    FORBIDDEN_PURPOSE,
+    FORBIDDEN_ROLE,
+    ISSUER_UNAVAILABLE,
+    UNAUTHENTICATED,
+    ProblemError,
+    too_often,
+)
+from api.rate_limits import Rate
 from api.services import Services
 
 _FLOW: Final = OAuthFlowClientCredentials(tokenUrl="/v1/token", scopes={})
@@ -36,13 +45,19 @@ ServicesOf = Annotated[Services, Depends(services_of)]
 async def caller_of(
     request: Request, services: ServicesOf, header: Annotated[str | None, Security(OAUTH)]
 ) -> Caller:
-    """Return who is calling. Raises a 401 problem without a valid token."""
+    """Return who is calling. Raises a 401 problem without a valid token, 429 for one that asks too often."""
     try:
-        caller = services.tokens.of_header(header)
+        caller = await services.access.of(header)
     except InvalidTokenError:
         challenge = "Bearer" if header is None else 'Bearer error="invalid_token"'
         raise ProblemError(UNAUTHENTICATED, headers={"WWW-Authenticate": challenge}) from None
+    except IssuerUnavailableError:
+        raise ProblemError(ISSUER_UNAVAILABLE, headers={"Retry-After": "60"}) from None
     request.scope["aurea.caller"] = caller
+    if caller.rate is not None:
+        wait = services.rates.wait(caller.client_id, Rate.of(caller.rate))
+        if wait:
+            raise too_often(wait)
     return caller
 
 

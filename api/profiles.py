@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from api.auth import Caller
 from api.observability import DECISIONS
+from api.people_quota import Tell
 from api.problems import FORBIDDEN_ROLE, NOT_FOUND, Problem, ProblemError
 from api.schemas import Profile
 from api.times import rfc3339
@@ -58,16 +59,23 @@ def refuse_steward(
 
 
 def _answer(services: "Services", caller: Caller, request: RevealRequest) -> Profile:
+    with services.quota.reserved(caller) as count:  # 429 before anybody is looked up
+        return _revealed(services, caller, request, count)
+
+
+def _revealed(services: "Services", caller: Caller, request: RevealRequest, count: Tell) -> Profile:
     result = services.door.reveal(request, services.clock())
     # Metrics can be read without a token, so they count what the status code tells and no more.
     DECISIONS.labels(request.purpose, "answered" if isinstance(result, Revealed) else "not answered").inc()
     if isinstance(result, Scattered):
         services.disclosures.note(caller, result.golden_nos)
+        count(result.golden_nos)
         successors = [services.names.shown(caller, successor) for successor in result.successors]
         raise ProblemError(SPLIT, extra={"successors": successors})
     if not isinstance(result, Revealed):
         raise ProblemError(NOT_FOUND)
     services.disclosures.note(caller, [result.golden_no])
+    count([result.golden_no])
     return _shown(services, caller, result)
 
 
