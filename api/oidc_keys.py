@@ -120,13 +120,15 @@ class IssuerKeys:
 
 def _get(parts: SplitResult) -> Mapping[str, Any]:
     """Return the JSON object there. A redirect is no answer; neither is one that is too large or too slow."""
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=ATTEMPT_SECONDS)
-    with cut_after(connection, ATTEMPT_SECONDS) as late:
+    tls = parts.scheme == "https"
+    host, port = parts.hostname or "", parts.port or (443 if tls else 80)
+    connection = http.client.HTTPConnection(host, port, timeout=ATTEMPT_SECONDS)
+    with cut_after(connection, ATTEMPT_SECONDS) as attempt:
+        attempt.connect(connection, (host, port), tls=tls, timeout=ATTEMPT_SECONDS)
         connection.request("GET", parts.path or "/", headers={"accept": "application/json"})
         answer = connection.getresponse()
         body = answer.read(MAX_BYTES + 1)
-    if late.is_set() or answer.status != 200 or len(body) > MAX_BYTES:
+    if attempt.late.is_set() or answer.status != 200 or len(body) > MAX_BYTES:
         raise _NoKeysError
     found = json.loads(body)
     if not isinstance(found, dict):

@@ -8,7 +8,6 @@ like any other, and no success. Of the recipient's answer nothing is kept but it
 import http.client
 import ipaddress
 import socket
-import ssl
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
@@ -56,22 +55,14 @@ def send(url: str, headers: Mapping[str, str], body: bytes, *, private: bool) ->
     connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:
-        with cut_after(connection, ATTEMPT_SECONDS) as late:
-            connection.sock = socket.create_connection((address, port), timeout=TIMEOUT_SECONDS)
-            if parts.scheme == "https":
-                context = ssl.create_default_context()
-                # The handshake comes once the connection knows this socket: else nothing could cut it short.
-                secured = context.wrap_socket(
-                    connection.sock, server_hostname=host, do_handshake_on_connect=False
-                )
-                connection.sock = secured
-                secured.do_handshake()
+        with cut_after(connection, ATTEMPT_SECONDS) as attempt:
+            attempt.connect(connection, (address, port), tls=parts.scheme == "https", timeout=TIMEOUT_SECONDS)
             fixed = {"content-type": "application/json", "user-agent": "aurea-webhooks/1"}
             connection.request("POST", path, body, {**fixed, **headers})
             status = connection.getresponse().status
     except (OSError, http.client.HTTPException) as error:
         raise DeliveryError(type(error).__name__) from None
-    if late.is_set():
+    if attempt.late.is_set():
         raise DeliveryError("took too long")
     if not 200 <= status < 300:
         raise DeliveryError(f"status {status}")
