@@ -14,6 +14,7 @@ from api.housekeeping import EVERY_SECONDS, kept
 from api.limits import LimitBody
 from api.observability import Observe
 from api.openapi import describe
+from api.rate_limits import SYNC_SECONDS
 from api.routes import (
     changes,
     consents,
@@ -48,7 +49,8 @@ def create_app(services: Services, *, housekeeping_seconds: float = EVERY_SECOND
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         telling = kept(services.tell_recipients, TELLING_SECONDS)
-        async with kept(services.housekeep, housekeeping_seconds), telling:
+        sharing = kept(services.share_limits, SYNC_SECONDS)
+        async with kept(services.housekeep, housekeeping_seconds), telling, sharing:
             yield
         services.close()
 
@@ -82,7 +84,7 @@ def create_app(services: Services, *, housekeeping_seconds: float = EVERY_SECOND
         console,
     ):
         app.include_router(routes.router)
-    app.add_middleware(LimitBody, tokens=services.tokens)
+    app.add_middleware(LimitBody, access=services.access)
     app.add_middleware(Observe)
     app.add_exception_handler(problems.ProblemError, problems.answer_problem)
     app.add_exception_handler(RequestValidationError, problems.answer_invalid)

@@ -69,10 +69,14 @@ async def answers(
     now = services.clock()
     if not services.db.is_sqlite:
         return await answer_many(services, caller, requests, since)
-    # A fraction of a millisecond, since readers of SQLite wait for nobody.
-    found = await services.door.revealed(
-        requests, now, meanwhile=lambda golden_nos: services.disclosures.noted(caller, golden_nos)
-    )
+    async with services.quota.reserved_soon(
+        caller, len(requests)
+    ) as count:  # 429 before anybody is looked up
+        # A fraction of a millisecond, since readers of SQLite wait for nobody.
+        found = await services.door.revealed(
+            requests, now, meanwhile=lambda golden_nos: services.disclosures.noted(caller, golden_nos)
+        )
+        count(_named(found))
     return await _in_step(services, caller, requests, found, since)
 
 
@@ -118,11 +122,19 @@ def _now(services: "Services", caller: Caller, request: RevealRequest) -> Profil
 def _reveal(
     services: "Services", caller: Caller, requests: Sequence[RevealRequest], now: int
 ) -> list[Answer]:
-    found = services.door.reveal_each(requests, now)
+    with services.quota.reserved(caller, len(requests)) as count:  # 429 before anybody is looked up
+        found = services.door.reveal_each(requests, now)
+        named = _named(found)
+        services.disclosures.note(caller, named)
+        count(named)
+    return found
+
+
+def _named(found: Sequence[Answer]) -> list[int]:
+    """Return whom the answers name."""
     named = [result.golden_nos for result in found if isinstance(result, Scattered)]
     named += [(result.golden_no,) for result in found if isinstance(result, Revealed)]
-    services.disclosures.note(caller, [no for numbers in named for no in numbers])
-    return found
+    return [no for numbers in named for no in numbers]
 
 
 def _shown(

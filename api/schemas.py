@@ -52,6 +52,9 @@ def _described(text: str) -> dict[str, Any]:
     }
 
 
+_RETRY: Final = {
+    "Retry-After": {"description": "Seconds", "schema": {"type": "integer", "minimum": 1}, "required": True}
+}
 _PROBLEMS: Final[dict[int, dict[str, Any]]] = {
     400: _described("The request cannot be read"),
     401: _described("No valid access token"),
@@ -60,13 +63,15 @@ _PROBLEMS: Final[dict[int, dict[str, Any]]] = {
     409: _described("In conflict with the present state"),
     413: _described("The request body is too large"),
     422: _described("The request is not as documented"),
+    429: _described("Too many requests, or people on one day; says nothing of anybody") | {"headers": _RETRY},
     503: _described("The service cannot answer now"),
 }
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the OpenAPI entries of these error answers."""
-    return {status: _PROBLEMS[status] for status in statuses}
+    """Return the OpenAPI entries of these error answers; whoever names itself may also be too fast (429)."""
+    too_often = (429,) if 401 in statuses else ()
+    return {status: _PROBLEMS[status] for status in sorted((*statuses, *too_often))}
 
 
 class GlobalPrivacyControl(BaseModel):
