@@ -53,10 +53,11 @@ def demo(
 
 
 def doctor(as_json: Json = False) -> None:
-    """Check that this home can work: home, keyring, stores, policy, linkage engine."""
+    """Check that this home can work and that nothing in it was left half done; name the remedies."""
     from api.diagnosis import diagnose
+    from api.services import wall_clock
 
-    findings = diagnose(Settings.from_environment())
+    findings = diagnose(Settings.from_environment(), wall_clock())
     lines = [f"{'ok  ' if finding.ok else 'FAIL'}  {finding.what}: {finding.says}" for finding in findings]
     data = {"ok": all(finding.ok for finding in findings), "checks": [f.as_json() for f in findings]}
     show(data, as_json=as_json, text="\n".join(lines))
