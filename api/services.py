@@ -26,6 +26,7 @@ from consent.birth_facts import birth_facts
 from consent.conflicts import Conflicts
 from consent.enforcement import Door
 from consent.erasure import Erasure
+from consent.erasure_log import ErasureLog
 from consent.errors import ConsentError, DestructionIncompleteError
 from consent.holds import Holds
 from consent.key_rotation import KeyRotation
@@ -104,7 +105,10 @@ class Services:
         self.recipients = Recipients(self.db, self.memberships)
         self.writer = RecordWriter(self.stores, detach=self.online.detach_in, tell=self.recipients.withdrawn)
         self.erasure = Erasure(
-            self.writer, signing_key=self.keyring.signing_key(), recipients=self.recipients
+            self.writer,
+            signing_key=self.keyring.signing_key(),
+            recipients=self.recipients,
+            log=ErasureLog(self.settings.erasure_log).append,
         )
         self.rotation = KeyRotation(self.keys, self.key_store, self.stores.vault, self.keyring)
         self.sealed = SealedRecords(self.db, self.keys, self.key_store, self.stores.vault)

@@ -43,6 +43,7 @@ class Settings:
     opendsr_certificate: Path | None = None  # PEM, of the domain at which controllers reach the service
     opendsr_key: Path | None = None
     log_level: str = "info"
+    erasure_log_file: Path | None = None  # AUREA_ERASURE_LOG: receipts of erasures, best on another disk
     webhooks_private: bool = False  # whether webhooks may go to private addresses, and without TLS
 
     def __repr__(self) -> str:  # URLs carry passwords, the keyring is a secret
@@ -62,6 +63,16 @@ class Settings:
     def runs_dir(self) -> Path:
         """Run reports: JSON and HTML, no values."""
         return self.home / "runs"
+
+    @property
+    def erasure_log(self) -> Path:
+        """Signed receipts of every erasure, one a line: what a restore replays."""
+        return self.erasure_log_file or self.home / "erasures.jsonl"
+
+    @property
+    def restoring(self) -> Path:
+        """A mark that is there while a backup is being restored: until it goes nothing is served."""
+        return self.home / "restoring"
 
     @property
     def purposes_path(self) -> Path | None:
@@ -103,6 +114,9 @@ class Settings:
             if env.get("PROMETHEUS_MULTIPROC_DIR")
             else None,
             client_secret=env.get("AUREA_CLIENT_SECRET") or None,
+            erasure_log_file=Path(env["AUREA_ERASURE_LOG"]).expanduser()
+            if env.get("AUREA_ERASURE_LOG")
+            else None,
             webhooks_private=env.get("AUREA_WEBHOOKS_PRIVATE") == "1",
             vault_address=env.get("AUREA_VAULT_ADDR") or None,
             vault_token=env.get("AUREA_VAULT_TOKEN") or None,
