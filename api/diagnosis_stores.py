@@ -71,7 +71,7 @@ def opened(settings: Settings) -> Iterator[Opened]:
             if found != wanted:
                 raise SettingsError(
                     f"the {history.name} store is at version {found or 'none'}, this program at {wanted}: "
-                    "run `aurea init`"
+                    "run `aurea init --backup DIR`"
                 )
         policy = Purposes.load(None)  # what is looked at does not depend on it
         yield Opened(db, keys, record_stores(db, keys, keyring, policy, origin=settings.ledger_origin))

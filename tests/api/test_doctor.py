@@ -168,7 +168,7 @@ FAULTS: dict[str, tuple[Callable[[World], None], str, str]] = {
     "no record has a key": (lose_every_key, "sample of records", "restore the key store"),
     "the access log was altered": (cut_the_access_log, "access log", "compare it with a backup"),
     "the policy does not load": (write_a_bad_policy, "policy", "purposes"),
-    "the stores are older": (go_back_to_an_older_schema, "stores", "run `aurea init`"),
+    "the stores are older": (go_back_to_an_older_schema, "stores", "run `aurea init --backup DIR`"),
     "the key store is gone": (lose_the_key_store, "stores", "restore a backup"),
 }
 
