@@ -15,6 +15,7 @@ from api.housekeeping import only_one
 from api.idempotency import Idempotency
 from api.opendsr import OpenDsr
 from api.pairwise import GoldenNames
+from api.readiness import Readiness
 from api.requests import request_desk
 from api.resolution import Resolver
 from api.settings import Settings, SettingsError
@@ -179,6 +180,7 @@ class Services:
         hours = self.settings.idempotency_hours
         self.idempotency = Idempotency(self.db, root, self.clock, hours=hours)
         self.gauges = StoreGauges(self.db)
+        self.readiness = Readiness(self)
         self.webhooks = Webhooks(
             db=self.db,
             recipients=self.recipients,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 DEFAULT_HOME = "aurea-home"
 DEFAULT_ORIGIN = "aurea.localhost/consent"
+DRAIN_SECONDS = 5  # a load balancer looks at readiness every few seconds
 TOKEN_SECONDS = 600  # the contract allows at most 10 minutes
 SECRETS = (
     "AUREA_KEYRING",
@@ -43,6 +44,7 @@ class Settings:
     opendsr_certificate: Path | None = None  # PEM, of the domain at which controllers reach the service
     opendsr_key: Path | None = None
     log_level: str = "info"
+    drain_seconds: int = DRAIN_SECONDS  # from SIGTERM until no new requests are taken
     erasure_log_file: Path | None = None  # AUREA_ERASURE_LOG: receipts of erasures, best on another disk
     webhooks_private: bool = False  # whether webhooks may go to private addresses, and without TLS
 
@@ -114,6 +116,7 @@ class Settings:
             if env.get("PROMETHEUS_MULTIPROC_DIR")
             else None,
             client_secret=env.get("AUREA_CLIENT_SECRET") or None,
+            drain_seconds=_integer(env, "AUREA_DRAIN_SECONDS", DRAIN_SECONDS, 0, 600),
             erasure_log_file=Path(env["AUREA_ERASURE_LOG"]).expanduser()
             if env.get("AUREA_ERASURE_LOG")
             else None,
