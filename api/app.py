@@ -1,7 +1,7 @@
 """The HTTP service: routes, error handlers, middleware, lifespan. Builds no domain object itself."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Final
 
 from fastapi import FastAPI
@@ -43,14 +43,20 @@ _TELEMETRY_OFF: Final[TelemetryConfig] = {
 }
 
 
-def create_app(services: Services, *, housekeeping_seconds: float = EVERY_SECONDS) -> FastAPI:
+During = Callable[[], AbstractAsyncContextManager[None]]
+"""What goes on while the application runs, beside housekeeping."""
+
+
+def create_app(
+    services: Services, *, housekeeping_seconds: float = EVERY_SECONDS, during: During = nullcontext
+) -> FastAPI:
     """Return the application over `services`, which are closed when it stops."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         telling = kept(services.tell_recipients, TELLING_SECONDS)
         sharing = kept(services.share_limits, SYNC_SECONDS)
-        async with kept(services.housekeep, housekeeping_seconds), telling, sharing:
+        async with kept(services.housekeep, housekeeping_seconds), telling, sharing, during():
             yield
         services.close()
 

@@ -21,6 +21,7 @@ from api.opendsr import OpenDsr
 from api.pairwise import GoldenNames
 from api.people_quota import PeopleQuota
 from api.rate_limits import RateLimits
+from api.readiness import Readiness
 from api.requests import request_desk
 from api.resolution import Resolver
 from api.settings import Settings, SettingsError
@@ -33,6 +34,7 @@ from consent.birth_facts import birth_facts
 from consent.conflicts import Conflicts
 from consent.enforcement import Door
 from consent.erasure import Erasure
+from consent.erasure_log import ErasureLog
 from consent.errors import ConsentError, DestructionIncompleteError
 from consent.holds import Holds
 from consent.key_rotation import KeyRotation
@@ -111,7 +113,10 @@ class Services:
         self.recipients = Recipients(self.db, self.memberships)
         self.writer = RecordWriter(self.stores, detach=self.online.detach_in, tell=self.recipients.withdrawn)
         self.erasure = Erasure(
-            self.writer, signing_key=self.keyring.signing_key(), recipients=self.recipients
+            self.writer,
+            signing_key=self.keyring.signing_key(),
+            recipients=self.recipients,
+            log=ErasureLog(self.settings.erasure_log).append,
         )
         self.rotation = KeyRotation(self.keys, self.key_store, self.stores.vault, self.keyring)
         self.sealed = SealedRecords(self.db, self.keys, self.key_store, self.stores.vault)
@@ -181,6 +186,7 @@ class Services:
         hours = self.settings.idempotency_hours
         self.idempotency = Idempotency(self.db, root, self.clock, hours=hours)
         self.gauges = StoreGauges(self.db)
+        self.readiness = Readiness(self)
         self.webhooks = Webhooks(
             db=self.db,
             recipients=self.recipients,

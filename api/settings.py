@@ -8,6 +8,7 @@ from typing import Any
 
 DEFAULT_HOME = "aurea-home"
 DEFAULT_ORIGIN = "aurea.localhost/consent"
+DRAIN_SECONDS = 5  # a load balancer looks at readiness every few seconds
 TOKEN_SECONDS = 600  # the contract allows at most 10 minutes
 # Brakes for a client that runs wild or was stolen, above what two cores answer; set what yours need.
 CLIENT_RATE = 5_000
@@ -48,6 +49,8 @@ class Settings:
     opendsr_certificate: Path | None = None  # PEM, of the domain at which controllers reach the service
     opendsr_key: Path | None = None
     log_level: str = "info"
+    drain_seconds: int = DRAIN_SECONDS  # from SIGTERM until no new requests are taken
+    erasure_log_file: Path | None = None  # AUREA_ERASURE_LOG: receipts of erasures, best on another disk
     webhooks_private: bool = False  # whether webhooks may go to private addresses, and without TLS
     client_rate: int = CLIENT_RATE  # requests a second of a client that has no rate of its own; 0: no limit
     people_per_day: int = PEOPLE_PER_DAY  # golden IDs that such a client may be told; 0: no limit
@@ -72,6 +75,16 @@ class Settings:
     def runs_dir(self) -> Path:
         """Run reports: JSON and HTML, no values."""
         return self.home / "runs"
+
+    @property
+    def erasure_log(self) -> Path:
+        """Signed receipts of every erasure, one a line: what a restore replays."""
+        return self.erasure_log_file or self.home / "erasures.jsonl"
+
+    @property
+    def restoring(self) -> Path:
+        """A mark that is there while a backup is being restored: until it goes nothing is served."""
+        return self.home / "restoring"
 
     @property
     def purposes_path(self) -> Path | None:
@@ -113,6 +126,10 @@ class Settings:
             if env.get("PROMETHEUS_MULTIPROC_DIR")
             else None,
             client_secret=env.get("AUREA_CLIENT_SECRET") or None,
+            drain_seconds=_integer(env, "AUREA_DRAIN_SECONDS", DRAIN_SECONDS, 0, 600),
+            erasure_log_file=Path(env["AUREA_ERASURE_LOG"]).expanduser()
+            if env.get("AUREA_ERASURE_LOG")
+            else None,
             webhooks_private=env.get("AUREA_WEBHOOKS_PRIVATE") == "1",
             vault_address=env.get("AUREA_VAULT_ADDR") or None,
             vault_token=env.get("AUREA_VAULT_TOKEN") or None,

@@ -174,6 +174,20 @@ class Ledger:
             _INSERT_CHECKPOINT.many(conn, [(current.size, now, note)])
         return note
 
+    def head(self) -> tuple[int, int]:
+        """Return the size, and that of the last checkpoint, which it extends (0: none was signed).
+
+        Raises CheckpointError or LedgerCorruptError where it does not. Reads a few hundred rows, so what
+        `verify` finds inside an entry it does not.
+        """
+        with self._db.read() as conn:
+            size = self.size(conn)
+            for (note,) in _LAST_CHECKPOINT.rows(conn):
+                last = checkpoints.verify(note, self.origin, self._signing_key.public_key())
+                _require_extension(last, Checkpoint(self.origin, size, b""), Tiles(conn, size))
+                return size, last.size
+        return size, 0
+
     def sign(self, message: bytes) -> bytes:
         """Sign a message that begins with a domain of its own, so that it passes for no checkpoint."""
         return self._signing_key.sign(message)

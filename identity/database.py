@@ -83,6 +83,28 @@ class Database:
                 if self.is_sqlite and not checkpoint:
                     _driver(conn).execute(f"PRAGMA wal_autocheckpoint={AUTOCHECKPOINT_PAGES}")
 
+    def is_writable(self) -> bool:
+        """Whether a write could begin now, or only has to wait for another. Waits for nobody itself."""
+        raw = self.engine.raw_connection()
+        try:
+            cursor = raw.cursor()
+            if not self.is_sqlite:
+                cursor.execute("SELECT 1 WHERE NOT pg_is_in_recovery()")
+                return cursor.fetchone() is not None
+            timeout = cursor.execute("PRAGMA busy_timeout").fetchone()[0]
+            cursor.execute("PRAGMA busy_timeout=0")
+            try:
+                cursor.execute("BEGIN IMMEDIATE")
+                cursor.execute("PRAGMA user_version=0")  # of a read-only store, BEGIN alone succeeds
+            except sqlite3.OperationalError as error:
+                return error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+            finally:
+                raw.rollback()
+                cursor.execute(f"PRAGMA busy_timeout={int(timeout)}")
+        finally:
+            raw.close()
+        return True
+
     def checkpoint(self) -> None:
         """Copy SQLite's log into the store as far as readers allow; holds nobody up. PostgreSQL: nothing."""
         if self.is_sqlite:
