@@ -81,11 +81,9 @@ class Resolver:
             self._online.detach(departed, now)
 
     def close(self) -> None:
-        """Close the scorer."""
+        """Forget the model."""
         with self._loading:
-            if self._loaded is not None:
-                self._loaded[2].close()
-                self._loaded = None
+            self._loaded = None
 
     def _candidates(self, record_no: int) -> "_Candidates":
         """Return the candidates worth a steward's look or more."""
