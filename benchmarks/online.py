@@ -2,8 +2,8 @@
 
     python benchmarks/online.py --home HOME --records FILE.parquet [--arrivals 600]
 
-HOME is a linked home (benchmarks/link.py --keep DIR leaves DIR/home and DIR/records.parquet); it is changed, so
-give a copy. Half of the arrivals repeat what another channel's record of the file says, so that they meet
+HOME is a linked home (benchmarks/link.py --keep DIR leaves DIR/home and DIR/records.parquet); it is changed,
+so give a copy. Half of the arrivals repeat what another channel's record of the file says, so that they meet
 somebody; half are people the home has never seen. One at a time: seal, store, find candidates, score, decide,
 all on disk when the call returns. Prints median and 99th percentile in milliseconds, of the whole call and of
 storing and resolving by themselves.
@@ -64,7 +64,9 @@ def rows(file: Path, count: int) -> list[dict[str, Any]]:
     """Return what arrives: known and unknown people in turn."""
     chance = Random(7)  # noqa: S311 - which rows, the same in every run
     known = pq.read_table(file).slice(0, _MANY).to_pylist()
-    unknown = [dict(zip(COLUMNS, row, strict=True)) for rows in generate(customers=count, seed=99) for row, _ in rows]
+    unknown = [
+        dict(zip(COLUMNS, row, strict=True)) for rows in generate(customers=count, seed=99) for row, _ in rows
+    ]
     picked = [chance.choice(known if at % 2 else unknown) for at in range(count)]
     mark = f"{time.time_ns():x}"
     return [row | {"source_id": f"{mark}-{at}"} for at, row in enumerate(picked)]
@@ -72,8 +74,13 @@ def rows(file: Path, count: int) -> list[dict[str, Any]]:
 
 def arrival(row: dict[str, Any]) -> IncomingRecord:
     attributes = {name: row[name] for name in STANDARD if row.get(name)}
-    consents = [ConsentOfRecord(purpose=purpose, state="granted") for purpose in ("identity_linking", "personalization")]
-    sent = RecordIn(channel=row["channel"], source_id=row["source_id"], attributes=attributes, consents=consents)
+    consents = [
+        ConsentOfRecord(purpose=purpose, state="granted")
+        for purpose in ("identity_linking", "personalization")
+    ]
+    sent = RecordIn(
+        channel=row["channel"], source_id=row["source_id"], attributes=attributes, consents=consents
+    )
     return incoming(sent)
 
 

@@ -59,7 +59,7 @@ class LinkableRecords:
 
     def sequence(self) -> int:
         """Return the store's current change sequence."""
-        with self._stores.db.read() as conn:
+        with self._stores.db.snapshot(single=True) as conn:
             return int(_SEQUENCE.rows(conn)[0][0])
 
     def live(self) -> Iterator[tuple[int, bool]]:
@@ -92,7 +92,7 @@ class LinkableRecords:
     def opened(self, record_nos: Iterable[int]) -> OpenedBatch:
         """Open those of `record_nos` that are live and may be linked, ascending."""
         wanted = sorted(set(record_nos))
-        with self._stores.db.read() as conn:
+        with self._stores.db.snapshot() as conn:
             rows = [
                 row for part in slices(wanted) for row in _SOME.rows(conn, record_nos=part, now=self._clock())
             ]

@@ -2,10 +2,10 @@
 
 A level's condition is SQL (`identity.comparisons`). DuckDB evaluates it over columns of pairs, at a fixed
 cost of milliseconds a call; one record against a few candidates is as fast only if the same condition runs
-without an engine. So the conditions are parsed (sqlglot, which Splink parses them with as well) and written out as
-Python, with what SQL means by NULL: a condition holds if it is true, and neither if it is NULL nor if it is
-false. What is not known here is refused when the model is loaded. A property test compares every level with
-DuckDB's.
+without an engine. So the conditions are parsed (sqlglot, which Splink parses them with as well) and written
+out as Python, with what SQL means by NULL: a condition holds if it is true, and neither if it is NULL nor if
+it is false. What is not known here is refused when the model is loaded. A property test compares every level
+with DuckDB's.
 """
 
 import re
