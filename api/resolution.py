@@ -59,12 +59,14 @@ class Resolver:
     def resolve(self, record_no: int, now: int) -> Resolution:
         """Give a stored record its golden ID. Raises StaleScoresError if it keeps changing."""
         for attempt in range(_ATTEMPTS):
-            sequence = self._linkable.sequence()
+            with self._stores.db.snapshot() as conn:  # both before anything is looked for
+                sequence = self._linkable.sequence_in(conn)
+                was = self._memberships.golden_of(conn, record_no)
             found = self._candidates(record_no)
             try:
                 return self._online.attach(
                     record_no, found.scored, sequence=sequence, threshold=found.threshold, now=now,
-                    model_version=found.model_version, evidence=found.evidence,
+                    model_version=found.model_version, evidence=found.evidence, was=was,
                 )  # fmt: skip
             except StaleScoresError:
                 if attempt == _ATTEMPTS - 1:

@@ -14,7 +14,7 @@ from consent.vault import COMPARABLE
 from consent.worker_stores import StoreAccess, in_workers, stores_of_this_worker
 from consent.wrapped_keys import wrapped_keys
 from identity.records import OpenedBatch
-from identity.statements import Statement, slices
+from identity.statements import Reading, Statement, slices
 
 _WORTH_WORKERS: Final = 150_000  # records; below, starting processes costs more than it saves
 
@@ -60,7 +60,11 @@ class LinkableRecords:
     def sequence(self) -> int:
         """Return the store's current change sequence."""
         with self._stores.db.snapshot(single=True) as conn:
-            return int(_SEQUENCE.rows(conn)[0][0])
+            return self.sequence_in(conn)
+
+    def sequence_in(self, conn: Reading) -> int:
+        """Do as `sequence`, in the caller's snapshot."""
+        return int(_SEQUENCE.rows(conn)[0][0])
 
     def live(self) -> Iterator[tuple[int, bool]]:
         """Yield every live record number, ascending, with whether it may be linked now."""
