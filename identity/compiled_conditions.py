@@ -49,7 +49,7 @@ def compiled(comparisons: Sequence[FittedComparison]) -> Levels:
     lines += [f"    return ({''.join(f'level_{number}, ' for number in range(len(comparisons)))})"]
     scope: dict[str, Any] = dict(_FUNCTIONS)
     # Nothing but names of ours, operators and literals written by repr() is in it, whatever a model says.
-    exec(compile("\n".join(lines), "<model>", "exec"), scope)  # noqa: S102
+    exec(compile("\n".join(lines), "<model>", "exec"), scope)  # noqa: S102 - of our own making, see above
     levels: Levels = scope["levels"]
     return levels
 
