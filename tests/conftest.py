@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import commands
 from tests.world import World, a_world
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_process_is_left() -> Iterator[None]:
+    yield
+    commands().close()
 
 
 @pytest.fixture

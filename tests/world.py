@@ -30,6 +30,7 @@ from api.services import Services, open_services
 from api.settings import Settings
 from api.stores import create_home
 from identity.records import RecordKey
+from tests.commands import commands
 
 START = 1_780_000_000_000  # 2026-05-28T20:26:40Z, in milliseconds
 AUREA = Path(sys.executable).with_name("aurea")
@@ -152,10 +153,14 @@ class World:
     def command(
         self, *arguments: str, stdin: str = "", environment: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Run the installed `aurea` on this home, in a process of its own."""
+        """Run `aurea` on this home, in a process of its own (tests/commands says which)."""
         env = {**os.environ, **self.environment, **(environment or {})}
+        return commands().run(arguments, stdin=stdin, environment=env, folder=self.folder)
+
+    def process(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the installed `aurea` on this home, from nothing."""
         return subprocess.run(
-            [str(AUREA), *arguments], input=stdin, env=env, cwd=self.folder, text=True,
+            [str(AUREA), *arguments], env={**os.environ, **self.environment}, cwd=self.folder, text=True,
             capture_output=True, timeout=240, check=False,
         )  # fmt: skip
 
