@@ -6,12 +6,14 @@ Nothing is faked but the clock, which a test may move. The server is the real on
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -28,9 +30,9 @@ from api.observability import LOG_CONFIG, configure_logging
 from api.roles import Role
 from api.services import Services, open_services
 from api.settings import Settings
-from api.stores import create_home
 from identity.records import RecordKey
 from tests.commands import commands
+from tests.homes import kept_until_the_end, new_home
 
 START = 1_780_000_000_000  # 2026-05-28T20:26:40Z, in milliseconds
 AUREA = Path(sys.executable).with_name("aurea")
@@ -87,7 +89,7 @@ class World:
         self.clock = Clock()
         self.environment = {"AUREA_HOME": str(self.home)}
         self.settings = Settings.from_environment(self.environment)
-        create_home(self.settings)
+        new_home(self.settings)
         if policy is not None:
             (self.home / "purposes.toml").write_text(policy)
         self.services: Services = open_services(self.settings, self.clock)
@@ -239,3 +241,19 @@ def a_world(folder: Path, *, policy: str | None = None) -> Iterator[World]:
         yield world
     finally:
         world.close()
+
+
+@cache
+def _settled_home() -> Path:
+    folder = kept_until_the_end()
+    with a_world(folder) as one:
+        one.settle()
+    return one.home
+
+
+@contextmanager
+def a_settled_world(folder: Path) -> Iterator[World]:
+    """What `a_world` and `settle` make, copied from one that was settled before."""
+    shutil.copytree(_settled_home(), folder / "home")
+    with a_world(folder) as one:
+        yield one
