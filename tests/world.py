@@ -31,6 +31,7 @@ from api.roles import Role
 from api.services import Services, open_services
 from api.settings import Settings
 from identity.records import RecordKey
+from identity.report_page import SCRIPT_NAME, chart_script
 from tests.commands import commands
 from tests.homes import kept_until_the_end, new_home
 
@@ -156,8 +157,17 @@ class World:
         self, *arguments: str, stdin: str = "", environment: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run `aurea` on this home, in a process of its own (tests/commands says which)."""
+        if "link" in arguments:
+            self._keep_charts()
         env = {**os.environ, **self.environment, **(environment or {})}
         return commands().run(arguments, stdin=stdin, environment=env, folder=self.folder)
+
+    def _keep_charts(self) -> None:
+        """Put the script of run reports where a first run puts it, two seconds later (test_report.py)."""
+        kept = self.settings.runs_dir / SCRIPT_NAME
+        if not kept.exists():
+            kept.write_text(chart_script())
+            kept.chmod(0o600)
 
     def process(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the installed `aurea` on this home, from nothing."""
