@@ -9,6 +9,9 @@ from typing import Any
 
 import schemathesis
 
+from tests.world import TOWN
+
+_ADDRESSES = [f"{name.lower()}@example.com" for name in TOWN]  # of the people in test_schemathesis.py
 _WORDS = {
     "purpose": cycle(["personalization", "marketing_email", "identity_linking", "service"]),
     "jurisdiction": cycle(["ES", "US-CA", "GB"]),
@@ -20,10 +23,14 @@ _WORDS = {
     "submitted_time": cycle(["2026-05-01T00:00:00Z"]),
     "notice": cycle(["web-2026-01", None]),
     "subject": cycle([
-        {"record": {"channel": "web", "source_id": "1"}},
-        {"contact": {"type": "email", "value": "anna@example.com"}},
+        subject
+        for number, address in enumerate(_ADDRESSES)
+        for subject in (
+            {"record": {"channel": "web", "source_id": str(number)}},
+            {"contact": {"type": "email", "value": address}},
+        )
     ]),
-    "identifiers": cycle([[{"type": "email", "value": "anna@example.com"}]]),
+    "identifiers": cycle([[{"type": "email", "value": address}] for address in _ADDRESSES]),
     "channel": cycle(["web", "pos", "crm"]),
     "source_id": cycle(["1", "2", "3", "new"]),
     "method": cycle(["api", "direct", "email link"]),
