@@ -74,4 +74,4 @@ def test_nothing_that_the_description_allows_or_forbids_is_answered_otherwise(tm
 def test_nor_in_a_longer_run(tmp_path: Path, seed: int) -> None:
     done = explored(tmp_path, seed=seed, examples=40)
     assert done.returncode == 0, done.stdout + done.stderr
-    print(summary(done))  # noqa: T201
+    print(summary(done))  # noqa: T201 - for whoever asks by -s
