@@ -37,13 +37,6 @@ class Issuer:
         """Return a token under the key `kid`."""
         return jwt.encode(claims, self.keys[kid], _ALGORITHMS[kid], headers={"kid": kid, **header})
 
-    @property
-    def settings(self) -> dict[str, str]:
-        """What a service that takes this issuer's tokens is set up with."""
-        return {
-            "AUREA_OIDC_ISSUER": self.url, "AUREA_OIDC_AUDIENCE": AUDIENCE, "AUREA_OIDC_LOOPBACK": "1",
-        }  # fmt: skip
-
     def claims(self, now: int, **more: Any) -> dict[str, Any]:
         """Return what a good token says at `now` (ms); None takes a claim away."""
         seconds = now // 1_000
