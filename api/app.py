@@ -71,6 +71,7 @@ def create_app(
         telemetry=_TELEMETRY_OFF,
     )
     app.state.services = services
+    app.state.routes = []  # one by one, for what a path allows
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]  # the documented way to replace it
     for routes in (
         profiles,  # routes are tried in this order
@@ -90,6 +91,7 @@ def create_app(
         console,
     ):
         app.include_router(routes.router)
+        app.state.routes += routes.router.routes
     app.add_middleware(LimitBody, access=services.access)
     app.add_middleware(Observe)
     app.add_exception_handler(problems.ProblemError, problems.answer_problem)

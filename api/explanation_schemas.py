@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from api.schemas import RecordRef
+from api.schemas import RecordRef, exactly_one
 from identity.explanation import Decision, Refusal, Waterfall
 from identity.link_graph import Cohesion, Edge, Joint
 
@@ -14,7 +14,7 @@ from identity.link_graph import Cohesion, Edge, Joint
 class RecordRefIn(BaseModel):
     """A record, by its key or by the number that reports and the review queue use."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    model_config = exactly_one(record="object", number="integer")
 
     record: RecordRef | None = None
     number: int | None = Field(default=None, ge=1, lt=2**63)

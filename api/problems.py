@@ -14,6 +14,7 @@ import orjson
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 
 from consent.errors import (
     AccessLogError,
@@ -215,11 +216,22 @@ async def answer_domain_error(_request: Request, error: Exception) -> Response:
     return respond(problem_of(error))
 
 
-async def answer_http_error(_request: Request, error: Exception) -> Response:
+async def answer_http_error(request: Request, error: Exception) -> Response:
     """Handle what the framework raises itself: no such route, wrong method, unreadable body."""
     assert isinstance(error, HTTPException)  # noqa: S101 - narrows what the handler is registered for
     slug, title = _FRAMEWORK.get(error.status_code, ("refused", "The request was refused"))
-    return respond(Problem(error.status_code, slug, title), headers=error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:  # the framework names only the methods of the first route of that path
+        headers["Allow"] = ", ".join(sorted(_methods(request)))
+    return respond(Problem(error.status_code, slug, title), headers=headers)
+
+
+def _methods(request: Request) -> set[str]:
+    """Return every method that is served at the path of `request`."""
+    at_path = [each for each in request.app.state.routes if each.matches(request.scope)[0] is not Match.NONE]
+    # Of `/lookup` and `/{golden_id}` the first is meant, as in serving it.
+    same = [each for each in at_path if each.path == at_path[0].path]
+    return {method for each in same for method in each.methods or ()}
 
 
 async def answer_invalid(_request: Request, error: Exception) -> Response:

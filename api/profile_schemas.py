@@ -3,6 +3,7 @@
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 
 from api.schemas import MAX_IDENTIFIERS, PurposeName, Text
 
@@ -58,8 +59,22 @@ class LookupIn(_Request):
     identifiers: list[Identifier] = Field(min_length=1, max_length=MAX_IDENTIFIERS)
 
 
+_BY_ID: Final[JsonDict] = {
+    "required": ["golden_id"],
+    "properties": {"golden_id": {"type": "string"}, "identifiers": {"maxItems": 0}},
+}
+_BY_IDENTIFIERS: Final[JsonDict] = {
+    "required": ["identifiers"],
+    "properties": {"golden_id": {"type": "null"}, "identifiers": {"minItems": 1}},
+}
+
+
 class OneLookup(_Request):
     """One person: by golden ID, or by identifiers that exactly one person fits."""
+
+    model_config = ConfigDict(
+        extra="forbid", hide_input_in_errors=True, json_schema_extra={"oneOf": [_BY_ID, _BY_IDENTIFIERS]}
+    )
 
     golden_id: Text | None = Field(default=None, max_length=128)
     identifiers: list[Identifier] = Field(default=[], max_length=MAX_IDENTIFIERS)

@@ -8,9 +8,11 @@ import math
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic.config import JsonValue
 
 from consent.events import NOTICE, EvidenceType, Method, State
 
+REFERENCE: Final = "#/components/schemas/{model}"  # where a schema of `/openapi.json` stands
 MAX_RECORDS: Final = 1_000  # records per request
 MAX_IDENTIFIERS: Final = 16
 MAX_CHANGES: Final = 1_000
@@ -30,6 +32,14 @@ def _text(value: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_text)]
+
+
+def exactly_one(**kinds: str) -> ConfigDict:
+    """Return the configuration of a body that names exactly one of these properties, of these JSON types."""
+    ways: list[JsonValue] = [
+        {"required": [name], "properties": {name: {"type": kind}}} for name, kind in kinds.items()
+    ]
+    return ConfigDict(extra="forbid", hide_input_in_errors=True, json_schema_extra={"oneOf": ways})
 
 
 class _Request(BaseModel):
@@ -206,6 +216,8 @@ class DeleteOut(BaseModel):
 
 class SubjectIn(_Request):
     """Whom a consent is about: exactly one of the three."""
+
+    model_config = exactly_one(golden_id="string", record="object", contact="object")
 
     golden_id: Text | None = Field(default=None, max_length=128)
     record: RecordRef | None = None

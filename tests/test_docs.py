@@ -118,6 +118,18 @@ def test_every_test_a_page_cites_exists(page: Path) -> None:
         assert re.search(rf"def {name}\(", text(ROOT / path)), f"{path}::{name}"
 
 
+def test_each_of_the_owasp_ten_has_an_answer_with_a_test() -> None:
+    walked = text(DOCS / "threat-model.md").partition("## OWASP API Security Top 10 (2023)")[2]
+    sections = re.split(r"^### API(\d+):2023 ", walked.partition("\n## ")[0], flags=re.MULTILINE)[1:]
+    answers = dict(zip(map(int, sections[::2]), sections[1::2], strict=True))
+    assert list(answers) == list(range(1, 11))
+    for number, answer in answers.items():
+        cited = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", answer)
+        assert cited, number
+        for path, name in cited:
+            assert re.search(rf"^def {name}\(", text(ROOT / path), re.MULTILINE), f"{path}::{name}"
+
+
 @pytest.mark.parametrize("page", ADRS, ids=lambda page: page.stem)
 def test_a_decision_has_its_parts_and_its_figures_come_from_a_benchmark(page: Path) -> None:
     content = text(page)

@@ -19,7 +19,7 @@ from api.opendsr_schemas import (
     SubjectRequestId,
 )
 from api.problems import MEDIA_TYPE, Problem, problem_of
-from api.schemas import problems
+from api.schemas import REFERENCE, problems
 from api.services import Services
 from consent.errors import ConsentError
 
@@ -57,7 +57,7 @@ def certificate(services: ServicesOf) -> Response:
     openapi_extra={
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": OpenDsrIn.model_json_schema()}},
+            "content": {"application/json": {"schema": OpenDsrIn.model_json_schema(ref_template=REFERENCE)}},
         }
     },
 )

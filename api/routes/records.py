@@ -25,7 +25,7 @@ def write(
     return run_once(services, caller, key, lambda: RecordsOut(results=receive(services, caller, records)))
 
 
-@router.post("/v1/records/delete", responses=problems(401, 403, 413, 422, 503))
+@router.post("/v1/records/delete", responses=problems(401, 403, 409, 413, 422, 503))
 def delete(body: DeleteIn, _caller: Deleter, services: ServicesOf) -> DeleteOut:
     """Delete records: their keys are destroyed when this returns. The same record may come again."""
     keys = [RecordKey(each.channel, each.source_id) for each in body.records]

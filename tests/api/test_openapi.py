@@ -1,5 +1,7 @@
 """The description of the API is complete, and pages that need no token are safe to open."""
 
+import pytest
+
 from tests.world import World
 
 CONTRACT = {
@@ -77,3 +79,35 @@ def test_every_route_that_takes_a_body_states_its_limit_and_that_it_may_be_busy(
     for path, methods in document["paths"].items():
         if "post" in methods:
             assert {"413", "503"} <= set(methods["post"]["responses"]), path
+
+
+def test_a_link_gives_an_operation_a_parameter_that_it_takes(world: World) -> None:
+    paths = world.anonymous().get("/openapi.json").json()["paths"]
+    operations = [operation for methods in paths.values() for operation in methods.values()]
+    taken = {each["operationId"]: {one["name"] for one in each.get("parameters", [])} for each in operations}
+    links = [
+        link
+        for operation in operations
+        for answer in operation["responses"].values()
+        for link in answer.get("links", {}).values()
+    ]
+    assert len(links) >= 20
+    for link in links:
+        assert set(link["parameters"]) <= taken[link["operationId"]]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "served"),
+    [
+        ("PUT", "/v1/holds", {"GET", "POST"}),
+        ("PUT", "/opendsr/v2/requests/x", {"GET", "DELETE"}),
+        ("PUT", "/v1/profiles/lookup", {"POST"}),
+        ("PUT", "/v1/profiles/x", {"GET"}),
+    ],
+)
+def test_a_method_that_is_not_served_is_told_every_one_that_is(
+    world: World, method: str, path: str, served: set[str]
+) -> None:
+    answer = world.anonymous().request(method, path)
+    assert answer.status_code == 405
+    assert set(answer.headers["allow"].split(", ")) == served

@@ -1,5 +1,7 @@
 """Who may do what: the whole table, over a real socket. A refusal comes before anyone is looked up."""
 
+import re
+from collections.abc import Mapping
 from typing import Any, get_args
 
 import pytest
@@ -37,6 +39,7 @@ TABLE: dict[str, tuple[str, str, Any, set[str] | frozenset[str]]] = {
     "explain it plainly": ("GET", "/v1/golden-ids/g_x/plain-explanation", None, {"officer"}),
     "read the review queue": ("GET", "/v1/reviews", None, {"steward", "officer"}),
     "see what is known of two records": ("GET", "/v1/reviews/1/2", None, {"steward", "officer"}),
+    "list conflicts": ("GET", "/v1/conflicts", None, {"steward", "officer"}),
     "decide about two records": ("POST", "/v1/judgements", PAIR, {"steward", "officer"}),
     "take a decision back": ("POST", "/v1/judgements/1/undo", {}, {"steward", "officer"}),
     "read decisions": ("GET", "/v1/judgements", None, READERS),
@@ -64,6 +67,28 @@ TABLE: dict[str, tuple[str, str, Any, set[str] | frozenset[str]]] = {
     "prove consistency": ("GET", "/v1/ledger/consistency?first=0&second=0", None, ALL),
     "see the status": ("GET", "/v1/status", None, READERS | {"operator"}),
 }  # fmt: skip
+
+
+def operation_of(paths: Mapping[str, Mapping[str, Any]], method: str, path: str) -> str:
+    """Return the operation of the description that a request of the table is for."""
+    plain = path.partition("?")[0]
+    fitting = [
+        template
+        for template, methods in paths.items()
+        if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), plain) and method.lower() in methods
+    ]
+    return f"{method} {min(fitting, key=lambda template: template.count('{'))}"
+
+
+def test_the_table_has_every_operation_that_asks_for_a_token(world: World) -> None:
+    paths = world.anonymous().get("/openapi.json").json()["paths"]
+    asking = {
+        f"{method.upper()} {path}"
+        for path, methods in paths.items()
+        for method, operation in methods.items()
+        if "security" in operation
+    }
+    assert {operation_of(paths, method, path) for method, path, _, _ in TABLE.values()} == asking
 
 
 def test_each_role_may_do_what_the_table_says_and_nothing_else(world: World) -> None:
