@@ -25,7 +25,7 @@ SPLIT: Final = Problem(
 SHARED: Final = Problem(
     409, "shared-identifier", "Several people share this", "Add an identifier that tells them apart."
 )
-NOT_FOUND_STEP: Final = 0.01
+NOT_FOUND_STEP: Final = 0.025
 """Seconds. What is not found is answered a whole number of these after the request came, whatever the cause:
 the unknown, the erased, the restricted and the not permitted cannot be told apart by the time it takes."""
 _CONFIDENCE_DECIMALS: Final = 6
