@@ -43,6 +43,7 @@ class Settings:
     vault_key: str = "aurea"  # of the transit engine
     opendsr_certificate: Path | None = None  # PEM, of the domain at which controllers reach the service
     opendsr_key: Path | None = None
+    otlp_endpoint: str | None = None  # AUREA_OTLP_ENDPOINT: where traces go, over HTTP; None: nowhere
     log_level: str = "info"
     drain_seconds: int = DRAIN_SECONDS  # from SIGTERM until no new requests are taken
     erasure_log_file: Path | None = None  # AUREA_ERASURE_LOG: receipts of erasures, best on another disk
@@ -126,6 +127,7 @@ class Settings:
             vault_key=env.get("AUREA_VAULT_KEY") or "aurea",
             opendsr_certificate=_optional_file(env, "AUREA_OPENDSR_CERTIFICATE"),
             opendsr_key=_optional_file(env, "AUREA_OPENDSR_KEY"),
+            otlp_endpoint=_http_url(env, "AUREA_OTLP_ENDPOINT"),
             log_level=_log_level(env.get("AUREA_LOG_LEVEL") or "info"),
         )
 
@@ -154,6 +156,13 @@ def _integer(env: Mapping[str, str], name: str, default: int, low: int, high: in
         raise SettingsError(f"{name} must be a whole number from {low} to {high}") from None
     if not low <= value <= high:
         raise SettingsError(f"{name} must be a whole number from {low} to {high}")
+    return value
+
+
+def _http_url(env: Mapping[str, str], name: str) -> str | None:
+    value = env.get(name) or None
+    if value is not None and not value.startswith(("http://", "https://")):
+        raise SettingsError(f"{name} must be an http:// or https:// URL")
     return value
 
 
