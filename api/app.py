@@ -14,6 +14,7 @@ from api.housekeeping import EVERY_SECONDS, kept
 from api.limits import LimitBody
 from api.observability import Observe, answer_unlogged
 from api.openapi import describe
+from api.rate_limits import SYNC_SECONDS
 from api.routes import (
     changes,
     consents,
@@ -60,7 +61,8 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         telling = kept(services.tell_recipients, TELLING_SECONDS)
-        async with kept(services.housekeep, housekeeping_seconds), telling, during():
+        sharing = kept(services.share_limits, SYNC_SECONDS)
+        async with kept(services.housekeep, housekeeping_seconds), telling, sharing, during():
             yield
         services.close()
         if tracing is not None:
@@ -79,9 +81,9 @@ def create_app(
     app.state.services = services
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]  # the documented way to replace it
     for routes in (
-        tokens,
+        profiles,  # routes are tried in this order
         records,
-        profiles,
+        tokens,
         golden_ids,
         explanations,
         reviews,
@@ -96,7 +98,7 @@ def create_app(
         console,
     ):
         app.include_router(routes.router)
-    app.add_middleware(LimitBody, tokens=services.tokens)
+    app.add_middleware(LimitBody, access=services.access)
     app.add_middleware(Observe, tracing=tracing)
     app.add_exception_handler(problems.ProblemError, problems.answer_problem)
     app.add_exception_handler(RequestValidationError, problems.answer_invalid)

@@ -4,11 +4,16 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 DEFAULT_HOME = "aurea-home"
 DEFAULT_ORIGIN = "aurea.localhost/consent"
 DRAIN_SECONDS = 5  # a load balancer looks at readiness every few seconds
 TOKEN_SECONDS = 600  # the contract allows at most 10 minutes
+# Brakes for a client that runs wild or was stolen, above what two cores answer; set what yours need.
+CLIENT_RATE = 5_000
+PEOPLE_PER_DAY = 1_000_000
+_NO_LIMIT = 2**31  # what no limit can be above
 SECRETS = (
     "AUREA_KEYRING",
     "AUREA_CLIENT_SECRET",
@@ -48,6 +53,11 @@ class Settings:
     drain_seconds: int = DRAIN_SECONDS  # from SIGTERM until no new requests are taken
     erasure_log_file: Path | None = None  # AUREA_ERASURE_LOG: receipts of erasures, best on another disk
     webhooks_private: bool = False  # whether webhooks may go to private addresses, and without TLS
+    client_rate: int = CLIENT_RATE  # requests a second of a client that has no rate of its own; 0: no limit
+    people_per_day: int = PEOPLE_PER_DAY  # golden IDs that such a client may be told; 0: no limit
+    oidc_issuer: str | None = None  # whose access tokens are taken beside our own
+    oidc_audience: str | None = None  # how such a token names this service
+    oidc_loopback: bool = False  # whether that issuer may be on this machine, without TLS
 
     def __repr__(self) -> str:  # URLs carry passwords, the keyring is a secret
         return f"Settings(home={str(self.home)!r})"
@@ -129,6 +139,9 @@ class Settings:
             opendsr_key=_optional_file(env, "AUREA_OPENDSR_KEY"),
             otlp_endpoint=_http_url(env, "AUREA_OTLP_ENDPOINT"),
             log_level=_log_level(env.get("AUREA_LOG_LEVEL") or "info"),
+            client_rate=_integer(env, "AUREA_CLIENT_RATE", CLIENT_RATE, 0, _NO_LIMIT),
+            people_per_day=_integer(env, "AUREA_PEOPLE_PER_DAY", PEOPLE_PER_DAY, 0, _NO_LIMIT),
+            **_oidc(env),
         )
 
 
@@ -164,6 +177,16 @@ def _http_url(env: Mapping[str, str], name: str) -> str | None:
     if value is not None and not value.startswith(("http://", "https://")):
         raise SettingsError(f"{name} must be an http:// or https:// URL")
     return value
+
+
+def _oidc(env: Mapping[str, str]) -> dict[str, Any]:
+    issuer, audience = env.get("AUREA_OIDC_ISSUER") or None, env.get("AUREA_OIDC_AUDIENCE") or None
+    if (issuer is None) != (audience is None):
+        raise SettingsError(
+            "AUREA_OIDC_ISSUER and AUREA_OIDC_AUDIENCE go together: whose tokens, and their name for us"
+        )
+    loopback = env.get("AUREA_OIDC_LOOPBACK") == "1"
+    return {"oidc_issuer": issuer, "oidc_audience": audience, "oidc_loopback": loopback}
 
 
 def _region(raw: str | None) -> str | None:

@@ -16,14 +16,15 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, inspect
 
+import api.limit_store
 import api.store
 import consent.key_tables
 import consent.tables
 import identity.tables
 from identity.database import Database
 
-# Importing these two adds their tables to identity.tables.metadata.
-_TABLES: Final = (api.store, consent.tables)
+# Importing these adds their tables to identity.tables.metadata.
+_TABLES: Final = (api.store, api.limit_store, consent.tables)
 _HERE = Path(__file__).parent
 
 
