@@ -108,7 +108,7 @@ class Settings:
             environ = dict(os.environ)
             for name in SECRETS:
                 os.environ.pop(name, None)
-        env = environ
+        env = _with_files(environ)
         home = Path(env.get("AUREA_HOME") or default_home).expanduser()
         database_url = env.get("AUREA_DATABASE_URL") or _sqlite_url(home, "aurea.db")
         keys_url = env.get("AUREA_KEYS_URL") or _sqlite_url(home, "keys.db")
@@ -143,6 +143,21 @@ class Settings:
             people_per_day=_integer(env, "AUREA_PEOPLE_PER_DAY", PEOPLE_PER_DAY, 0, _NO_LIMIT),
             **_oidc(env),
         )
+
+
+def _with_files(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """Add the secrets that stand in files: `NAME_FILE` names the file of `NAME`."""
+    found = dict(environ)
+    for name in SECRETS:
+        path = environ.get(f"{name}_FILE")
+        if path and environ.get(name):
+            raise SettingsError(f"{name} and {name}_FILE: set one of them")
+        if path:
+            try:
+                found[name] = Path(path).expanduser().read_text(encoding="utf-8").strip()
+            except (OSError, ValueError):
+                raise SettingsError(f"{name}_FILE names no file that can be read as text") from None
+    return found
 
 
 def _sqlite_url(home: Path, name: str) -> str:
