@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from consent.key_providers import KeyProvider
 from identity.database import Database
+from identity.errors import IdentityError
 
 # Counters, indexed extremes and counts up to a bound: millions of rows are no business of a scrape.
 AT_MOST: Final = 10_000
@@ -75,7 +76,7 @@ class StoreGauges(Collector):
         try:
             with self._db.read() as conn:
                 values = {name: float(conn.execute(sql).scalar_one()) for name, (_, sql) in _READINGS.items()}
-        except SQLAlchemyError:
+        except (SQLAlchemyError, IdentityError):
             return
         for name, value in values.items():
             yield GaugeMetricFamily(name, _READINGS[name][0], value=value)
