@@ -143,7 +143,7 @@ class KeyStore:
         parts = slices(list(key_ids))
         return {key_id for part in parts for (key_id,) in _DESTROYED.rows(conn, key_ids=part)}
 
-    def scan(self, conn: Connection, first: int, last: int) -> Iterator[tuple[int, int, int, bytes]]:
+    def scan(self, conn: Reading, first: int, last: int) -> Iterator[tuple[int, int, int, bytes]]:
         """Yield key id, record number, epoch and wrapped key of live rows, first <= key id <= last."""
         for key_id, record_no, wrapped in _SCAN.rows(conn, first=first, last=last):
             if wrapped:

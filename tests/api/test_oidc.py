@@ -31,10 +31,8 @@ def issuer() -> Iterator[Issuer]:
 
 @pytest.fixture(scope="module")
 def shared(issuer: Issuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    environment = {
-        "AUREA_OIDC_ISSUER": issuer.url, "AUREA_OIDC_AUDIENCE": AUDIENCE, "AUREA_OIDC_LOOPBACK": "1",
-    }  # fmt: skip
-    with a_world(tmp_path_factory.mktemp("oidc"), environment=environment) as one:
+    told = {"AUREA_OIDC_ISSUER": issuer.url, "AUREA_OIDC_AUDIENCE": AUDIENCE, "AUREA_OIDC_LOOPBACK": "1"}
+    with a_world(tmp_path_factory.mktemp("oidc"), environment=told) as one:
         clients = one.services.clients
         clients.create("svc", "consumer", PURPOSES, oidc_subject="svc")
         clients.create("backend", "consumer", PURPOSES, oidc_subject="azp=backend")

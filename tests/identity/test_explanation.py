@@ -86,24 +86,24 @@ def total(explained):
 
 
 def test_the_steps_add_up_to_the_weight_of_the_batch(linked):
-    with linked.scorer(linked.frequencies) as scorer:
-        for record, others, weights in linked.by_record(25):
-            for explained, weight in zip(explained_with(scorer, record, others), weights, strict=True):
-                assert explained.match_weight == pytest.approx(weight, abs=1e-6)
-                assert total(explained) == pytest.approx(weight, abs=1e-6)
+    scorer = linked.scorer(linked.frequencies)
+    for record, others, weights in linked.by_record(25):
+        for explained, weight in zip(explained_with(scorer, record, others), weights, strict=True):
+            assert explained.match_weight == pytest.approx(weight, abs=1e-6)
+            assert total(explained) == pytest.approx(weight, abs=1e-6)
 
 
 def test_without_the_frequencies_of_rare_values_the_stored_weight_says_how_rare_they_were(linked):
     differed = 0
-    with linked.scorer(linked.kept) as scorer:
-        for record, others, weights in linked.by_record(25):
-            for explained, weight in zip(explained_with(scorer, record, others), weights, strict=True):
-                corrected = explained.stored_as(weight)
-                assert corrected.match_weight == weight
-                assert total(corrected) == pytest.approx(weight, abs=1e-6)
-                by_frequency = any(step.term_frequency for step in explained.steps)
-                assert by_frequency or abs(corrected.rarity) < 1e-5
-                differed += abs(corrected.rarity) > 1e-3
+    scorer = linked.scorer(linked.kept)
+    for record, others, weights in linked.by_record(25):
+        for explained, weight in zip(explained_with(scorer, record, others), weights, strict=True):
+            corrected = explained.stored_as(weight)
+            assert corrected.match_weight == weight
+            assert total(corrected) == pytest.approx(weight, abs=1e-6)
+            by_frequency = any(step.term_frequency for step in explained.steps)
+            assert by_frequency or abs(corrected.rarity) < 1e-5
+            differed += abs(corrected.rarity) > 1e-3
     assert differed
 
 
@@ -111,68 +111,68 @@ def test_without_the_frequencies_of_rare_values_the_stored_weight_says_how_rare_
 def test_each_step_is_what_the_model_says_of_its_level(linked, household_prior):
     model = replace(linked.scored.model, household_prior=household_prior)
     levels = {(item.name, level.label): level for item in model.comparisons for level in item.levels}
-    with linked.scorer(linked.frequencies, model) as scorer:
-        record, others, _ = next(linked.by_record(1))
-        weights = scorer.score(record, others)
-        for explained, weight in zip(explained_with(scorer, record, others), weights, strict=True):
-            assert (explained.match_weight, total(explained)) == pytest.approx((weight, weight), abs=1e-6)
-            assert [step.comparison for step in explained.steps] == [item.name for item in model.comparisons]
-            for step in explained.steps:
-                if step.level is None:
-                    assert (step.weight, step.term_frequency) == (0.0, 0.0)
-                    continue
-                level = levels[step.comparison, step.level]
-                alone = math.log2(level.m / level.u)
-                assert step.weight - step.term_frequency == pytest.approx(alone, abs=1e-6)
-                assert level.frequency or not step.term_frequency
-            against = explained.prior + sum(step.weight for step in explained.steps)
-            assert explained.against_strangers == pytest.approx(against, abs=1e-6)
-            assert (explained.against_household is None) == (household_prior is None)
-            if household_prior is not None:
-                against = model.household_prior + sum(step.household for step in explained.steps)
-                assert explained.against_household == pytest.approx(against, abs=1e-6)
-                assert explained.households <= 1e-6
+    scorer = linked.scorer(linked.frequencies, model)
+    record, others, _ = next(linked.by_record(1))
+    weights = scorer.score(record, others)
+    for explained, weight in zip(explained_with(scorer, record, others), weights, strict=True):
+        assert (explained.match_weight, total(explained)) == pytest.approx((weight, weight), abs=1e-6)
+        assert [step.comparison for step in explained.steps] == [item.name for item in model.comparisons]
+        for step in explained.steps:
+            if step.level is None:
+                assert (step.weight, step.term_frequency) == (0.0, 0.0)
+                continue
+            level = levels[step.comparison, step.level]
+            alone = math.log2(level.m / level.u)
+            assert step.weight - step.term_frequency == pytest.approx(alone, abs=1e-6)
+            assert level.frequency or not step.term_frequency
+        against = explained.prior + sum(step.weight for step in explained.steps)
+        assert explained.against_strangers == pytest.approx(against, abs=1e-6)
+        assert (explained.against_household is None) == (household_prior is None)
+        if household_prior is not None:
+            against = model.household_prior + sum(step.household for step in explained.steps)
+            assert explained.against_household == pytest.approx(against, abs=1e-6)
+            assert explained.households <= 1e-6
 
 
 def test_the_rules_that_find_a_pair_are_those_under_which_the_batch_found_it(linked):
     rules = [rule.name for rule in linked.scored.model.rules]
-    with linked.scorer(linked.frequencies) as scorer:
-        for a, b, first in linked.blocked:
-            meeting = meeting_rules(scorer, linked.records[a - 1], linked.records[b - 1])
-            assert rules[int(first)] in meeting
-            assert set(meeting) <= set(rules)
+    scorer = linked.scorer(linked.frequencies)
+    for a, b, first in linked.blocked:
+        meeting = meeting_rules(scorer, linked.records[a - 1], linked.records[b - 1])
+        assert rules[int(first)] in meeting
+        assert set(meeting) <= set(rules)
 
 
 def test_two_records_that_share_nothing_meet_under_no_rule(linked):
-    with linked.scorer(linked.frequencies) as scorer:
-        assert meeting_rules(scorer, linked.records[0], Comparable({})) == ()
+    scorer = linked.scorer(linked.frequencies)
+    assert meeting_rules(scorer, linked.records[0], Comparable({})) == ()
 
 
 def test_a_value_that_is_nobodys_own_is_named_as_left_out(linked):
     known = {**linked.frequencies, ("email", "noemail@x.org"): 0.3, ("user_id", "0"): 0.2}
     one = Comparable({"email": ("noemail@x.org", "ann@x.org"), "user_id": "0", "loyalty_id": "7"})
     other = Comparable({"email": ("noemail@x.org",), "loyalty_id": "7"})
-    with linked.scorer(known) as scorer:
-        assert set_aside(scorer, one, other) == ("email",)
-        assert set_aside(scorer, one, Comparable({})) == ()
-    with linked.scorer(linked.frequencies) as scorer:
-        assert set_aside(scorer, one, other) == ()
+    scorer = linked.scorer(known)
+    assert set_aside(scorer, one, other) == ("email",)
+    assert set_aside(scorer, one, Comparable({})) == ()
+    scorer = linked.scorer(linked.frequencies)
+    assert set_aside(scorer, one, other) == ()
 
 
 def test_an_empty_record_is_explained_by_the_prior_alone(linked):
-    with linked.scorer(linked.frequencies) as scorer:
-        (explained,) = explain_weights(scorer, [(linked.records[0], Comparable({}))])
+    scorer = linked.scorer(linked.frequencies)
+    (explained,) = explain_weights(scorer, [(linked.records[0], Comparable({}))])
     assert {step.level for step in explained.steps} == {None}
     assert explained.against_strangers == pytest.approx(explained.prior)
 
 
 def test_no_value_is_told(linked):
-    with linked.scorer(linked.frequencies) as scorer:
-        for record, others, _ in linked.by_record(10):
-            said = repr(explained_with(scorer, record, others)).lower()
-            for one in (record, *others):
-                values = [value for column in one.columns for value in one.values(column) if len(value) > 4]
-                assert not [value for value in values if f"'{value}'" in said]
+    scorer = linked.scorer(linked.frequencies)
+    for record, others, _ in linked.by_record(10):
+        said = repr(explained_with(scorer, record, others)).lower()
+        for one in (record, *others):
+            values = [value for column in one.columns for value in one.values(column) if len(value) > 4]
+            assert not [value for value in values if f"'{value}'" in said]
 
 
 def test_a_pair_near_the_threshold_says_that_the_run_before_decided():
