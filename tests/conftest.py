@@ -7,7 +7,7 @@ import pytest
 from hypothesis import settings
 
 from tests.commands import commands
-from tests.world import World, a_world
+from tests.world import World, a_settled_world, a_world
 
 # What a property claims is never a time; on a loaded machine a time alone would fail it.
 settings.register_profile("aurea", deadline=None)
@@ -23,4 +23,11 @@ def _no_process_is_left() -> Iterator[None]:
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     with a_world(tmp_path) as one:
+        yield one
+
+
+@pytest.fixture
+def settled(tmp_path: Path) -> Iterator[World]:
+    """A world in which the town is linked and the model trained."""
+    with a_settled_world(tmp_path) as one:
         yield one

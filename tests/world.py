@@ -6,12 +6,14 @@ Nothing is faked but the clock, which a test may move. The server is the real on
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -28,9 +30,10 @@ from api.observability import LOG_CONFIG, configure_logging
 from api.roles import Role
 from api.services import Services, open_services
 from api.settings import Settings
-from api.stores import create_home
 from identity.records import RecordKey
+from identity.report_page import SCRIPT_NAME, chart_script
 from tests.commands import commands
+from tests.homes import kept_until_the_end, new_home
 
 START = 1_780_000_000_000  # 2026-05-28T20:26:40Z, in milliseconds
 AUREA = Path(sys.executable).with_name("aurea")
@@ -89,7 +92,7 @@ class World:
         self.clock = Clock()
         self.environment = {"AUREA_HOME": str(self.home), **(environment or {})}
         self.settings = Settings.from_environment(self.environment)
-        create_home(self.settings)
+        new_home(self.settings)
         if policy is not None:
             (self.home / "purposes.toml").write_text(policy)
         self.services: Services = open_services(self.settings, self.clock)
@@ -156,8 +159,17 @@ class World:
         self, *arguments: str, stdin: str = "", environment: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run `aurea` on this home, in a process of its own (tests/commands says which)."""
+        if "link" in arguments:
+            self._keep_charts()
         env = {**os.environ, **self.environment, **(environment or {})}
         return commands().run(arguments, stdin=stdin, environment=env, folder=self.folder)
+
+    def _keep_charts(self) -> None:
+        """Put the script of run reports where a first run puts it, two seconds later (test_report.py)."""
+        kept = self.settings.runs_dir / SCRIPT_NAME
+        if not kept.exists():
+            kept.write_text(chart_script())
+            kept.chmod(0o600)
 
     def process(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the installed `aurea` on this home, from nothing."""
@@ -243,3 +255,19 @@ def a_world(
         yield world
     finally:
         world.close()
+
+
+@cache
+def _settled_home() -> Path:
+    folder = kept_until_the_end()
+    with a_world(folder) as one:
+        one.settle()
+    return one.home
+
+
+@contextmanager
+def a_settled_world(folder: Path) -> Iterator[World]:
+    """What `a_world` and `settle` make, copied from one that was settled before."""
+    shutil.copytree(_settled_home(), folder / "home")
+    with a_world(folder) as one:
+        yield one

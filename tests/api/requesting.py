@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.world import World, a_world, record
+from tests.world import World, a_settled_world, a_world, record
 
 ANNA = [{"type": "email", "value": "anna@example.com"}]
 
@@ -17,8 +17,7 @@ ANNA = [{"type": "email", "value": "anna@example.com"}]
 def linked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home in which Anna shopped twice and Berta once, made and linked once for all tests."""
     folder = tmp_path_factory.mktemp("linked")
-    with a_world(folder) as world:
-        world.settle()
+    with a_settled_world(folder) as world:
         world.send(record("web", "1", "Anna"), record("pos", "2", "Anna"), record("crm", "3", "Berta"))
     return folder / "home"
 

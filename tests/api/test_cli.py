@@ -102,11 +102,10 @@ def test_linking_nothing_warns_and_says_what_to_do(world: World) -> None:
     assert "--grant identity_linking" in done.stderr
 
 
-def test_linking_says_what_may_have_cost_links_or_made_wrong_ones(world: World) -> None:
-    world.settle()
-    world.ingest(*(row("pos", str(number), "Delia") for number in range(60)))
-    world.ingest({**row("pos", "ana", "Ana"), "email": "noreply@example.com"})
-    done = world.command("link", "--json")
+def test_linking_says_what_may_have_cost_links_or_made_wrong_ones(settled: World) -> None:
+    settled.ingest(*(row("pos", str(number), "Delia") for number in range(60)))
+    settled.ingest({**row("pos", "ana", "Ana"), "email": "noreply@example.com"})
+    done = settled.command("link", "--json")
     assert done.returncode == 0
     (giant, junk) = json.loads(done.stdout)["notices"]
     assert giant.startswith("the largest golden ID has 62 records")

@@ -101,25 +101,24 @@ def test_a_link_that_a_guard_refuses_is_explained_by_what_stands_against_it(town
     assert next(found for found in pairs if found["same_person"])["guard"] is None
 
 
-def test_a_stewards_word_is_told_before_the_scores(world: World) -> None:
-    world.settle()
+def test_a_stewards_word_is_told_before_the_scores(settled: World) -> None:
     ours, theirs, rosa = key("town_a", "Delia"), key("town_b", "Delia"), key("town_a", "Rosa")
-    one, two = explained(world, ours, theirs)["records"]
-    three = explained(world, ours, rosa)["records"][1]
-    said = {"author": "operator", "reason": "seen", "now": world.clock()}
-    world.services.judge.decide((one, two), "different", **said)
-    apart = explained(world, ours, theirs)
+    one, two = explained(settled, ours, theirs)["records"]
+    three = explained(settled, ours, rosa)["records"][1]
+    said = {"author": "operator", "reason": "seen", "now": settled.clock()}
+    settled.services.judge.decide((one, two), "different", **said)
+    apart = explained(settled, ours, theirs)
     assert (apart["same_person"], apart["decision"]) == (False, "link")
     assert apart["reasons"] == ["A steward judged the two to be different people; no score overrides that."]
-    world.services.judge.decide((one, three), "same", **said)
-    through = explained(world, key("town_b", "Rosa"), theirs)
+    settled.services.judge.decide((one, three), "same", **said)
+    through = explained(settled, key("town_b", "Rosa"), theirs)
     assert through["reasons"][0] == "A steward judged records of their two golden IDs to be different people."
-    joined = explained(world, ours, rosa)
+    joined = explained(settled, ours, rosa)
     assert (joined["same_person"], joined["decision"]) == (True, "no link")
     assert joined["reasons"][0] == "A steward judged the two to be one person."
     assert [(link["judged"], link["match_weight"]) for link in joined["path"]] == [(True, None)]
     assert total(joined["waterfall"]) == pytest.approx(joined["waterfall"]["match_weight"], abs=1e-6)
-    http = world.client("officer")
+    http = settled.client("officer")
     plain = http.get(f"/v1/golden-ids/{joined['golden_ids'][0]}/plain-explanation").json()
     assert "decided by a person" in {link["certainty"] for link in plain["links"]}
 

@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 
-from tests.world import World, a_world, record
+from tests.world import World, a_settled_world, record
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    with a_world(tmp_path) as world:
-        world.settle()
+    with a_settled_world(tmp_path) as world:
         yield world
 
 

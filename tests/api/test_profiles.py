@@ -130,7 +130,6 @@ def test_a_request_names_exactly_one_purpose(world: World) -> None:
 
 def two_become_one(world: World) -> tuple[str, str]:
     """Two golden IDs, of which the first is merged into the second."""
-    world.settle()
     world.ingest(row("crm", "1", "Ana"), row("web", "1", "Anabel"), row("web", "2", "Anabel"))
     world.link()
     merged, survivor = world.golden_id("crm", "1"), world.golden_id("web", "1")
@@ -141,24 +140,23 @@ def two_become_one(world: World) -> tuple[str, str]:
     return merged, survivor
 
 
-def test_a_merged_id_answers_as_its_survivor(world: World) -> None:
-    merged, survivor = two_become_one(world)
-    profile = read(world.client("consumer", PURPOSE), merged).json()
+def test_a_merged_id_answers_as_its_survivor(settled: World) -> None:
+    merged, survivor = two_become_one(settled)
+    profile = read(settled.client("consumer", PURPOSE), merged).json()
     assert (profile["golden_id"], profile["requested_id"]) == (survivor, merged)
     assert profile["records"] == 3
 
 
-def test_a_merged_id_tells_nothing_where_its_survivor_may_not_be_read(world: World) -> None:
-    merged, survivor = two_become_one(world)
-    say(world, "withdrawn", golden_id=survivor)
-    answer = read(world.client("consumer", PURPOSE), merged)
+def test_a_merged_id_tells_nothing_where_its_survivor_may_not_be_read(settled: World) -> None:
+    merged, survivor = two_become_one(settled)
+    say(settled, "withdrawn", golden_id=survivor)
+    answer = read(settled.client("consumer", PURPOSE), merged)
     assert answer.status_code == 404
     assert survivor not in answer.text
 
 
 def one_becomes_two(world: World) -> tuple[str, set[str]]:
     """A golden ID whose two records went to two other golden IDs."""
-    world.settle()
     others = [
         row(channel, "x", name) for name in ("Berta", "Carlota") for channel in (f"{name}1", f"{name}2")
     ]
@@ -174,18 +172,18 @@ def one_becomes_two(world: World) -> tuple[str, set[str]]:
     return split, successors
 
 
-def test_a_split_id_lists_its_successors_where_all_may_be_read(world: World) -> None:
-    split, successors = one_becomes_two(world)
-    answer = read(world.client("consumer", PURPOSE), split)
+def test_a_split_id_lists_its_successors_where_all_may_be_read(settled: World) -> None:
+    split, successors = one_becomes_two(settled)
+    answer = read(settled.client("consumer", PURPOSE), split)
     assert answer.status_code == 409
     assert set(answer.json()["successors"]) == successors
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_a_split_id_tells_nothing_where_one_successor_may_not_be_read(world: World) -> None:
-    split, successors = one_becomes_two(world)
-    say(world, "withdrawn", golden_id=min(successors))
-    assert read(world.client("consumer", PURPOSE), split).status_code == 404
+def test_a_split_id_tells_nothing_where_one_successor_may_not_be_read(settled: World) -> None:
+    split, successors = one_becomes_two(settled)
+    say(settled, "withdrawn", golden_id=min(successors))
+    assert read(settled.client("consumer", PURPOSE), split).status_code == 404
 
 
 def test_pairwise_clients_cannot_join_their_data_by_golden_id(world: World) -> None:

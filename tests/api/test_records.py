@@ -27,42 +27,38 @@ def test_a_record_is_created_then_unchanged_then_updated_and_keeps_its_golden_id
     assert (created["decision"], created["linking"]) == ("new", "permitted")
 
 
-def test_a_record_without_permission_to_link_stays_alone(world: World) -> None:
-    world.settle()
+def test_a_record_without_permission_to_link_stays_alone(settled: World) -> None:
     alone = record("crm", "1", "Delia") | {"consents": []}
-    (sent,) = world.send(alone)
+    (sent,) = settled.send(alone)
     assert (sent["linking"], sent["decision"]) == ("not_permitted", "new")
-    assert sent["golden_id"] != world.golden_id("town_a", "Delia")
+    assert sent["golden_id"] != settled.golden_id("town_a", "Delia")
 
 
-def test_a_record_that_matches_attaches_by_the_trained_model(world: World) -> None:
-    world.settle()
-    (sent,) = world.send(record("crm", "1", "Delia"))
+def test_a_record_that_matches_attaches_by_the_trained_model(settled: World) -> None:
+    (sent,) = settled.send(record("crm", "1", "Delia"))
     assert sent["decision"] == "attached"
-    assert sent["golden_id"] == world.golden_id("town_a", "Delia")
+    assert sent["golden_id"] == settled.golden_id("town_a", "Delia")
 
 
-def test_a_record_finds_its_person_however_many_records_that_person_has(world: World) -> None:
-    world.settle()
-    world.ingest(*(row("pos", str(number), "Delia") for number in range(500)))
-    world.link()
-    golden_id = world.golden_id("town_a", "Delia")
-    assert all(world.golden_id("pos", str(number)) == golden_id for number in range(500))
-    (sent,) = world.send(record("crm", "1", "Delia"))
+def test_a_record_finds_its_person_however_many_records_that_person_has(settled: World) -> None:
+    settled.ingest(*(row("pos", str(number), "Delia") for number in range(500)))
+    settled.link()
+    golden_id = settled.golden_id("town_a", "Delia")
+    assert all(settled.golden_id("pos", str(number)) == golden_id for number in range(500))
+    (sent,) = settled.send(record("crm", "1", "Delia"))
     assert (sent["decision"], sent["golden_id"]) == ("attached", golden_id)
 
 
 def test_the_guard_hears_records_that_share_nothing_with_the_one_that_arrives(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    settled: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world.settle()
-    world.send(record("crm", "far", "Zacarias"))
+    settled.send(record("crm", "far", "Zacarias"))
     same = [
         {"record": {"channel": "town_a", "source_id": "Delia"}},
         {"record": {"channel": "crm", "source_id": "far"}},
     ]
     said = {"first": same[0], "second": same[1], "verdict": "same", "reason": "married"}
-    assert world.client("steward").post("/v1/judgements", json=said).json()["same_person"]
+    assert settled.client("steward").post("/v1/judgements", json=said).json()["same_person"]
     heard: list[int] = []
     evidence = OnlineScorer.evidence
 
@@ -71,9 +67,9 @@ def test_the_guard_hears_records_that_share_nothing_with_the_one_that_arrives(
         return evidence(scorer, record_nos, records)
 
     monkeypatch.setattr(OnlineScorer, "evidence", listening)
-    (sent,) = world.send(record("crm", "1", "Delia"))
+    (sent,) = settled.send(record("crm", "1", "Delia"))
     assert sent["decision"] == "attached"
-    assert world.services.lookup.record(RecordKey("crm", "far")) in heard
+    assert settled.services.lookup.record(RecordKey("crm", "far")) in heard
 
 
 def test_before_the_first_run_only_identifiers_verified_on_both_sides_attach(world: World) -> None:
@@ -184,20 +180,19 @@ def test_a_deleted_record_is_gone_at_once_and_may_come_again(world: World) -> No
     assert again["golden_id"] != sent["golden_id"]
 
 
-def test_losing_the_permission_to_link_detaches_at_once(world: World) -> None:
-    world.settle()
-    world.ingest(row("crm", "1", "Ana"), row("web", "1", "Ana"))
-    world.link()
-    assert world.golden_id("crm", "1") == world.golden_id("web", "1")
+def test_losing_the_permission_to_link_detaches_at_once(settled: World) -> None:
+    settled.ingest(row("crm", "1", "Ana"), row("web", "1", "Ana"))
+    settled.link()
+    assert settled.golden_id("crm", "1") == settled.golden_id("web", "1")
     said = {
         "subject": {"record": {"channel": "web", "source_id": "1"}},
         "purpose": "identity_linking",
         "state": "withdrawn",
     }
-    assert world.client("ingest").post("/v1/consents", json=said).status_code == 201
-    assert world.golden_id("crm", "1") != world.golden_id("web", "1")
-    world.link()
-    assert world.golden_id("crm", "1") != world.golden_id("web", "1")
+    assert settled.client("ingest").post("/v1/consents", json=said).status_code == 201
+    assert settled.golden_id("crm", "1") != settled.golden_id("web", "1")
+    settled.link()
+    assert settled.golden_id("crm", "1") != settled.golden_id("web", "1")
 
 
 def test_the_same_idempotency_key_does_the_same_request_once(world: World) -> None:

@@ -264,9 +264,8 @@ def erased_records(world: World, request: dict[str, Any]) -> list[int]:
 # The command line, and what the law keeps
 
 
-def test_the_command_line_takes_a_request_to_its_bundle(world: World) -> None:
-    world.settle()
-    opened = world.answer(
+def test_the_command_line_takes_a_request_to_its_bundle(settled: World) -> None:
+    opened = settled.answer(
         "request",
         "open",
         "access",
@@ -277,15 +276,15 @@ def test_the_command_line_takes_a_request_to_its_bundle(world: World) -> None:
         stdin="email:delia@example.com\n",
     )
     request_id = opened["id"]
-    world.answer("request", "verify", request_id, "--method", "in person", "--outcome", "verified")
-    world.answer("request", "decide", request_id, "approve")
-    assert world.answer("request", "fulfil", request_id)["state"] == "fulfilled"
-    world.answer("request", "bundle", request_id, "--out", "delia.json")
-    file = world.folder / "delia.json"
+    settled.answer("request", "verify", request_id, "--method", "in person", "--outcome", "verified")
+    settled.answer("request", "decide", request_id, "approve")
+    assert settled.answer("request", "fulfil", request_id)["state"] == "fulfilled"
+    settled.answer("request", "bundle", request_id, "--out", "delia.json")
+    file = settled.folder / "delia.json"
     assert file.stat().st_mode & 0o077 == 0
     assert json.loads(file.read_text())["attributes"]["first_name"][0]["value"] == "Delia"
-    assert world.command("request", "bundle", request_id, "--out", "delia.json").returncode == 1
-    listed = world.answer("request", "list")["requests"]
+    assert settled.command("request", "bundle", request_id, "--out", "delia.json").returncode == 1
+    listed = settled.answer("request", "list")["requests"]
     assert [(each["id"], each["state"]) for each in listed] == [(request_id, "fulfilled")]
 
 

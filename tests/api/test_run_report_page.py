@@ -17,11 +17,10 @@ ADDED = {
 
 
 @pytest.fixture
-def town(world: World) -> World:
+def town(settled: World) -> World:
     """A town that was linked twice."""
-    world.settle()
-    world.link(retrain=True)
-    return world
+    settled.link(retrain=True)
+    return settled
 
 
 def test_every_chart_is_drawn_without_a_request_or_a_complaint(town: World) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import delete, insert, update
 from sqlalchemy.event import listen, remove
 
 from api.settings import Settings
-from api.stores import create_home, load_keyring, open_keys, open_operational
+from api.stores import load_keyring, open_keys, open_operational
 from consent.access_log import AccessLog
 from consent.answers import Profile, RevealRequest, Scattered, Withheld
 from consent.birth_facts import birth_facts
@@ -46,6 +46,7 @@ from identity.tables import (
     memberships,
 )
 from identity.tables import links as stored_links
+from tests.homes import new_home
 
 NOW = 1_790_000_000_000
 
@@ -55,7 +56,7 @@ class Home:
 
     def __init__(self, folder: Path, purposes: Purposes | None = None) -> None:
         settings = Settings.from_environment({"AUREA_HOME": str(folder / "home")})
-        create_home(settings)
+        new_home(settings)
         self.now = NOW
         self.log_folder = settings.access_log_dir
         self.db, self.keys = open_operational(settings), open_keys(settings)

@@ -118,24 +118,23 @@ def test_a_request_gives_its_receipt_again_and_nothing_is_erased_twice(world: Wo
 # Who stays
 
 
-def test_the_other_records_of_a_wrongly_merged_cluster_are_unharmed(world: World) -> None:
-    world.settle()
-    services = world.services
-    world.ingest(row("crm", "1", "Ana"), row("web", "1", "Ana"), row("pos", "1", "Ana"))
-    world.link()
-    golden_id = world.golden_id("crm", "1")
+def test_the_other_records_of_a_wrongly_merged_cluster_are_unharmed(settled: World) -> None:
+    services = settled.services
+    settled.ingest(row("crm", "1", "Ana"), row("web", "1", "Ana"), row("pos", "1", "Ana"))
+    settled.link()
+    golden_id = settled.golden_id("crm", "1")
     before = services.sealed.open_fields(filter(None, [number(services, "1", "web")]), ["email"])
-    erase(world, "1")
-    assert world.golden_id("web", "1") == world.golden_id("pos", "1") == golden_id
+    erase(settled, "1")
+    assert settled.golden_id("web", "1") == settled.golden_id("pos", "1") == golden_id
     web = number(services, "1", "web")
     assert web
     assert services.sealed.open_fields([web], ["email"]) == before
-    reader = world.client("consumer")
+    reader = settled.client("consumer")
     answer = reader.get(f"/v1/profiles/{golden_id}", params={"purpose": "personalization"})
     assert answer.status_code == 200
     assert answer.json()["records"] == 2
-    world.link()
-    assert world.golden_id("web", "1") == golden_id
+    settled.link()
+    assert settled.golden_id("web", "1") == golden_id
 
 
 def test_a_denial_on_an_address_outlives_the_erasure_and_a_grant_does_not(world: World) -> None:
