@@ -39,7 +39,10 @@ lock:
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --no-header -o requirements.lock --extra build
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links --no-header -o requirements-test.lock --extra test --extra vault --extra build
+	  --no-emit-index-url --no-emit-find-links --no-header -o requirements-test.lock --extra test --extra vault --extra otel --extra build
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-header -o requirements-image.lock \
+	  --extra vault --extra otel --extra postgres --extra build
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from api import __version__, problems
 from api.housekeeping import EVERY_SECONDS, kept
 from api.limits import LimitBody
-from api.observability import Observe
+from api.observability import Observe, answer_unlogged
 from api.openapi import describe
 from api.rate_limits import SYNC_SECONDS
 from api.routes import (
@@ -33,6 +33,8 @@ from api.routes import (
     tokens,
 )
 from api.services import Services
+from api.tracing import Tracing
+from consent.errors import AccessLogError
 
 TELLING_SECONDS: Final = 5.0  # how long a webhook may lag behind the change feed
 _TELEMETRY_OFF: Final[TelemetryConfig] = {
@@ -48,7 +50,11 @@ During = Callable[[], AbstractAsyncContextManager[None]]
 
 
 def create_app(
-    services: Services, *, housekeeping_seconds: float = EVERY_SECONDS, during: During = nullcontext
+    services: Services,
+    *,
+    housekeeping_seconds: float = EVERY_SECONDS,
+    during: During = nullcontext,
+    tracing: Tracing | None = None,
 ) -> FastAPI:
     """Return the application over `services`, which are closed when it stops."""
 
@@ -59,6 +65,8 @@ def create_app(
         async with kept(services.housekeep, housekeeping_seconds), telling, sharing, during():
             yield
         services.close()
+        if tracing is not None:
+            tracing.close()
 
     app = FastAPI(
         title="Aurea",
@@ -93,10 +101,11 @@ def create_app(
         app.include_router(routes.router)
         app.state.routes += routes.router.routes
     app.add_middleware(LimitBody, access=services.access)
-    app.add_middleware(Observe)
+    app.add_middleware(Observe, tracing=tracing)
     app.add_exception_handler(problems.ProblemError, problems.answer_problem)
     app.add_exception_handler(RequestValidationError, problems.answer_invalid)
     app.add_exception_handler(HTTPException, problems.answer_http_error)
+    app.add_exception_handler(AccessLogError, answer_unlogged)
     for error in problems.DOMAIN_ERRORS:
         app.add_exception_handler(error, problems.answer_domain_error)
     return app

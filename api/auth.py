@@ -18,6 +18,9 @@ from consent.key_providers import KeyProvider
 
 ALGORITHM: Final = "HS256"  # and no other: what other issuers sign never meets this secret
 ISSUER: Final = "aurea"
+_AHEAD_SECONDS: Final = 60
+"""How far the clock of the host that issued a token may lie ahead of ours. A token of a later time is of a
+clock that was set back since, and would outlive its ten minutes."""
 _CLAIMS: Final = ["iss", "sub", "role", "purposes", "iat", "exp", "jti"]
 
 
@@ -112,7 +115,8 @@ class Tokens:
         except jwt.InvalidTokenError:
             raise InvalidTokenError from None
         expires_at = int(claims["exp"]) * 1000
-        if self._clock() >= expires_at:
+        now = self._clock()
+        if now >= expires_at or int(claims["iat"]) * 1000 > now + _AHEAD_SECONDS * 1000:
             raise InvalidTokenError
         return Caller(
             client_id=claims["sub"],

@@ -20,9 +20,12 @@ import structlog
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.problems import INTERNAL, respond
+from api.problems import INTERNAL, answer_domain_error, respond
+from api.tracing import Tracing
 
 REQUEST_ID: Final = "x-request-id"
 _METHODS: Final = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"})
@@ -42,6 +45,8 @@ SECONDS = Histogram(
 )  # fmt: skip
 DECISIONS = Counter("aurea_profile_reads", "Profile reads by outcome", ["purpose", "outcome"])
 RECORDS = Counter("aurea_records_received", "Records received over HTTP", ["status", "decision"])
+
+UNLOGGED = Counter("aurea_access_log_failures", "Reads refused because the access log could not be written")
 
 log = structlog.get_logger("aurea")
 
@@ -94,8 +99,8 @@ class Observe:
     No exception passes it: the server's own logger would print its message.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, tracing: Tracing | None = None) -> None:
+        self._app, self._tracing = app, tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -104,6 +109,7 @@ class Observe:
             return
         request_id = _request_id(scope["headers"])
         scope["aurea.request_id"] = request_id
+        span = None if self._tracing is None else self._tracing.begin(scope["headers"])
         scope["aurea.since"] = started = time.perf_counter()
         status = 0
 
@@ -124,6 +130,17 @@ class Observe:
                 await respond(INTERNAL)(scope, receive, send_marked)
         finally:
             _record(scope, status, request_id, time.perf_counter() - started)
+            if self._tracing is not None:
+                client = _client(scope)
+                self._tracing.end(
+                    span, method=_method(scope), route=route_template(scope), status=status, client=client
+                )
+
+
+async def answer_unlogged(request: Request, error: Exception) -> Response:
+    """Handle AccessLogError by the table of problems, and count it: nobody can be shown anything."""
+    UNLOGGED.inc()
+    return await answer_domain_error(request, error)
 
 
 def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
@@ -153,12 +170,19 @@ _counted = cache(REQUESTS.labels)
 _timed = cache(SECONDS.labels)
 
 
+def _method(scope: Scope) -> str:
+    return scope["method"] if scope["method"] in _METHODS else "OTHER"
+
+
+def _client(scope: Scope) -> str | None:
+    caller = scope.get("aurea.caller")
+    return caller.client_id if caller else None
+
+
 def _record(scope: Scope, status: int, request_id: str, seconds: float) -> None:
-    route = route_template(scope)
-    method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+    route, method = route_template(scope), _method(scope)
     _counted(method, route, status).inc()
     _timed(method, route).observe(seconds)
-    caller = scope.get("aurea.caller")
     log.info(
         "request",
         request_id=request_id,
@@ -166,7 +190,7 @@ def _record(scope: Scope, status: int, request_id: str, seconds: float) -> None:
         route=route,
         status=status,
         milliseconds=round(seconds * 1000, 2),
-        client=caller.client_id if caller else None,
+        client=_client(scope),
     )
 
 

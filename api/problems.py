@@ -48,6 +48,7 @@ from identity.errors import (
     RunInProgressError,
     StaleScoresError,
     StoreBusyError,
+    StoreDamagedError,
     StoreFullError,
 )
 
@@ -133,6 +134,7 @@ INTERNAL: Final = Problem(
     500, "internal", "Internal error", "The failure was recorded under the id in the X-Request-Id header."
 )
 _BUSY: Final = Problem(503, "busy", "The store is busy", "Another writer holds the store; try again shortly.")
+_RETRY_AFTER: Final = "5"  # seconds: what keeps the service from answering passes, or is looked at
 _UNAVAILABLE: Final = Problem(503, "unavailable", "Not available", "The service cannot answer this now.")
 
 # Looked up by the error's class, then its bases. `detail=None` with `_SAFE` takes the error's own sentence.
@@ -162,6 +164,9 @@ TABLE: Final[dict[type[Exception], Problem]] = {
     StaleScoresError: _BUSY,
     StoreFullError: Problem(
         503, "storage-full", "Not available", "The disk is full; nothing of this request was kept."
+    ),
+    StoreDamagedError: Problem(
+        503, "storage-damaged", "Not available", "A store is damaged, so nothing of it is served."
     ),
     ProofError: Problem(404, "no-such-entry", "The ledger has no such entry or size"),
     DestructionIncompleteError: Problem(
@@ -201,8 +206,9 @@ def problem_of(error: Exception) -> Problem:
 def respond(
     problem: Problem, *, headers: Mapping[str, str] | None = None, extra: Mapping[str, Any] | None = None
 ) -> Response:
-    """Return `problem` as an HTTP answer."""
-    return Response(problem.body(extra), problem.status, dict(headers or {}), MEDIA_TYPE)
+    """Return `problem` as an HTTP answer; every 503 says when to ask again."""
+    later = {"Retry-After": _RETRY_AFTER} if problem.status == 503 else {}
+    return Response(problem.body(extra), problem.status, later | dict(headers or {}), MEDIA_TYPE)
 
 
 async def answer_problem(_request: Request, error: Exception) -> Response:

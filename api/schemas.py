@@ -74,7 +74,7 @@ _PROBLEMS: Final[dict[int, dict[str, Any]]] = {
     413: _described("The request body is too large"),
     422: _described("The request is not as documented"),
     429: _described("Too many requests, or people on one day; says nothing of anybody") | {"headers": _RETRY},
-    503: _described("The service cannot answer now"),
+    503: _described("The service cannot answer now") | {"headers": _RETRY},
 }
 
 

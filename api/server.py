@@ -19,6 +19,7 @@ from api.leaving import leaving
 from api.observability import LOG_CONFIG, configure_logging
 from api.services import open_services
 from api.settings import Settings, SettingsError
+from api.tracing import open_tracing
 
 GRACE_SECONDS: Final = 10  # how long a stopping worker waits for requests under way
 BACKLOG: Final = 2048
@@ -30,7 +31,7 @@ def application(settings: Settings) -> ASGIApp:
     configure_logging(settings.log_level)
     services = open_services(settings)
     during = partial(leaving, services.readiness, settings.drain_seconds, GRACE_SECONDS)
-    return create_app(services, during=during)
+    return create_app(services, during=during, tracing=open_tracing(settings))
 
 
 def _end(_signal: int, _frame: FrameType | None) -> NoReturn:

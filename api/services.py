@@ -185,7 +185,7 @@ class Services:
         self.changes = ChangeFeed(self.memberships, self.disclosures, self.names)
         hours = self.settings.idempotency_hours
         self.idempotency = Idempotency(self.db, root, self.clock, hours=hours)
-        self.gauges = StoreGauges(self.db)
+        self.gauges = StoreGauges(self.db, self.keyring)
         self.readiness = Readiness(self)
         self.webhooks = Webhooks(
             db=self.db,

@@ -48,6 +48,7 @@ class Settings:
     vault_key: str = "aurea"  # of the transit engine
     opendsr_certificate: Path | None = None  # PEM, of the domain at which controllers reach the service
     opendsr_key: Path | None = None
+    otlp_endpoint: str | None = None  # AUREA_OTLP_ENDPOINT: where traces go, over HTTP; None: nowhere
     log_level: str = "info"
     drain_seconds: int = DRAIN_SECONDS  # from SIGTERM until no new requests are taken
     erasure_log_file: Path | None = None  # AUREA_ERASURE_LOG: receipts of erasures, best on another disk
@@ -107,7 +108,7 @@ class Settings:
             environ = dict(os.environ)
             for name in SECRETS:
                 os.environ.pop(name, None)
-        env = environ
+        env = _with_files(environ)
         home = Path(env.get("AUREA_HOME") or default_home).expanduser()
         database_url = env.get("AUREA_DATABASE_URL") or _sqlite_url(home, "aurea.db")
         keys_url = env.get("AUREA_KEYS_URL") or _sqlite_url(home, "keys.db")
@@ -136,11 +137,27 @@ class Settings:
             vault_key=env.get("AUREA_VAULT_KEY") or "aurea",
             opendsr_certificate=_optional_file(env, "AUREA_OPENDSR_CERTIFICATE"),
             opendsr_key=_optional_file(env, "AUREA_OPENDSR_KEY"),
+            otlp_endpoint=_http_url(env, "AUREA_OTLP_ENDPOINT"),
             log_level=_log_level(env.get("AUREA_LOG_LEVEL") or "info"),
             client_rate=_integer(env, "AUREA_CLIENT_RATE", CLIENT_RATE, 0, _NO_LIMIT),
             people_per_day=_integer(env, "AUREA_PEOPLE_PER_DAY", PEOPLE_PER_DAY, 0, _NO_LIMIT),
             **_oidc(env),
         )
+
+
+def _with_files(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """Add the secrets that stand in files: `NAME_FILE` names the file of `NAME`."""
+    found = dict(environ)
+    for name in SECRETS:
+        path = environ.get(f"{name}_FILE")
+        if path and environ.get(name):
+            raise SettingsError(f"{name} and {name}_FILE: set one of them")
+        if path:
+            try:
+                found[name] = Path(path).expanduser().read_text(encoding="utf-8").strip()
+            except (OSError, ValueError):
+                raise SettingsError(f"{name}_FILE names no file that can be read as text") from None
+    return found
 
 
 def _sqlite_url(home: Path, name: str) -> str:
@@ -167,6 +184,13 @@ def _integer(env: Mapping[str, str], name: str, default: int, low: int, high: in
         raise SettingsError(f"{name} must be a whole number from {low} to {high}") from None
     if not low <= value <= high:
         raise SettingsError(f"{name} must be a whole number from {low} to {high}")
+    return value
+
+
+def _http_url(env: Mapping[str, str], name: str) -> str | None:
+    value = env.get(name) or None
+    if value is not None and not value.startswith(("http://", "https://")):
+        raise SettingsError(f"{name} must be an http:// or https:// URL")
     return value
 
 

@@ -3,7 +3,7 @@
     python benchmarks/stream.py [--records 6000] [--streamed 600]
 
 A home is linked without the last records of a demo file; these then arrive one by one, and a run with the
-same frozen model follows. Counts the pairs of records that are together after one and not after the other, and
+same frozen model follows. Counts the pairs of records that are together after one and not the other, and
 the records whose company the run changes, by what was decided about them when they arrived (`before`: they
 were there before) and by whether the run gave them company, took some, or both. Scores are the same on both
 sides (tests/identity/test_compiled_conditions.py); what differs is what the run knows in addition: which

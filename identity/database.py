@@ -12,10 +12,11 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
-from identity.errors import StoreBusyError, StoreFullError
+from identity.errors import IdentityError, StoreDamagedError
 from identity.read_snapshots import ReadSnapshot, ReadSnapshots
+from identity.store_failures import failure_of
 
 BUSY_TIMEOUT_MS = 30_000
 AUTOCHECKPOINT_PAGES = 1_000  # SQLite's default, 4 MB
@@ -28,7 +29,8 @@ class Database:
     def __init__(self, engine: Engine, *, lock_id: int) -> None:
         self.engine = engine
         self._lock_id = lock_id
-        self._snapshots = ReadSnapshots(engine)
+        self._snapshots = ReadSnapshots(engine, self._named)
+        self.damaged = False  # found by whoever read or wrote; the process is then not ready
 
     @property
     def is_sqlite(self) -> bool:
@@ -38,7 +40,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One consistent snapshot; rolled back at the end."""
-        with self.engine.connect() as connected:
+        with self._failures_named(), self.engine.connect() as connected:
             if self.is_sqlite:
                 yield connected
             else:
@@ -58,14 +60,9 @@ class Database:
         `checkpoint=False` keeps SQLite from copying its log into the store inside this commit, while the
         lock is held: bulk writers call `checkpoint()` between their transactions instead.
         """
-        with self.engine.connect() as connected:
+        with self._failures_named(), self.engine.connect() as connected:
             conn = connected.execution_options(**{_WRITE: True})
-            try:
-                transaction = conn.begin()
-            except OperationalError as error:
-                raise StoreBusyError(
-                    f"another process held the write lock for over {BUSY_TIMEOUT_MS // 1000} s; try again"
-                ) from error
+            transaction = conn.begin()
             if self.is_sqlite and not checkpoint:
                 conn.exec_driver_sql("PRAGMA wal_autocheckpoint=0")
             try:
@@ -73,18 +70,14 @@ class Database:
                     if not self.is_sqlite:
                         conn.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": self._lock_id})
                     yield conn
-            except OperationalError as error:
-                if _is_full(error):
-                    raise StoreFullError(
-                        "the disk is full: free some space and repeat; what was committed before stands"
-                    ) from error
-                raise
             finally:
                 if self.is_sqlite and not checkpoint:
                     _driver(conn).execute(f"PRAGMA wal_autocheckpoint={AUTOCHECKPOINT_PAGES}")
 
     def is_writable(self) -> bool:
         """Whether a write could begin now, or only has to wait for another. Waits for nobody itself."""
+        if self.damaged:
+            return False
         raw = self.engine.raw_connection()
         try:
             cursor = raw.cursor()
@@ -108,7 +101,7 @@ class Database:
     def checkpoint(self) -> None:
         """Copy SQLite's log into the store as far as readers allow; holds nobody up. PostgreSQL: nothing."""
         if self.is_sqlite:
-            with self.engine.connect() as conn:
+            with self._failures_named(), self.engine.connect() as conn:
                 _driver(conn).execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def truncate_log(self, deadline_s: float) -> bool:
@@ -118,7 +111,10 @@ class Database:
         """
         if not self.is_sqlite:
             return True
-        deadline = time.monotonic() + deadline_s
+        with self._failures_named():
+            return self._truncated(time.monotonic() + deadline_s)
+
+    def _truncated(self, deadline: float) -> bool:
         raw = self.engine.raw_connection()  # a checkpoint cannot run inside a transaction
         try:
             cursor = raw.cursor()
@@ -136,18 +132,26 @@ class Database:
             raw.close()
         return True
 
+    @contextmanager
+    def _failures_named(self) -> Iterator[None]:
+        """Turn what the driver reports, and a caller can act upon, into errors of this package."""
+        try:
+            yield
+        except (DBAPIError, sqlite3.Error) as error:
+            named = self._named(error)
+            if named is None:
+                raise
+            raise named from error
+
+    def _named(self, error: DBAPIError | sqlite3.Error) -> IdentityError | None:
+        named = failure_of(error)
+        self.damaged = self.damaged or isinstance(named, StoreDamagedError)
+        return named
+
     def close(self) -> None:
         """Close every pooled connection (SQLite then checkpoints its write-ahead log)."""
         self._snapshots.close()
         self.engine.dispose()
-
-
-def _is_full(error: OperationalError) -> bool:
-    """Whether the store ran out of space: SQLITE_FULL, or disk_full of PostgreSQL (class 53)."""
-    return (
-        getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-        or getattr(error.orig, "sqlstate", None) == "53100"
-    )
 
 
 def _driver(conn: Connection) -> Any:

@@ -13,6 +13,10 @@ class StoreFullError(IdentityError):
     """The disk under a store is full; nothing of the transaction was kept."""
 
 
+class StoreDamagedError(IdentityError):
+    """A store's file cannot be read, or is not what was written: nothing of it may be served."""
+
+
 class RunInProgressError(IdentityError):
     """Another linkage run holds the lease."""
 

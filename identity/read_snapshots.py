@@ -7,7 +7,7 @@ here. Writing stays with `Database.write`, and what is read means the same: one 
 
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -32,11 +32,15 @@ class ReadSnapshot:
         return rows
 
 
+def _unnamed(_error: object) -> None:
+    """Give no failure a name of ours."""
+
+
 class ReadSnapshots:
     """Keeps connections between snapshots, as many as were ever open at once. Safe from many threads."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, named: Callable[[Any], Exception | None] = _unnamed) -> None:
+        self._engine, self._named = engine, named
         self._mark = "?" if engine.dialect.paramstyle == "qmark" else "%s"
         self._idle: deque[Any] = deque()
         self._process = os.getpid()
@@ -47,7 +51,7 @@ class ReadSnapshots:
     def open(self, *, single: bool = False) -> Iterator[ReadSnapshot]:
         """Give one snapshot, or what each single statement sees.
 
-        Raises SQLAlchemy's DBAPIError, whose text quotes no bound value.
+        Raises what `named` makes of SQLAlchemy's DBAPIError, else that one; its text quotes no bound value.
         """
         connection = self._taken()
         sound = False
@@ -59,9 +63,10 @@ class ReadSnapshots:
                 connection.execute("ROLLBACK")
             sound = True
         except self._driver_error as error:
-            raise DBAPIError.instance(
+            failed = DBAPIError.instance(
                 None, None, error, self._driver_error, hide_parameters=True, dialect=self._engine.dialect
-            ) from error
+            )
+            raise self._named(failed) or failed from error
         finally:
             if sound or single or self._rolled_back(connection):
                 self._idle.append(connection)

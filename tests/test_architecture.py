@@ -205,7 +205,7 @@ def test_no_tracked_file_names_a_path_of_somebodys_machine() -> None:
     assert not found
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-test.lock"])
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-test.lock", "requirements-image.lock"])
 def test_a_lock_file_pins_every_package_by_hash_and_names_no_host(name: str) -> None:
     content = (ROOT / name).read_text(encoding="utf-8")
     assert "://" not in content

@@ -22,6 +22,7 @@ import consent.key_tables
 import consent.tables
 import identity.tables
 from identity.database import Database
+from identity.errors import StoreDamagedError
 
 # Importing these adds their tables to identity.tables.metadata.
 _TABLES: Final = (api.store, api.limit_store, consent.tables)
@@ -54,6 +55,7 @@ KEYS: Final = History("keys", consent.key_tables.key_metadata, "key_schema_versi
 
 def upgrade(database: Database, history: History) -> None:
     """Bring the store to the newest schema, in one transaction (a crash leaves it as it was)."""
+    versions(database, history)  # raises StoreDamagedError: migrations would begin anew over what is there
     scripts = history.scripts()
 
     def steps(revision: Any, _context: MigrationContext) -> Any:
@@ -72,12 +74,20 @@ def _run(conn: Connection, history: History, scripts: ScriptDirectory, steps: Ca
 
 
 def versions(database: Database, history: History) -> tuple[str | None, str | None]:
-    """Return the schema that the store has, None if it is empty, and the newest one."""
+    """Return the schema that the store has, None if it is empty, and the newest one.
+
+    Raises StoreDamagedError where tables are there and their version is lost.
+    """
+    head = history.scripts().get_current_head()
     with database.read() as conn:
-        if not inspect(conn).has_table(history.version_table):
-            return None, history.scripts().get_current_head()
-        context = MigrationContext.configure(conn, opts={"version_table": history.version_table})
-        return context.get_current_revision(), history.scripts().get_current_head()
+        tables = inspect(conn).get_table_names()
+        if history.version_table in tables:
+            context = MigrationContext.configure(conn, opts={"version_table": history.version_table})
+            if (found := context.get_current_revision()) is not None:
+                return found, head
+        if not history.metadata.tables.keys().isdisjoint(tables):  # version and tables are made together
+            raise StoreDamagedError(f"the version of the {history.name} store is lost: restore a backup")
+    return None, head
 
 
 def is_current(database: Database, history: History) -> bool:

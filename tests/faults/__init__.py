@@ -1,0 +1,1 @@
+"""What breaks, and what must be true afterwards."""
