@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from identity.database import Database
+from identity.errors import IdentityError
 
 # Counters and indexed extremes only: a count over millions of rows is no business of a scrape.
 _READINGS: Final = {
@@ -42,7 +43,7 @@ class StoreGauges(Collector):
         try:
             with self._db.read() as conn:
                 values = {name: float(conn.execute(sql).scalar_one()) for name, (_, sql) in _READINGS.items()}
-        except SQLAlchemyError:
+        except (SQLAlchemyError, IdentityError):
             return
         for name, value in values.items():
             yield GaugeMetricFamily(name, _READINGS[name][0], value=value)

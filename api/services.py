@@ -198,7 +198,7 @@ class Services:
         """Whether both stores answer at the schema this version works with."""
         try:
             return is_ready(self.db, self.keys)
-        except SQLAlchemyError:
+        except (SQLAlchemyError, IdentityError):
             return False
 
     def recover(self) -> None:

@@ -2,19 +2,20 @@
 
 Readers see one snapshot and never wait. Writers are serialised: `BEGIN IMMEDIATE` on SQLite, one
 transaction-scoped advisory lock on PostgreSQL, so that counters, the ledger's index and the change
-sequence need no retry loops and behave alike on both.
+sequence need no retry loops and behave alike on both. What only PostgreSQL needs is in `identity.postgresql`.
 """
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError, OperationalError
 
-from identity.errors import StoreBusyError, StoreFullError
+from identity import postgresql
+from identity.errors import IdentityError, StoreBusyError, StoreFullError
 
 BUSY_TIMEOUT_MS = 30_000
 AUTOCHECKPOINT_PAGES = 1_000  # SQLite's default, 4 MB
@@ -27,6 +28,7 @@ class Database:
     def __init__(self, engine: Engine, *, lock_id: int) -> None:
         self.engine = engine
         self._lock_id = lock_id
+        self._writing = {_WRITE: True} if self.is_sqlite else {"isolation_level": "READ COMMITTED"}
 
     @property
     def is_sqlite(self) -> bool:
@@ -36,7 +38,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One consistent snapshot; rolled back at the end."""
-        with self.engine.connect() as connected:
+        with self._failures_named(), self.engine.connect() as connected:
             if self.is_sqlite:
                 yield connected
             else:
@@ -49,8 +51,8 @@ class Database:
         `checkpoint=False` keeps SQLite from copying its log into the store inside this commit, while the
         lock is held: bulk writers call `checkpoint()` between their transactions instead.
         """
-        with self.engine.connect() as connected:
-            conn = connected.execution_options(**{_WRITE: True})
+        with self._failures_named(), self.engine.connect() as connected:
+            conn = connected.execution_options(**self._writing)
             try:
                 transaction = conn.begin()
             except OperationalError as error:
@@ -62,14 +64,8 @@ class Database:
             try:
                 with transaction:
                     if not self.is_sqlite:
-                        conn.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": self._lock_id})
+                        conn.execute(postgresql.LOCK, {"id": self._lock_id})
                     yield conn
-            except OperationalError as error:
-                if _is_full(error):
-                    raise StoreFullError(
-                        "the disk is full: free some space and repeat; what was committed before stands"
-                    ) from error
-                raise
             finally:
                 if self.is_sqlite and not checkpoint:
                     _driver(conn).execute(f"PRAGMA wal_autocheckpoint={AUTOCHECKPOINT_PAGES}")
@@ -80,13 +76,15 @@ class Database:
             with self.engine.connect() as conn:
                 _driver(conn).execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
-    def truncate_log(self, deadline_s: float) -> bool:
+    def truncate_log(self, deadline_s: float, tables: Sequence[str] = ()) -> bool:
         """Copy SQLite's log into the store and empty it; False if a reader prevents it until the deadline.
 
-        On PostgreSQL, where deleted rows survive in dead tuples and archived log, it does nothing.
+        On PostgreSQL the dead rows of `tables` are removed instead, which its own log, copies of that and
+        free space of pages outlive.
         """
         if not self.is_sqlite:
-            return True
+            with self._failures_named():
+                return not tables or postgresql.vacuum(self.engine, tables, deadline_s)
         deadline = time.monotonic() + deadline_s
         raw = self.engine.raw_connection()  # a checkpoint cannot run inside a transaction
         try:
@@ -105,17 +103,26 @@ class Database:
             raw.close()
         return True
 
+    @contextmanager
+    def _failures_named(self) -> Iterator[None]:
+        """Turn the driver's errors that a caller can act upon into errors of this package."""
+        try:
+            yield
+        except DBAPIError as error:
+            named = _full(error) if self.is_sqlite else postgresql.failure(error)
+            if named is None:
+                raise
+            raise named from error
+
     def close(self) -> None:
         """Close every pooled connection (SQLite then checkpoints its write-ahead log)."""
         self.engine.dispose()
 
 
-def _is_full(error: OperationalError) -> bool:
-    """Whether the store ran out of space: SQLITE_FULL, or disk_full of PostgreSQL (class 53)."""
-    return (
-        getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-        or getattr(error.orig, "sqlstate", None) == "53100"
-    )
+def _full(error: DBAPIError) -> IdentityError | None:
+    if getattr(error.orig, "sqlite_errorcode", None) != sqlite3.SQLITE_FULL:
+        return None
+    return StoreFullError("the disk is full: free some space and repeat; what was committed before stands")
 
 
 def _driver(conn: Connection) -> Any:
@@ -132,6 +139,8 @@ def open_database(url: str, *, secure_delete: bool = False, lock_id: int = 1, ca
     engine = create_engine(url, hide_parameters=True)  # an error's text must not quote bound values
     if engine.dialect.name == "sqlite":
         _discipline_sqlite(engine, secure_delete=secure_delete, cache_mb=cache_mb)
+    else:
+        postgresql.discipline(engine, lock_timeout_ms=BUSY_TIMEOUT_MS)
     return Database(engine, lock_id=lock_id)
 
 

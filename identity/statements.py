@@ -42,6 +42,10 @@ class Statement:
 
     def chunks(self, conn: Connection, size: int, **values: Any) -> Iterator[list[Any]]:
         """Run with `values` and yield the rows `size` at a time, never all of them at once."""
+        if conn.dialect.name != "sqlite":  # whose driver fetches as it goes; PostgreSQL's would fetch all
+            for part in self._run(conn, values, yield_per=size).partitions():
+                yield [tuple(row) for row in part]
+            return
         result = self._run(conn, values)
         while rows := result.cursor.fetchmany(size):
             yield rows
@@ -52,10 +56,10 @@ class Statement:
         if rows:
             conn.exec_driver_sql(self._text(conn), list(rows))
 
-    def _run(self, conn: Connection, values: dict[str, Any]) -> Any:
+    def _run(self, conn: Connection, values: dict[str, Any], **options: Any) -> Any:
         if not any(isinstance(value, list) for value in values.values()):
             bound = tuple(values[name] for name in self._names)
-            return conn.exec_driver_sql(self._text(conn), bound)
+            return conn.exec_driver_sql(self._text(conn), bound, execution_options=options)
         mark, pieces, flat = _mark(conn), [self._parts[0]], []
         for name, tail in zip(self._names, self._parts[2::2], strict=True):
             value = values[name]
@@ -66,7 +70,7 @@ class Statement:
                 pieces.append(mark)
                 flat.append(value)
             pieces.append(tail)
-        return conn.exec_driver_sql("".join(pieces), tuple(flat))
+        return conn.exec_driver_sql("".join(pieces), tuple(flat), execution_options=options)
 
     def _text(self, conn: Connection) -> str:
         mark = _mark(conn)

@@ -31,6 +31,7 @@ from api.settings import Settings
 from api.stores import create_home
 from identity.records import RecordKey
 from tests.commands import commands
+from tests.stores import environment
 
 START = 1_780_000_000_000  # 2026-05-28T20:26:40Z, in milliseconds
 AUREA = Path(sys.executable).with_name("aurea")
@@ -81,11 +82,13 @@ class Clock:
 class World:
     """One home, its services, and on demand a server over it."""
 
-    def __init__(self, folder: Path, *, policy: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, policy: str | None = None, variables: Mapping[str, str] | None = None
+    ) -> None:
         self.home = folder / "home"
         self.folder = folder
         self.clock = Clock()
-        self.environment = {"AUREA_HOME": str(self.home)}
+        self.environment = dict(variables or environment(self.home))
         self.settings = Settings.from_environment(self.environment)
         create_home(self.settings)
         if policy is not None:
@@ -232,9 +235,11 @@ def fetch_token(http: httpx.Client, client_id: str, secret: str, **form: str) ->
 
 
 @contextmanager
-def a_world(folder: Path, *, policy: str | None = None) -> Iterator[World]:
-    """A world for the length of a block."""
-    world = World(folder, policy=policy)
+def a_world(
+    folder: Path, *, policy: str | None = None, variables: Mapping[str, str] | None = None
+) -> Iterator[World]:
+    """A world for the length of a block; `variables` name a home and stores other than the usual."""
+    world = World(folder, policy=policy, variables=variables)
     try:
         yield world
     finally:

@@ -51,6 +51,10 @@ OPERATIONAL: Final = History("operational", identity.tables.metadata, "schema_ve
 KEYS: Final = History("keys", consent.key_tables.key_metadata, "key_schema_version")
 
 
+UNDER_WAY: Final = "store_migration"
+"""A table that says: `aurea store migrate` has not finished here, so nothing may be served from it."""
+
+
 def upgrade(database: Database, history: History) -> None:
     """Bring the store to the newest schema, in one transaction (a crash leaves it as it was)."""
     scripts = history.scripts()
@@ -71,9 +75,16 @@ def _run(conn: Connection, history: History, scripts: ScriptDirectory, steps: Ca
 
 
 def is_current(database: Database, history: History) -> bool:
-    """Whether the store has the newest schema; False for an empty store."""
+    """Whether the store has the newest schema; False for an empty store, and for an incomplete copy."""
     with database.read() as conn:
-        if not inspect(conn).has_table(history.version_table):
+        tables = inspect(conn)
+        if not tables.has_table(history.version_table) or tables.has_table(UNDER_WAY):
             return False
         context = MigrationContext.configure(conn, opts={"version_table": history.version_table})
         return context.get_current_revision() == history.scripts().get_current_head()
+
+
+def is_incomplete(database: Database) -> bool:
+    """Whether `aurea store migrate` has begun to fill the store and not finished."""
+    with database.read() as conn:
+        return inspect(conn).has_table(UNDER_WAY)

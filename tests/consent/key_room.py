@@ -11,6 +11,7 @@ from consent.ledger import Ledger
 from consent.vault import Vault
 from identity.database import Database, open_database
 from identity.tables import metadata
+from tests.stores import store_url
 
 NOW = 1_790_000_000_000  # September 2026
 ORIGIN = "aurea.test/ledger"
@@ -25,8 +26,8 @@ class KeyRoom:
         self.folder = folder
         self.ring = FileKeyring.create(folder / "keyring.json")
         self.vault = Vault(self.ring)
-        self.keys = open_database(f"sqlite:///{folder / 'keys.db'}", secure_delete=True)
-        self.db = open_database(f"sqlite:///{folder / 'aurea.db'}")
+        self.keys = open_database(store_url(folder, "keys"), secure_delete=True)
+        self.db = open_database(store_url(folder, "aurea"))
         key_metadata.create_all(self.keys.engine)
         metadata.create_all(self.db.engine)
         self.store = KeyStore(self.keys)

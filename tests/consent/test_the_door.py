@@ -33,6 +33,7 @@ CALLERS = {
         "consent.source_keys",  # record keys, for `aurea memberships`; see below
         "consent.birth_facts",  # the fact of birth alone; see below
         "api.memberships",  # record keys, for `aurea memberships`; see below
+        "consent.copied_records",  # compares some records of a copied store; nothing leaves
         "consent.retention_run",  # seals a record anew without what has expired; nothing leaves
     },
     "open_in": set(),

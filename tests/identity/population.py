@@ -25,6 +25,7 @@ from identity.resolution import pairs_of
 from identity.scoring import Scores
 from identity.store import MembershipReader
 from identity.views import confidences
+from tests.stores import store_url
 
 SURE, DOUBTFUL = 10.0, 1.0
 MODEL = Model((), (), 0.0, None, threshold=2.0, review_threshold=0.0, rare_frequencies={}, records=0, seed=0)
@@ -40,7 +41,7 @@ def weight(one: str, other: str) -> float | None:
 
 class Population:
     def __init__(self, folder: Path, url: str | None = None) -> None:
-        self.db: Database = open_database(url or f"sqlite:///{folder / 'aurea.db'}")
+        self.db: Database = open_database(url or store_url(folder, "aurea"))
         upgrade(self.db, OPERATIONAL)
         self.facts = StoredFacts()
         self.online = OnlineResolver(self.db, self.facts)
