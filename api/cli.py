@@ -5,6 +5,7 @@ import sys
 import typer
 
 from api.commands import (
+    backups,
     clients,
     consents,
     explanations,
@@ -54,6 +55,8 @@ app.add_typer(stores.app, name="store")
 app.command("serve")(home.serve)
 app.command("demo")(home.demo)
 app.command("doctor")(home.doctor)
+app.command("backup")(backups.backup)
+app.command("restore")(backups.restore)
 
 
 def main() -> None:

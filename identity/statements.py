@@ -11,6 +11,11 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from identity.read_snapshots import ReadSnapshot
+
+Reading = Connection | ReadSnapshot
+"""What is read from: a transaction of `Database.read()` or `.write()`, or a snapshot on the driver."""
+
 _NAME: Final = re.compile(r"(?<![:\w]):([a-z_]+)")
 
 LIST_LIMIT: Final = 500
@@ -26,10 +31,12 @@ class Statement:
     def __init__(self, sql: str) -> None:
         self._parts = _NAME.split(sql)
         self._names = self._parts[1::2]
-        self._fixed: dict[str, str] = {}
+        self._texts: dict[tuple[str, tuple[int | None, ...]], str] = {}
 
-    def rows(self, conn: Connection, **values: Any) -> list[Any]:
+    def rows(self, conn: Reading, **values: Any) -> list[Any]:
         """Run with `values` and return every row as a tuple."""
+        if isinstance(conn, ReadSnapshot):
+            return conn.rows(*self._bound(conn.mark, values))
         result = self._run(conn, values)
         rows: list[Any] = result.cursor.fetchall()  # the driver's tuples, not SQLAlchemy's rows
         result.close()
@@ -54,30 +61,43 @@ class Statement:
     def many(self, conn: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
         """Run once per row; a row holds the values in the order in which the SQL names them."""
         if rows:
-            conn.exec_driver_sql(self._text(conn), list(rows))
+            conn.exec_driver_sql(self._text(_mark(conn), (None,) * len(self._names)), list(rows))
 
     def _run(self, conn: Connection, values: dict[str, Any], **options: Any) -> Any:
-        if not any(isinstance(value, list) for value in values.values()):
-            bound = tuple(values[name] for name in self._names)
-            return conn.exec_driver_sql(self._text(conn), bound, execution_options=options)
-        mark, pieces, flat = _mark(conn), [self._parts[0]], []
-        for name, tail in zip(self._names, self._parts[2::2], strict=True):
+        return conn.exec_driver_sql(*self._bound(_mark(conn), values), execution_options=options)
+
+    def _bound(self, mark: str, values: dict[str, Any]) -> tuple[str, tuple[Any, ...]]:
+        """Return the SQL and what it binds.
+
+        Lists are lengthened to a power of two by repeating their last value, so that a driver meets few
+        texts and prepares each once.
+        """
+        lengths: list[int | None] = []
+        flat: list[Any] = []
+        for name in self._names:
             value = values[name]
             if isinstance(value, list):
-                pieces.append("(" + ", ".join([mark] * len(value)) + ")")
-                flat.extend(value)
+                length = 1 << (len(value) - 1).bit_length() if value else 0
+                lengths.append(length)
+                flat += value
+                flat += value[-1:] * (length - len(value))
             else:
-                pieces.append(mark)
+                lengths.append(None)
                 flat.append(value)
-            pieces.append(tail)
-        return conn.exec_driver_sql("".join(pieces), tuple(flat), execution_options=options)
+        return self._text(mark, tuple(lengths)), tuple(flat)
 
-    def _text(self, conn: Connection) -> str:
-        mark = _mark(conn)
-        if mark not in self._fixed:
-            pieces = [mark if place % 2 else part for place, part in enumerate(self._parts)]
-            self._fixed[mark] = "".join(pieces)
-        return self._fixed[mark]
+    def _text(self, mark: str, lengths: tuple[int | None, ...]) -> str:
+        text = self._texts.get((mark, lengths))
+        if text is None:
+            pieces = [self._parts[0]]
+            for length, tail in zip(lengths, self._parts[2::2], strict=True):
+                pieces += (mark if length is None else _list_of(mark, length), tail)
+            text = self._texts[mark, lengths] = "".join(pieces)
+        return text
+
+
+def _list_of(mark: str, length: int) -> str:
+    return f"({', '.join([mark] * length or ['NULL'])})"  # in an empty list there is nothing, as in NULL
 
 
 def _mark(conn: Connection) -> str:

@@ -30,8 +30,8 @@ from api.services import Services, open_services
 from api.settings import Settings
 from api.stores import create_home
 from identity.records import RecordKey
+from tests import stores
 from tests.commands import commands
-from tests.stores import environment
 
 START = 1_780_000_000_000  # 2026-05-28T20:26:40Z, in milliseconds
 AUREA = Path(sys.executable).with_name("aurea")
@@ -83,12 +83,18 @@ class World:
     """One home, its services, and on demand a server over it."""
 
     def __init__(
-        self, folder: Path, *, policy: str | None = None, variables: Mapping[str, str] | None = None
+        self,
+        folder: Path,
+        *,
+        policy: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        store_urls: Mapping[str, str] | None = None,
     ) -> None:
         self.home = folder / "home"
         self.folder = folder
         self.clock = Clock()
-        self.environment = dict(variables or environment(self.home))
+        urls = stores.environment(self.home) if store_urls is None else store_urls
+        self.environment = {"AUREA_HOME": str(self.home), **urls, **(environment or {})}
         self.settings = Settings.from_environment(self.environment)
         create_home(self.settings)
         if policy is not None:
@@ -236,10 +242,14 @@ def fetch_token(http: httpx.Client, client_id: str, secret: str, **form: str) ->
 
 @contextmanager
 def a_world(
-    folder: Path, *, policy: str | None = None, variables: Mapping[str, str] | None = None
+    folder: Path,
+    *,
+    policy: str | None = None,
+    environment: Mapping[str, str] | None = None,
+    store_urls: Mapping[str, str] | None = None,
 ) -> Iterator[World]:
-    """A world for the length of a block; `variables` name a home and stores other than the usual."""
-    world = World(folder, policy=policy, variables=variables)
+    """A world for the length of a block, on the usual stores of the tests or those of `store_urls`."""
+    world = World(folder, policy=policy, environment=environment, store_urls=store_urls)
     try:
         yield world
     finally:

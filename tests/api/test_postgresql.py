@@ -34,8 +34,7 @@ LAYOUTS = {"two databases": stores.on_postgresql, "two schemas": stores.in_schem
 @pytest.fixture(scope="module", params=LAYOUTS.values(), ids=LAYOUTS.keys())
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("world")
-    variables = {"AUREA_HOME": str(folder / "home"), **request.param(folder / "home")}
-    with a_world(folder, variables=variables) as one:
+    with a_world(folder, store_urls=request.param(folder / "home")) as one:
         one.settle()
         yield one
 
@@ -183,7 +182,7 @@ def test_a_server_that_is_not_there_is_a_sentence_without_the_password(tmp_path:
         "AUREA_HOME": str(tmp_path / "home"),
         "AUREA_DATABASE_URL": "postgresql+psycopg://aurea:hush@localhost:1/aurea",
     }
-    with a_world(tmp_path / "other", variables={"AUREA_HOME": str(tmp_path / "other")}) as world:
+    with a_world(tmp_path / "other", store_urls={}) as world:
         done = world.command("init", environment=variables)
     assert done.returncode == 1
     assert "does not answer" in done.stderr

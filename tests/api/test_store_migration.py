@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A home on SQLite with people, consent, an erasure and a rotation in it; tests only add to it."""
     folder = tmp_path_factory.mktemp("embedded")
-    with a_world(folder, variables={"AUREA_HOME": str(folder / "home")}) as world:
+    with a_world(folder, store_urls={}) as world:
         world.settle()
         withdrawal = {
             "subject": {"record": {"channel": "town_a", "source_id": "Delia"}},
