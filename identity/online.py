@@ -74,7 +74,7 @@ class OnlineResolver:
 
         `sequence` is the store's change sequence read before the candidates were opened: one that
         changed, left or lost its permission since counts no more. Raises StaleScoresError if the record
-        itself did: open and score it again.
+        itself did, or one arrived since that asks about it: open and score it again.
         """
         with self._db.write() as conn:
             return self.attach_in(
@@ -100,6 +100,8 @@ class OnlineResolver:
         own = facts.get(record_no)
         if own is None or own.change_sequence > sequence:
             raise StaleScoresError("the record changed after it was scored")
+        if self._met_meanwhile(conn, record_no, candidates, sequence, now):
+            raise StaleScoresError("a record that may be the same person arrived after it was scored")
         usable = [c for c in candidates if own.linkable and _counts(facts.get(c.record_no), sequence)]
         strong = [c for c in usable if c.weight >= threshold]
         unique = declared(conn)
@@ -151,6 +153,26 @@ class OnlineResolver:
         Inside the caller's write transaction, which changed the judgements.
         """
         self._resolve(conn, set(), [], now, around=set(record_nos))
+
+    def _met_meanwhile(
+        self,
+        conn: Connection,
+        record_no: int,
+        candidates: Sequence[ScoredCandidate],
+        sequence: int,
+        now: int,
+    ) -> bool:
+        """Whether a record that arrived after `sequence` found this one, which had no golden ID to join.
+
+        Two processes that each receive a record of one new person would otherwise make two golden IDs: the
+        first to attach knows of the other only as a question, the other was scored before the first came.
+        """
+        known = {candidate.record_no for candidate in candidates}
+        asking = review_queue.asking_about(conn, record_no) - known
+        return any(
+            fact.linkable and fact.change_sequence > sequence
+            for fact in self._facts.facts(conn, sorted(asking), now).values()
+        )
 
     def _doubtful(
         self, conn: Connection, members: Sequence[int], usable: Sequence[ScoredCandidate]

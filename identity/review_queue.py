@@ -94,6 +94,11 @@ _OPEN_BY_A: Final = Statement("""
 _OPEN_BY_B: Final = Statement("""
     SELECT record_a, record_b FROM reviews WHERE record_b IN :nos AND state = 'open'
 """)
+_ASKING: Final = Statement("""
+    SELECT record_b FROM reviews WHERE record_a = :no AND state = 'open'
+    UNION ALL
+    SELECT record_a FROM reviews WHERE record_b = :no AND state = 'open'
+""")
 
 _COLUMNS: Final = (
     "r.record_a, r.record_b, r.weight, r.cause, r.state, r.model_version, r.recorded_at, r.seen_at"
@@ -154,6 +159,11 @@ def add(conn: Connection, doubts: Sequence[Doubt], now: int) -> None:
             for d in doubts
         ],
     )
+
+
+def asking_about(conn: Connection, record_no: int) -> set[int]:
+    """Return the records with an open question whether they are the same person as this one."""
+    return {other for (other,) in _ASKING.rows(conn, no=record_no)}
 
 
 def settle(conn: Connection, pair: Pair, state: State) -> None:

@@ -60,7 +60,7 @@ class Population:
                 text("""
                     INSERT INTO records (record_no, channel, key_id, observed_at, recorded_at, linking,
                                          verified, sealed, comparable, change_sequence)
-                    VALUES (:no, :channel, :no, 0, 0, :linking, :verified, x'', :words, :sequence)
+                    VALUES (:no, :channel, :no, 0, 0, :linking, :verified, :sealed, :words, :sequence)
                     ON CONFLICT (record_no) DO UPDATE SET
                         comparable = excluded.comparable, linking = excluded.linking,
                         verified = excluded.verified, change_sequence = excluded.change_sequence
@@ -70,6 +70,7 @@ class Population:
                     "channel": channel,
                     "linking": int(linkable),
                     "verified": verified,
+                    "sealed": b"",
                     "words": words.encode(),
                     "sequence": self._next(conn),
                 },
