@@ -51,7 +51,13 @@ class Database:
 
         `single`: of one statement, which needs no transaction around it.
         """
-        return self._snapshots.open(single=single)
+        opened = self._snapshots.open(single=single)
+        return opened if self.is_sqlite else self._named(opened)
+
+    @contextmanager
+    def _named(self, opened: AbstractContextManager[ReadSnapshot]) -> Iterator[ReadSnapshot]:
+        with self._failures_named(), opened as snapshot:
+            yield snapshot
 
     @contextmanager
     def write(self, *, checkpoint: bool = True) -> Iterator[Connection]:
@@ -81,12 +87,12 @@ class Database:
 
     def is_writable(self) -> bool:
         """Whether a write could begin now, or only has to wait for another. Waits for nobody itself."""
+        if not self.is_sqlite:
+            with self.snapshot(single=True) as snapshot:
+                return snapshot.rows("SHOW transaction_read_only", ()) == [("off",)]  # a standby's is on
         raw = self.engine.raw_connection()
         try:
             cursor = raw.cursor()
-            if not self.is_sqlite:
-                cursor.execute("SELECT 1 WHERE NOT pg_is_in_recovery()")
-                return cursor.fetchone() is not None
             timeout = cursor.execute("PRAGMA busy_timeout").fetchone()[0]
             cursor.execute("PRAGMA busy_timeout=0")
             try:

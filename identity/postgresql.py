@@ -18,7 +18,11 @@ LOCK: Final = text("SELECT pg_advisory_xact_lock(:id, hashtext(coalesce(current_
 
 _DISK_FULL: Final = "53100"
 _BUSY: Final = {"55P03": "lock_not_available", "40P01": "deadlock_detected"}
-_UNREACHABLE: Final = {"53300": "too_many_connections", "57P03": "cannot_connect_now"}
+_UNREACHABLE: Final = {
+    "53300": "too_many_connections", "57P01": "admin_shutdown", "57P02": "crash_shutdown",
+    "57P03": "cannot_connect_now",
+}  # fmt: skip
+_CONNECTION_EXCEPTIONS: Final = "08"  # a class of states
 
 # An acknowledged write must outlive a crash of the server, whatever the server's default is.
 _DURABLE: Final = """
@@ -56,19 +60,26 @@ def discipline(engine: Engine, *, lock_timeout_ms: int) -> None:
 
 def failure(error: DBAPIError) -> IdentityError | None:
     """Return what an error of the driver means to a caller; None where it is a fault of ours."""
-    state = getattr(error.orig, "sqlstate", None)
+    state: str | None = getattr(error.orig, "sqlstate", None)
     if state == _DISK_FULL:
         return StoreFullError(
             "the disk is full: free some space and repeat; what was committed before stands"
         )
     if state in _BUSY:
         return StoreBusyError("another process held the write lock for too long; try again")
-    if error.connection_invalidated or error.statement is None or state in _UNREACHABLE:
+    if _is_lost(error, state):
         lines = str(error.orig).strip().splitlines()  # host, role and database; no password
         return StoreUnreachableError(
             f"the database does not answer: {lines[-1] if lines else 'no reason given'}"
         )
     return None
+
+
+def _is_lost(error: DBAPIError, state: str | None) -> bool:
+    """Whether there is no connection: where none was made or it broke, the driver knows of no state."""
+    if state is None:
+        return error.connection_invalidated or isinstance(error, OperationalError)
+    return state in _UNREACHABLE or state.startswith(_CONNECTION_EXCEPTIONS)
 
 
 def vacuum(engine: Engine, tables: Sequence[str], deadline_s: float) -> bool:

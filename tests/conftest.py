@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests import postgres, stores
+from tests import postgres
 from tests.commands import commands
 from tests.world import World, a_world
 
@@ -25,13 +25,11 @@ def _no_process_is_left() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _no_database_is_left() -> Iterator[None]:
     """Remove what the test made on PostgreSQL; what a wider fixture made stays."""
-    if not stores.ON_POSTGRESQL:
-        yield
-        return
-    before = postgres.databases().names()
+    before = postgres.databases().names() if postgres.runs() else set()
     yield
-    for name in postgres.databases().names() - before:
-        postgres.databases().drop(name)
+    if postgres.runs():
+        for name in postgres.databases().names() - before:
+            postgres.databases().drop(name)
 
 
 @pytest.fixture

@@ -156,6 +156,11 @@ def databases() -> Databases:
     return Databases(server.folder, server.admin)
 
 
+def runs() -> bool:
+    """Whether this process uses a server already."""
+    return bool(databases.cache_info().currsize)
+
+
 def close() -> None:
     """End the server, if this process began it."""
     if _server.cache_info().currsize:

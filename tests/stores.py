@@ -15,7 +15,8 @@ from identity.database import Database, open_database
 from tests import postgres
 
 needs_postgresql = pytest.mark.skipif(postgres.programs() is None, reason="no PostgreSQL is installed here")
-ON_POSTGRESQL = os.environ.get("AUREA_TEST_STORE", "sqlite") == "postgresql"
+STORE = os.environ.get("AUREA_TEST_STORE", "sqlite")
+ON_POSTGRESQL = STORE == "postgresql"
 
 
 def only_on_sqlite(why: str) -> Callable[[Any], Any]:
@@ -49,15 +50,9 @@ def in_schemas(home: Path) -> dict[str, str]:
     return {"AUREA_DATABASE_URL": f"{within}data", "AUREA_KEYS_URL": f"{within}keys"}
 
 
-def store_url(folder: Path, name: str) -> str:
-    """Return the URL of one store of a folder."""
-    return _on_postgresql(folder, name) if ON_POSTGRESQL else f"sqlite:///{folder / f'{name}.db'}"
-
-
-def drop(home: Path) -> None:
-    """Remove the stores of `home` from PostgreSQL."""
-    for name in ("aurea", "keys"):
-        postgres.databases().drop(_name(home, name))
+def store_url(folder: Path, name: str, on: str = STORE) -> str:
+    """Return the URL of one store of a folder, `on` sqlite or postgresql."""
+    return _on_postgresql(folder, name) if on == "postgresql" else f"sqlite:///{folder / f'{name}.db'}"
 
 
 def _on_postgresql(folder: Path, name: str) -> str:

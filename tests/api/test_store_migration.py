@@ -42,10 +42,8 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 @pytest.fixture
-def target(tmp_path: Path) -> Iterator[dict[str, str]]:
-    yield stores.on_postgresql(tmp_path / "target")
-    if not stores.ON_POSTGRESQL:
-        stores.drop(tmp_path / "target")
+def target(tmp_path: Path) -> dict[str, str]:
+    return stores.on_postgresql(tmp_path / "target")
 
 
 def move(world: World, target: dict[str, str], **options: Any) -> dict[str, Any]:
