@@ -48,6 +48,7 @@ from identity.errors import (
     StaleScoresError,
     StoreBusyError,
     StoreFullError,
+    StoreUnreachableError,
 )
 
 if TYPE_CHECKING:
@@ -161,6 +162,9 @@ TABLE: Final[dict[type[Exception], Problem]] = {
     StaleScoresError: _BUSY,
     StoreFullError: Problem(
         503, "storage-full", "Not available", "The disk is full; nothing of this request was kept."
+    ),
+    StoreUnreachableError: Problem(
+        503, "store-unreachable", "Not available", "The database does not answer; send the request again."
     ),
     ProofError: Problem(404, "no-such-entry", "The ledger has no such entry or size"),
     DestructionIncompleteError: Problem(

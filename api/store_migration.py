@@ -5,21 +5,23 @@
 3. Every table is copied, a batch at a time.
 4. What arrived is compared: rows of every table; size and root of the ledger, which is verified from its
    leaves and against its own checkpoints; the content of some records, opened from either side.
-5. The marks are removed.
+5. The marks are removed, and the embedded stores, still locked, can be neither read nor written any more
+   (`migrations.marks`): a process that went on with them would lose what it acknowledges.
 
-A crash or a difference anywhere leaves the embedded stores as they were, and a target that is refused until
-`--restart` empties it.
+A crash or a difference in 1 to 4 leaves the embedded stores as they were, and a target that is refused until
+`--restart` empties it. A crash within 5 leaves complete targets; what of the embedded stores then still opens
+is to be left alone.
 """
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import Connection, Table, inspect, make_url, text
 
-from api.migrations import KEYS, OPERATIONAL, UNDER_WAY, History, is_current, is_incomplete, upgrade
+from api.migrations import KEYS, OPERATIONAL, History, is_current, marks, upgrade
 from api.services import Services
 from api.settings import Settings, SettingsError
 from api.stores import KEYS_LOCK, OPERATIONAL_LOCK, open_keys, open_operational, open_store
@@ -32,8 +34,6 @@ from identity.statements import Statement
 Told = Callable[[str], None]
 
 _BATCH: Final = 5_000  # rows
-_MARK: Final = text(f"CREATE TABLE {UNDER_WAY} (since BIGINT NOT NULL)")
-_UNMARK: Final = text(f"DROP TABLE {UNDER_WAY}")
 
 
 class MigrationError(SettingsError):
@@ -61,7 +61,8 @@ def migrate(
 ) -> dict[str, Any]:
     """Copy the operational store to the URL `to`, and the key store to `keys_to` where it is given.
 
-    Returns what was copied and the variables to set. Raises MigrationError, or SettingsError with the remedy.
+    The embedded stores can then be neither read nor written, by whatever process. Returns what was copied and
+    the variables to set. Raises MigrationError, or SettingsError with the remedy.
     """
     began = time.monotonic()
     with ExitStack() as stack:
@@ -78,7 +79,9 @@ def migrate(
         size, root, opened = _compare_content(source, after, connections[OPERATIONAL.name])
         for each in reversed(moving):
             with each.target.write() as conn:
-                conn.execute(_UNMARK)
+                marks.end(conn)
+        for each in moving:
+            marks.leave(connections[each.history.name], each.history.counters)
     return {
         "rows": counts, "ledger": {"size": size, "root": root.hex()}, "opened": opened,
         "seconds": round(time.monotonic() - began, 1),
@@ -96,6 +99,8 @@ def _moving(settings: Settings, to: str, keys_to: str | None, stack: ExitStack) 
         stack.callback(source.close)
         if not source.is_sqlite:
             raise SettingsError(f"{variable} is on PostgreSQL already: only embedded stores can be migrated")
+        if why := marks.hindrance(source):
+            raise SettingsError(why)
         if not is_current(source, history):
             raise SettingsError("the embedded stores are not at this version: run `aurea init`")
         target = open_store(url, option, lock_id=lock_id)
@@ -107,7 +112,7 @@ def _moving(settings: Settings, to: str, keys_to: str | None, stack: ExitStack) 
 
 def _prepare(each: Moving, *, restart: bool) -> None:
     """Step 2. Raises MigrationError where something is in the way."""
-    incomplete = is_incomplete(each.target)
+    incomplete = marks.is_incomplete(each.target)
     if incomplete and not restart:
         raise MigrationError(
             f"{each.shown} holds an incomplete copy: repeat the command with --restart to empty it"
@@ -116,10 +121,10 @@ def _prepare(each: Moving, *, restart: bool) -> None:
         if incomplete:
             each.history.metadata.drop_all(conn)
             conn.execute(text(f"DROP TABLE IF EXISTS {each.history.version_table}"))
-            conn.execute(_UNMARK)
+            marks.end(conn)
         if inspect(conn).get_table_names():
             raise MigrationError(f"{each.shown} is not empty: name an empty database or schema")
-        conn.execute(_MARK)
+        marks.begin(conn)
     upgrade(each.target, each.history)
 
 
@@ -127,17 +132,9 @@ def _locked(settings: Settings, stack: ExitStack) -> tuple[Services, dict[str, C
     """Step 1: the services over the embedded stores, and a writer's connection to each of both."""
     services = Services(settings)
     stack.callback(services.close)
-    db = stack.enter_context(_unwritten(services.db))
-    keys = stack.enter_context(_unwritten(services.keys))
+    db = stack.enter_context(services.db.write())
+    keys = stack.enter_context(services.keys.write())
     return services, {OPERATIONAL.name: db, KEYS.name: keys}
-
-
-@contextmanager
-def _unwritten(store: Database) -> Iterator[Connection]:
-    """Keep other writers out until the block ends; nothing is written here either."""
-    with store.write() as conn:
-        yield conn
-        conn.rollback()
 
 
 def _copy(each: Moving, source: Connection, told: Told) -> dict[str, int]:

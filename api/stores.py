@@ -7,7 +7,8 @@ from pathlib import Path
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-from api.migrations import KEYS, OPERATIONAL, is_current, is_incomplete, upgrade
+from api.migrations import KEYS, OPERATIONAL, is_current, upgrade
+from api.migrations.marks import hindrance
 from api.settings import Settings, SettingsError
 from consent.key_providers import PLAIN, FileKeyring
 from consent.key_store import KeyStore
@@ -112,11 +113,7 @@ def create_home(settings: Settings) -> bool:
         _make_private(url)
     db, keys = open_operational(settings), open_keys(settings)
     try:
-        if is_incomplete(db) or is_incomplete(keys):
-            raise SettingsError(
-                "a store holds an incomplete copy: repeat `aurea store migrate` with --restart, "
-                "or go on with the stores it was copied from"
-            )
+        check_usable(db, keys)
         new = not is_current(keys, KEYS)
         if settings.keyring_text is None and not settings.keyring_file.exists():
             if not new:
@@ -134,6 +131,12 @@ def create_home(settings: Settings) -> bool:
     for folder in (settings.access_log_dir, settings.runs_dir):
         folder.mkdir(mode=0o700, exist_ok=True)
     return new
+
+
+def check_usable(db: Database, keys: Database) -> None:
+    """Raise SettingsError if one of the stores is an incomplete copy, or was copied elsewhere."""
+    if why := hindrance(db) or hindrance(keys):
+        raise SettingsError(why)
 
 
 def is_ready(db: Database, keys: Database) -> bool:

@@ -4,6 +4,8 @@ A store belongs to a folder, as SQLite's file does: whoever names the same folde
 """
 
 import os
+import re
+import shutil
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -55,12 +57,32 @@ def store_url(folder: Path, name: str, on: str = STORE) -> str:
     return _on_postgresql(folder, name) if on == "postgresql" else f"sqlite:///{folder / f'{name}.db'}"
 
 
+def copy_home(home: Path, to: Path) -> None:
+    """Copy a home that nobody has open, with its stores."""
+    shutil.copytree(home, to)
+    if ON_POSTGRESQL:
+        for name in ("aurea", "keys"):
+            postgres.databases().copy(_name(home, name), _name(to, name))
+
+
 def _on_postgresql(folder: Path, name: str) -> str:
     return postgres.databases().url(_name(folder, name))
 
 
 def _name(folder: Path, name: str) -> str:
     return f"{name}_{sha256(str(folder.resolve()).encode()).hexdigest()[:16]}"
+
+
+def spoken(sql: str) -> str:
+    """Return SQL that alters bytes as SQLite does in the words of the store that the tests run on."""
+    if not ON_POSTGRESQL:
+        return sql
+    sql = re.sub(r"zeroblob\((\d+)\)", r"decode(repeat('00', \1), 'hex')", sql)
+    return re.sub(
+        r"CAST\(replace\(CAST\((\w+) AS TEXT\), (.*?)\) AS BLOB\)",
+        r"convert_to(replace(convert_from(\1, 'UTF8'), \2), 'UTF8')",
+        sql,
+    )
 
 
 def opened(url: str) -> Database:

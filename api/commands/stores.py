@@ -44,6 +44,6 @@ def migrate(
         f"verified: the ledger's {ledger['size']:,} entries and root, {done['opened']:,} records opened",
         "From now on set, with the password where your driver finds it:",
         *(f"    {name}={url}" for name, url in done["set"].items()),
-        "The embedded stores are as they were. Start nothing on them any more, and delete them in the end.",
+        "The embedded stores are closed for good: restart what has them open, and delete them in the end.",
     ]
     show(done, as_json=as_json, text="\n".join(lines))

@@ -21,6 +21,7 @@ import api.store
 import consent.key_tables
 import consent.tables
 import identity.tables
+from api.migrations.marks import hindrance
 from identity.database import Database
 
 # Importing these adds their tables to identity.tables.metadata.
@@ -35,6 +36,7 @@ class History:
     name: str
     metadata: MetaData
     version_table: str
+    counters: str  # the table of its counters
 
     def config(self) -> Config:
         """Return Alembic's configuration for this history (no file, no environment script)."""
@@ -48,12 +50,8 @@ class History:
         return ScriptDirectory.from_config(self.config())
 
 
-OPERATIONAL: Final = History("operational", identity.tables.metadata, "schema_version")
-KEYS: Final = History("keys", consent.key_tables.key_metadata, "key_schema_version")
-
-
-UNDER_WAY: Final = "store_migration"
-"""A table that says: `aurea store migrate` has not finished here, so nothing may be served from it."""
+OPERATIONAL: Final = History("operational", identity.tables.metadata, "schema_version", "counters")
+KEYS: Final = History("keys", consent.key_tables.key_metadata, "key_schema_version", "key_counters")
 
 
 def upgrade(database: Database, history: History) -> None:
@@ -85,12 +83,6 @@ def versions(database: Database, history: History) -> tuple[str | None, str | No
 
 
 def is_current(database: Database, history: History) -> bool:
-    """Whether the store has the newest schema; False for an empty store, and for an incomplete copy."""
+    """Whether the store has the newest schema and may be used; False for an empty store."""
     found, wanted = versions(database, history)
-    return found == wanted and not is_incomplete(database)
-
-
-def is_incomplete(database: Database) -> bool:
-    """Whether `aurea store migrate` has begun to fill the store and not finished."""
-    with database.read() as conn:
-        return inspect(conn).has_table(UNDER_WAY)
+    return found == wanted and hindrance(database) is None

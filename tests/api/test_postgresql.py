@@ -177,6 +177,26 @@ def test_a_server_that_breaks_off_is_named_and_found_again(world: World) -> None
     other.close()
 
 
+def test_requests_over_connections_that_the_server_ended_are_503_until_they_are_replaced(
+    world: World,
+) -> None:
+    consumer = world.client("consumer")
+    path = f"/v1/profiles/{world.golden_id('town_a', 'Elena')}?purpose=personalization"
+    assert consumer.get(path).status_code == 200
+    with world.services.db.write() as conn:
+        conn.execute(
+            text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
+                 "AND backend_type = 'client backend' AND datname LIKE :mine"),
+            {"mine": "%" + str(world.services.db.engine.url.database)[-16:]},
+        )  # fmt: skip
+    answers = [consumer.get(path) for _ in range(6)]
+    assert {answer.status_code for answer in answers} == {503, 200}
+    assert {answer.json()["type"] for answer in answers if answer.status_code == 503} == {
+        "urn:aurea:problem:store-unreachable"
+    }
+    assert answers[-1].status_code == 200
+
+
 def test_a_server_that_is_not_there_is_a_sentence_without_the_password(tmp_path: Path) -> None:
     variables = {
         "AUREA_HOME": str(tmp_path / "home"),

@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import inspect, text
+from sqlalchemy.exc import OperationalError
 
 from api.memberships import by_key
+from api.migrations import OPERATIONAL, upgrade
 from api.services import open_services
 from api.settings import Settings, SettingsError
 from api.store_migration import MigrationError, migrate
 from identity.records import RecordKey
 from tests import stores
-from tests.world import World, a_world, row
+from tests.world import World, a_world, record, row
 
 pytestmark = stores.needs_postgresql
 
@@ -41,6 +43,16 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield world
 
 
+@pytest.fixture(autouse=True)
+def _embedded_again(embedded: World) -> Iterator[None]:
+    """Undo what closed the embedded stores, so that the next test has them (docs/postgresql.md says how)."""
+    yield
+    for store, counters in ((embedded.services.db, "counters"), (embedded.services.keys, "key_counters")):
+        with store.write() as conn:
+            if inspect(conn).has_table("moved_counters"):
+                conn.execute(text(f"ALTER TABLE moved_counters RENAME TO {counters}"))
+
+
 @pytest.fixture
 def target(tmp_path: Path) -> dict[str, str]:
     return stores.on_postgresql(tmp_path / "target")
@@ -61,12 +73,13 @@ def test_a_migrated_home_has_the_same_members_and_ledger_and_goes_on(
     before, kept = tmp_path / "before.csv", tmp_path / "checkpoint.txt"
     embedded.answer("memberships", "--out", str(before))
     kept.write_text(embedded.services.ledger.checkpoint(embedded.clock()))
+    size, elena = embedded.services.ledger.verify().size, embedded.golden_id("town_a", "Elena")
     done = embedded.answer(
         "store", "migrate", "--to", "-", "--keys-to", "-",
         stdin="".join(f"{url}\n" for url in target.values()),
     )  # fmt: skip
     assert set(done["set"]) == set(target)
-    assert done["ledger"]["size"] == embedded.services.ledger.verify().size
+    assert done["ledger"]["size"] == size
     records = done["rows"]["records"]
     assert records == done["opened"] == len(before.read_text().splitlines()) - 1
     embedded.answer("memberships", "--out", str(tmp_path / "after.csv"), environment=target)
@@ -80,7 +93,7 @@ def test_a_migrated_home_has_the_same_members_and_ledger_and_goes_on(
     copied = open_services(settings_of(embedded, target))
     try:
         found = by_key(copied)
-        assert found[RecordKey("web", "later")] == embedded.golden_id("town_a", "Elena")
+        assert found[RecordKey("web", "later")] == elena
         assert copied.rotation.rotate(embedded.clock()).epoch == 3
     finally:
         copied.close()
@@ -89,14 +102,37 @@ def test_a_migrated_home_has_the_same_members_and_ledger_and_goes_on(
 def test_only_the_operational_store_moves_where_no_other_is_named(
     embedded: World, target: dict[str, str]
 ) -> None:
+    before = by_key(embedded.services)
     done = migrate(embedded.settings, target["AUREA_DATABASE_URL"], None, restart=False)
     assert set(done["set"]) == {"AUREA_DATABASE_URL"}
     settings = settings_of(embedded, {"AUREA_DATABASE_URL": target["AUREA_DATABASE_URL"]})
     copied = open_services(settings, embedded.clock)
     try:
-        assert by_key(copied) == by_key(embedded.services)
+        assert by_key(copied) == before
     finally:
         copied.close()
+
+
+def test_a_store_that_has_moved_is_neither_read_nor_written_by_a_process_that_has_it_open(
+    embedded: World, target: dict[str, str]
+) -> None:
+    """It would serve whoever withdrew since, and acknowledge what is lost."""
+    golden_id = embedded.golden_id("town_b", "Elena")
+    path = f"/v1/profiles/{golden_id}?purpose=personalization"
+    consumer, sender = embedded.client("consumer"), embedded.client("ingest")
+    assert consumer.get(path).status_code == 200
+    assert consumer.get("/readyz").status_code == 200
+    move(embedded, target)
+    assert consumer.get(path).status_code >= 500
+    sent = sender.post("/v1/records", json={"records": [record("web", "lost", "Quirin")]})
+    assert sent.status_code >= 500
+    assert consumer.get("/readyz").status_code == 503
+    for command in ("init", "ledger verify", "store migrate --to -", "doctor"):
+        refused = embedded.command(*command.split(), stdin=target["AUREA_DATABASE_URL"])
+        assert refused.returncode == 1
+        assert "AUREA_DATABASE_URL" in refused.stderr + refused.stdout, command
+    with pytest.raises(OperationalError):
+        by_key(embedded.services)
 
 
 CHILD = """
@@ -128,20 +164,23 @@ def test_kill_9_leaves_the_source_serving_and_a_target_that_is_refused_until_it_
     assert "--restart" in embedded.command("init", environment=target).stderr
     with pytest.raises(MigrationError, match="--restart"):
         move(embedded, target)
-    assert move(embedded, target, restart=True)["opened"] == len(by_key(embedded.services))
+    before = by_key(embedded.services)
+    assert move(embedded, target, restart=True)["opened"] == len(before) + 1  # the new one has no golden ID
     copied = open_services(settings_of(embedded, target), embedded.clock)
     try:
-        assert by_key(copied) == by_key(embedded.services)
+        assert by_key(copied) == before
     finally:
         copied.close()
 
 
 def test_a_target_with_anything_in_it_is_refused(embedded: World, target: dict[str, str]) -> None:
-    move(embedded, target)
+    taken = stores.opened(target["AUREA_DATABASE_URL"])
+    upgrade(taken, OPERATIONAL)
+    taken.close()
     for restart in (False, True):
         with pytest.raises(MigrationError, match="is not empty"):
             move(embedded, target, restart=restart)
-    open_services(settings_of(embedded, target), embedded.clock).close()  # and is as it was
+    assert embedded.golden_id("town_a", "Elena")  # and the source serves
 
 
 def test_while_it_is_copied_it_can_be_read_and_not_written(embedded: World, target: dict[str, str]) -> None:
@@ -177,8 +216,9 @@ def test_a_copy_that_differs_is_refused(
 
     with pytest.raises(MigrationError, match=said):
         move(embedded, target, told=damage)
-    with pytest.raises(SettingsError, match="aurea init"):
+    with pytest.raises(SettingsError, match="--restart"):
         open_services(settings_of(embedded, target))
+    assert embedded.golden_id("town_a", "Elena")  # the source serves
 
 
 WRONG = {
