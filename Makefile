@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 DEMO_SERVE ?= 1
 
-.PHONY: demo test test-slow check bench lock clean
+.PHONY: demo test test-slow test-postgres check bench lock clean
 
 # One stamp per lock file: the environment is rebuilt when, and only when, a lock file changes.
 $(VENV)/.run: requirements.lock pyproject.toml
@@ -32,6 +32,11 @@ test: check
 test-slow: check
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
+# The suites of stores, ledger, requests and API on a PostgreSQL server that the tests begin.
+test-postgres: check
+	AUREA_TEST_STORE=postgresql $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow" \
+	  tests/identity tests/consent tests/api
+
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/all.py
 
@@ -39,7 +44,8 @@ lock:
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --no-header -o requirements.lock --extra build
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links --no-header -o requirements-test.lock --extra test --extra vault --extra otel --extra build
+	  --no-emit-index-url --no-emit-find-links --no-header -o requirements-test.lock --extra test --extra vault --extra otel --extra postgres \
+	  --extra build
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --no-header -o requirements-image.lock \
 	  --extra vault --extra otel --extra postgres --extra build

@@ -19,6 +19,7 @@ from api.commands import (
     retention,
     review,
     sources,
+    stores,
     webhooks,
 )
 from api.commands.frame import FAILED, WRONG_USAGE, explain_failure, is_wrong_usage
@@ -50,6 +51,7 @@ app.add_typer(retention.app, name="retention")
 app.command("scan-remains")(remains.scan_remains)
 app.add_typer(clients.app, name="client")
 app.add_typer(webhooks.app, name="webhook")
+app.add_typer(stores.app, name="store")
 app.command("serve")(home.serve)
 app.command("demo")(home.demo)
 app.command("doctor")(home.doctor)

@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from api.migrations import KEYS, OPERATIONAL, versions
 from api.settings import Settings, SettingsError
-from api.stores import load_keyring, open_keys, open_operational
+from api.stores import check_usable, load_keyring, open_keys, open_operational
 from api.times import rfc3339
 from consent.errors import VaultError
 from consent.prepared_records import RecordStores
@@ -73,6 +73,7 @@ def opened(settings: Settings) -> Iterator[Opened]:
                     f"the {history.name} store is at version {found or 'none'}, this program at {wanted}: "
                     "run `aurea init --backup DIR`"
                 )
+        check_usable(db, keys)
         policy = Purposes.load(None)  # what is looked at does not depend on it
         yield Opened(db, keys, record_stores(db, keys, keyring, policy, origin=settings.ledger_origin))
     finally:

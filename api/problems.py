@@ -50,6 +50,7 @@ from identity.errors import (
     StoreBusyError,
     StoreDamagedError,
     StoreFullError,
+    StoreUnreachableError,
 )
 
 if TYPE_CHECKING:
@@ -167,6 +168,9 @@ TABLE: Final[dict[type[Exception], Problem]] = {
     ),
     StoreDamagedError: Problem(
         503, "storage-damaged", "Not available", "A store is damaged, so nothing of it is served."
+    ),
+    StoreUnreachableError: Problem(
+        503, "store-unreachable", "Not available", "The database does not answer; send the request again."
     ),
     ProofError: Problem(404, "no-such-entry", "The ledger has no such entry or size"),
     DestructionIncompleteError: Problem(

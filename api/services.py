@@ -26,7 +26,7 @@ from api.requests import request_desk
 from api.resolution import Resolver
 from api.settings import Settings, SettingsError
 from api.spill import sweep_spill
-from api.stores import check_home, is_ready, load_keyring, open_keys, open_operational
+from api.stores import check_home, check_usable, is_ready, load_keyring, open_keys, open_operational
 from api.token_limits import TokenLimits
 from api.webhooks import Webhooks
 from consent.access_log import AccessLog
@@ -239,7 +239,7 @@ class Services:
         """Whether both stores answer at the schema this version works with."""
         try:
             return is_ready(self.db, self.keys)
-        except SQLAlchemyError:
+        except (SQLAlchemyError, IdentityError):
             return False
 
     def recover(self) -> None:
@@ -290,7 +290,10 @@ def open_services(settings: Settings, clock: Callable[[], int] = wall_clock) -> 
     check_home(settings)
     services = Services(settings, clock)
     if not services.ready():
-        services.close()
+        try:
+            check_usable(services.db, services.keys)
+        finally:
+            services.close()
         raise SettingsError(f"the stores of {settings.home} are not at this version: run `aurea init`")
     services.key_store.initialise(services.keyring.home_id)  # raises if this keyring is another home's
     return services

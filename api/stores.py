@@ -5,8 +5,10 @@ import stat
 from pathlib import Path
 
 from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from api.migrations import KEYS, OPERATIONAL, is_current, upgrade
+from api.migrations.marks import hindrance
 from api.settings import Settings, SettingsError
 from consent.key_providers import PLAIN, FileKeyring
 from consent.key_store import KeyStore
@@ -14,18 +16,33 @@ from consent.keyring_file import KeyringCodec
 from consent.transit_keyring import TransitCodec
 from identity.database import Database, open_database
 
-_OPERATIONAL_LOCK = 1
-_KEYS_LOCK = 2
+OPERATIONAL_LOCK = 1
+KEYS_LOCK = 2
 
 
 def open_operational(settings: Settings) -> Database:
     """Open the operational store: sealed records, ledger, golden IDs; deleted content is overwritten too."""
-    return open_database(settings.database_url, lock_id=_OPERATIONAL_LOCK, secure_delete=True)
+    return open_store(settings.database_url, "AUREA_DATABASE_URL", lock_id=OPERATIONAL_LOCK)
 
 
 def open_keys(settings: Settings) -> Database:
     """Open the key store; deleted content is overwritten with zeros."""
-    return open_database(settings.keys_url, lock_id=_KEYS_LOCK, secure_delete=True)
+    return open_store(settings.keys_url, "AUREA_KEYS_URL", lock_id=KEYS_LOCK)
+
+
+def open_store(url: str, named: str, *, lock_id: int) -> Database:
+    """Open one store. Raises SettingsError, saying what `named` the URL, if nothing here can open it."""
+    try:
+        if make_url(url).get_backend_name() not in {"sqlite", "postgresql"}:
+            raise SettingsError(f"{named} names no store that Aurea knows: use postgresql+psycopg://")
+        return open_database(url, lock_id=lock_id, secure_delete=True)
+    except (ArgumentError, NoSuchModuleError):  # their message may quote the URL, which carries a password
+        raise SettingsError(f"{named} is no database URL: use postgresql+psycopg://user@host/name") from None
+    except ImportError:
+        raise SettingsError(
+            f"{named} needs the PostgreSQL driver: pip install aurea[postgres], "
+            "and begin the URL with postgresql+psycopg://"
+        ) from None
 
 
 def load_keyring(settings: Settings) -> FileKeyring:
@@ -96,6 +113,7 @@ def create_home(settings: Settings) -> bool:
         _make_private(url)
     db, keys = open_operational(settings), open_keys(settings)
     try:
+        check_usable(db, keys)
         new = not is_current(keys, KEYS)
         if settings.keyring_text is None and not settings.keyring_file.exists():
             if not new:
@@ -113,6 +131,12 @@ def create_home(settings: Settings) -> bool:
     for folder in (settings.access_log_dir, settings.runs_dir):
         folder.mkdir(mode=0o700, exist_ok=True)
     return new
+
+
+def check_usable(db: Database, keys: Database) -> None:
+    """Raise SettingsError if one of the stores is an incomplete copy, or was copied elsewhere."""
+    if why := hindrance(db) or hindrance(keys):
+        raise SettingsError(why)
 
 
 def is_ready(db: Database, keys: Database) -> bool:

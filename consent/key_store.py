@@ -19,6 +19,7 @@ from consent.blind_indexes import BlindIndex
 from consent.errors import DestructionIncompleteError, KeyringError
 from consent.events import Subject
 from consent.evidence_store import EvidenceStore, refuse_closed_epochs
+from consent.key_tables import HOLD_SECRETS
 from consent.packed_tokens import prefixes
 from consent.suppression_store import SuppressionStore
 from consent.token_index import TokenIndex
@@ -215,15 +216,15 @@ class KeyStore:
         self.truncate_log(deadline_s)
 
     def truncate_log(self, deadline_s: float = 10.0) -> None:
-        """Empty SQLite's write-ahead log. Raises DestructionIncompleteError if a reader prevents it.
+        """Leave no deleted row within reach. Raises DestructionIncompleteError if a reader prevents it.
 
-        On PostgreSQL deleted rows survive in dead tuples and archived log; only the destruction of an
-        epoch bounds them.
+        On SQLite that empties the write-ahead log. PostgreSQL's tables are vacuumed; the bytes of what was
+        deleted survive in its log, copies of that and free space, until the destruction of an epoch.
         """
-        if not self._keys.truncate_log(deadline_s):
+        if not self._keys.truncate_log(deadline_s, HOLD_SECRETS):
             raise DestructionIncompleteError(
-                f"a reader of the key store stayed open for {deadline_s:g} s, so deleted bytes are still in "
-                "its write-ahead log; repeat the destruction"
+                f"a reader of the key store stayed open for {deadline_s:g} s, so deleted keys are still "
+                "within its reach; repeat the destruction"
             )
 
     def sweep_orphans(self, db: Database, now: int) -> int:

@@ -10,7 +10,11 @@ tables ever lies in a row that can move:
 - `token_pages` begins every blob with padding as long as the part of a row that SQLite keeps in the page
   itself, so that tokens lie in overflow pages only. Those do not move and are zeroed when freed.
 - No index covers a secret.
+
+PostgreSQL keeps an old version of every row that changes; `HOLD_SECRETS` are vacuumed after a destruction.
 """
+
+from typing import Final
 
 from sqlalchemy import BigInteger, Column, Index, LargeBinary, MetaData, SmallInteger, Table, Text
 
@@ -101,3 +105,7 @@ contact_points = Table(
     Column("contact_no", BigKey, primary_key=True, autoincrement=False),
     Column("token", LargeBinary, nullable=False),  # empty: destroyed
 )
+
+HOLD_SECRETS: Final = (
+    record_keys.name, token_pages.name, evidence_keys.name, suppressions.name, contact_points.name,
+)  # fmt: skip

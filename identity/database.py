@@ -2,18 +2,19 @@
 
 Readers see one snapshot and never wait. Writers are serialised: `BEGIN IMMEDIATE` on SQLite, one
 transaction-scoped advisory lock on PostgreSQL, so that counters, the ledger's index and the change
-sequence need no retry loops and behave alike on both.
+sequence need no retry loops and behave alike on both. What only PostgreSQL needs is in `identity.postgresql`.
 """
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
+from identity import postgresql
 from identity.errors import IdentityError, StoreDamagedError
 from identity.read_snapshots import ReadSnapshot, ReadSnapshots
 from identity.store_failures import failure_of
@@ -29,6 +30,7 @@ class Database:
     def __init__(self, engine: Engine, *, lock_id: int) -> None:
         self.engine = engine
         self._lock_id = lock_id
+        self._writing = {_WRITE: True} if self.is_sqlite else {"isolation_level": "READ COMMITTED"}
         self._snapshots = ReadSnapshots(engine, self._named)
         self.damaged = False  # found by whoever read or wrote; the process is then not ready
 
@@ -61,14 +63,14 @@ class Database:
         lock is held: bulk writers call `checkpoint()` between their transactions instead.
         """
         with self._failures_named(), self.engine.connect() as connected:
-            conn = connected.execution_options(**{_WRITE: True})
+            conn = connected.execution_options(**self._writing)
             transaction = conn.begin()
             if self.is_sqlite and not checkpoint:
                 conn.exec_driver_sql("PRAGMA wal_autocheckpoint=0")
             try:
                 with transaction:
                     if not self.is_sqlite:
-                        conn.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": self._lock_id})
+                        conn.execute(postgresql.LOCK, {"id": self._lock_id})
                     yield conn
             finally:
                 if self.is_sqlite and not checkpoint:
@@ -78,12 +80,12 @@ class Database:
         """Whether a write could begin now, or only has to wait for another. Waits for nobody itself."""
         if self.damaged:
             return False
+        if not self.is_sqlite:
+            with self.snapshot(single=True) as snapshot:
+                return snapshot.rows("SHOW transaction_read_only", ()) == [("off",)]  # a standby's is on
         raw = self.engine.raw_connection()
         try:
             cursor = raw.cursor()
-            if not self.is_sqlite:
-                cursor.execute("SELECT 1 WHERE NOT pg_is_in_recovery()")
-                return cursor.fetchone() is not None
             timeout = cursor.execute("PRAGMA busy_timeout").fetchone()[0]
             cursor.execute("PRAGMA busy_timeout=0")
             try:
@@ -104,13 +106,15 @@ class Database:
             with self._failures_named(), self.engine.connect() as conn:
                 _driver(conn).execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
-    def truncate_log(self, deadline_s: float) -> bool:
+    def truncate_log(self, deadline_s: float, tables: Sequence[str] = ()) -> bool:
         """Copy SQLite's log into the store and empty it; False if a reader prevents it until the deadline.
 
-        On PostgreSQL, where deleted rows survive in dead tuples and archived log, it does nothing.
+        On PostgreSQL the dead rows of `tables` are removed instead, which its own log, copies of that and
+        free space of pages outlive.
         """
         if not self.is_sqlite:
-            return True
+            with self._failures_named():
+                return not tables or postgresql.vacuum(self.engine, tables, deadline_s)
         with self._failures_named():
             return self._truncated(time.monotonic() + deadline_s)
 
@@ -145,6 +149,8 @@ class Database:
 
     def _named(self, error: DBAPIError | sqlite3.Error) -> IdentityError | None:
         named = failure_of(error)
+        if named is None and isinstance(error, DBAPIError) and not self.is_sqlite:
+            named = postgresql.failure(error)
         self.damaged = self.damaged or isinstance(named, StoreDamagedError)
         return named
 
@@ -168,6 +174,8 @@ def open_database(url: str, *, secure_delete: bool = False, lock_id: int = 1, ca
     engine = create_engine(url, hide_parameters=True)  # an error's text must not quote bound values
     if engine.dialect.name == "sqlite":
         _discipline_sqlite(engine, secure_delete=secure_delete, cache_mb=cache_mb)
+    else:
+        postgresql.discipline(engine, lock_timeout_ms=BUSY_TIMEOUT_MS)
     return Database(engine, lock_id=lock_id)
 
 

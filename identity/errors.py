@@ -9,6 +9,10 @@ class StoreBusyError(IdentityError):
     """Another process held the write lock for longer than the busy timeout."""
 
 
+class StoreUnreachableError(IdentityError):
+    """The database server cannot be reached, refuses the connection, or broke it off."""
+
+
 class StoreFullError(IdentityError):
     """The disk under a store is full; nothing of the transaction was kept."""
 

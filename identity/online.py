@@ -80,7 +80,7 @@ class OnlineResolver:
 
         `sequence` is the store's change sequence read before the candidates were opened: one that
         changed, left or lost its permission since counts no more. Raises StaleScoresError if the record
-        itself did: open and score it again.
+        itself did, or one arrived since that asks about it: open and score it again.
         """
         with self._db.write() as conn:
             return self.attach_in(

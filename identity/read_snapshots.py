@@ -68,10 +68,11 @@ class ReadSnapshots:
             )
             raise self._named(failed) or failed from error
         finally:
-            if sound or single or self._rolled_back(connection):
+            if sound or self._is_sound(connection, single=single):
                 self._idle.append(connection)
-            else:
+            else:  # a server that broke off broke off all of them
                 connection.close()
+                self.close()
 
     def close(self) -> None:
         """Close the connections that no snapshot uses."""
@@ -94,7 +95,10 @@ class ReadSnapshots:
             connection.autocommit = True  # or the driver would begin a transaction of its own
         return connection
 
-    def _rolled_back(self, connection: Any) -> bool:
+    def _is_sound(self, connection: Any, *, single: bool) -> bool:
+        """End the transaction of a snapshot that failed; False if the connection is of no use any more."""
+        if single:
+            return not getattr(connection, "closed", False)  # of psycopg's; SQLite's do not break off
         try:
             connection.execute("ROLLBACK")
         except self._driver_error:

@@ -94,7 +94,6 @@ _OPEN_BY_A: Final = Statement("""
 _OPEN_BY_B: Final = Statement("""
     SELECT record_a, record_b FROM reviews WHERE record_b IN :nos AND state = 'open'
 """)
-
 _COLUMNS: Final = (
     "r.record_a, r.record_b, r.weight, r.cause, r.state, r.model_version, r.recorded_at, r.seen_at"
 )

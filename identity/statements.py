@@ -7,6 +7,7 @@ mean the same as everywhere, and errors are SQLAlchemy's too.
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import count
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -18,6 +19,8 @@ Reading = Connection | ReadSnapshot
 """What is read from: a transaction of `Database.read()` or `.write()`, or a snapshot on the driver."""
 
 _NAME: Final = re.compile(r"(?<![:\w]):([a-z_]+)")
+
+_CURSORS: Final = count()
 
 LIST_LIMIT: Final = 500
 """Most values a caller should bind to one list: SQLite allows 32,766 in a statement."""
@@ -55,7 +58,7 @@ class Statement:
     def chunks(self, conn: Connection, size: int, **values: Any) -> Iterator[list[Any]]:
         """Run with `values` and yield the rows `size` at a time, never all of them at once."""
         try:
-            cursor = self._run(conn, values)
+            cursor = self._run(conn, values, fetching=size)
             while rows := cursor.fetchmany(size):
                 yield rows
             cursor.close()
@@ -71,8 +74,12 @@ class Statement:
             except conn.dialect.loaded_dbapi.Error as error:
                 raise _told(conn, error) from error
 
-    def _run(self, conn: Connection, values: dict[str, Any]) -> Any:
-        return _driver(conn).execute(*self._bound(_mark(conn), values))
+    def _run(self, conn: Connection, values: dict[str, Any], *, fetching: int | None = None) -> Any:
+        driver = _driver(conn)
+        if fetching is None or conn.dialect.name == "sqlite":  # whose driver fetches as it goes
+            return driver.execute(*self._bound(_mark(conn), values))
+        cursor = driver.cursor(name=f"chunks_{next(_CURSORS)}")  # the server's: the driver's own fetches all
+        return cursor.execute(*self._bound(_mark(conn), values))
 
     def _bound(self, mark: str, values: dict[str, Any]) -> tuple[str, tuple[Any, ...]]:
         """Return the SQL and what it binds.

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests import postgres
 from tests.commands import commands
 from tests.world import World, a_settled_world, a_world
 
@@ -18,6 +19,17 @@ settings.load_profile("aurea")
 def _no_process_is_left() -> Iterator[None]:
     yield
     commands().close()
+    postgres.close()
+
+
+@pytest.fixture(autouse=True)
+def _no_database_is_left() -> Iterator[None]:
+    """Remove what the test made on PostgreSQL; what a wider fixture made stays."""
+    before = postgres.databases().names() if postgres.runs() else set()
+    yield
+    if postgres.runs():
+        for name in postgres.databases().names() - before:
+            postgres.databases().drop(name)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ Nothing is faked but the clock, which a test may move. The server is the real on
 import io
 import json
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -32,6 +31,7 @@ from api.services import Services, open_services
 from api.settings import Settings
 from identity.records import RecordKey
 from identity.report_page import SCRIPT_NAME, chart_script
+from tests import stores
 from tests.commands import commands
 from tests.homes import kept_until_the_end, new_home
 
@@ -85,12 +85,18 @@ class World:
     """One home, its services, and on demand a server over it."""
 
     def __init__(
-        self, folder: Path, *, policy: str | None = None, environment: Mapping[str, str] | None = None
+        self,
+        folder: Path,
+        *,
+        policy: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        store_urls: Mapping[str, str] | None = None,
     ) -> None:
         self.home = folder / "home"
         self.folder = folder
         self.clock = Clock()
-        self.environment = {"AUREA_HOME": str(self.home), **(environment or {})}
+        urls = stores.environment(self.home) if store_urls is None else store_urls
+        self.environment = {"AUREA_HOME": str(self.home), **urls, **(environment or {})}
         self.settings = Settings.from_environment(self.environment)
         new_home(self.settings)
         if policy is not None:
@@ -247,10 +253,14 @@ def fetch_token(http: httpx.Client, client_id: str, secret: str, **form: str) ->
 
 @contextmanager
 def a_world(
-    folder: Path, *, policy: str | None = None, environment: Mapping[str, str] | None = None
+    folder: Path,
+    *,
+    policy: str | None = None,
+    environment: Mapping[str, str] | None = None,
+    store_urls: Mapping[str, str] | None = None,
 ) -> Iterator[World]:
-    """A world for the length of a block."""
-    world = World(folder, policy=policy, environment=environment)
+    """A world for the length of a block, on the usual stores of the tests or those of `store_urls`."""
+    world = World(folder, policy=policy, environment=environment, store_urls=store_urls)
     try:
         yield world
     finally:
@@ -268,6 +278,6 @@ def _settled_home() -> Path:
 @contextmanager
 def a_settled_world(folder: Path) -> Iterator[World]:
     """What `a_world` and `settle` make, copied from one that was settled before."""
-    shutil.copytree(_settled_home(), folder / "home")
+    stores.copy_home(_settled_home(), folder / "home")
     with a_world(folder) as one:
         yield one

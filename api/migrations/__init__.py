@@ -21,6 +21,7 @@ import api.store
 import consent.key_tables
 import consent.tables
 import identity.tables
+from api.migrations.marks import hindrance
 from identity.database import Database
 from identity.errors import StoreDamagedError
 
@@ -36,6 +37,7 @@ class History:
     name: str
     metadata: MetaData
     version_table: str
+    counters: str  # the table of its counters
 
     def config(self) -> Config:
         """Return Alembic's configuration for this history (no file, no environment script)."""
@@ -49,8 +51,8 @@ class History:
         return ScriptDirectory.from_config(self.config())
 
 
-OPERATIONAL: Final = History("operational", identity.tables.metadata, "schema_version")
-KEYS: Final = History("keys", consent.key_tables.key_metadata, "key_schema_version")
+OPERATIONAL: Final = History("operational", identity.tables.metadata, "schema_version", "counters")
+KEYS: Final = History("keys", consent.key_tables.key_metadata, "key_schema_version", "key_counters")
 
 
 def upgrade(database: Database, history: History) -> None:
@@ -91,6 +93,6 @@ def versions(database: Database, history: History) -> tuple[str | None, str | No
 
 
 def is_current(database: Database, history: History) -> bool:
-    """Whether the store has the newest schema; False for an empty store."""
+    """Whether the store has the newest schema and may be used; False for an empty store."""
     found, wanted = versions(database, history)
-    return found == wanted
+    return found == wanted and hindrance(database) is None

@@ -1,6 +1,5 @@
 """A town with people who ask what is held about them, and the steps of an officer."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.stores import copy_home
 from tests.world import World, a_settled_world, a_world, record
 
 ANNA = [{"type": "email", "value": "anna@example.com"}]
@@ -25,7 +25,7 @@ def linked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def town(linked: Path, tmp_path: Path) -> Iterator[World]:
     """A copy of that home, with its service."""
-    shutil.copytree(linked, tmp_path / "home")
+    copy_home(linked, tmp_path / "home")
     with a_world(tmp_path) as world:
         world._made = 10  # names of clients that the original has
         yield world

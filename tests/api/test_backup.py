@@ -335,6 +335,8 @@ from pathlib import Path
 import api.restore
 from api.restore import Source, restore
 from api.settings import Settings
+
+pytestmark = only_on_sqlite("backups of its files")
 home, folder, step = sys.argv[1:]
 def stop(*given, **named):
     os.kill(os.getpid(), signal.SIGKILL)

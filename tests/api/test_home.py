@@ -9,6 +9,7 @@ from api.diagnosis import diagnose
 from api.services import open_services
 from api.settings import Settings, SettingsError
 from api.stores import create_home
+from tests.stores import only_on_sqlite
 from tests.world import START, World, row
 
 
@@ -30,6 +31,7 @@ def home_finding(settings: Settings) -> bool:
     return next(finding.ok for finding in diagnose(settings, START) if finding.what == "home")
 
 
+@only_on_sqlite("its files")
 def test_every_file_of_a_home_is_for_its_owner_only(tmp_path: Path, world: World) -> None:
     """While it is at work, with the stores' logs beside them, and after a run with its reports."""
     fresh = {"AUREA_HOME": str(tmp_path / "fresh")}
@@ -50,6 +52,7 @@ def test_every_file_of_a_home_is_for_its_owner_only(tmp_path: Path, world: World
     assert home_finding(services.settings)
 
 
+@only_on_sqlite("its files")
 def test_an_open_home_is_closed_to_others_when_it_is_opened(world: World) -> None:
     world.home.chmod(0o755)
     (world.home / "aurea.db").chmod(0o644)

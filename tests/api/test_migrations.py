@@ -9,13 +9,14 @@ from api.migrations import KEYS, OPERATIONAL, History, _run, is_current, upgrade
 from api.settings import Settings
 from api.stores import create_home, open_keys, open_operational
 from identity.database import Database, open_database
+from tests.stores import only_on_sqlite, store_url
 
 _DDL = text("SELECT name, sql FROM sqlite_master WHERE sql > ''")
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Database:
-    return open_database(f"sqlite:///{tmp_path / 'store.db'}")
+    return open_database(store_url(tmp_path, "store"))
 
 
 @pytest.mark.parametrize("history", [OPERATIONAL, KEYS], ids=lambda history: history.name)
@@ -27,6 +28,7 @@ def test_an_upgraded_store_has_the_schema_the_code_works_with(database: Database
         assert compare_metadata(context, history.metadata) == []
 
 
+@only_on_sqlite("its pragma; docs/erasure.md says what PostgreSQL keeps")
 def test_both_stores_overwrite_what_is_deleted(tmp_path: Path) -> None:
     settings = Settings.from_environment({"AUREA_HOME": str(tmp_path / "home")})
     create_home(settings)
@@ -53,6 +55,7 @@ def test_counters_start_at_zero_and_exist(database: Database) -> None:
     assert found == dict.fromkeys(names.split(), 0)
 
 
+@only_on_sqlite("its tables without row numbers")
 def test_tables_without_row_numbers_are_created_as_such(database: Database) -> None:
     """compare_metadata does not look at WITHOUT ROWID, which the large tables' size depends on."""
     upgrade(database, OPERATIONAL)

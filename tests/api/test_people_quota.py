@@ -11,12 +11,13 @@ from api.migrations import OPERATIONAL, upgrade
 from api.people_quota import PeopleQuota
 from api.problems import QUOTA_SPENT, ProblemError
 from identity.database import Database, open_database
+from tests.stores import store_url
 from tests.world import Clock, World, record
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    database = open_database(f"sqlite:///{tmp_path_factory.mktemp('quota') / 'store.db'}")
+    database = open_database(store_url(tmp_path_factory.mktemp("quota"), "store"))
     upgrade(database, OPERATIONAL)
     yield database
     database.close()

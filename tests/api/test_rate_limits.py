@@ -10,6 +10,7 @@ from api.migrations import OPERATIONAL, upgrade
 from api.rate_limits import BURST_SECONDS, Rate, RateLimits
 from api.token_limits import ATTEMPTS, FAILURES
 from identity.database import Database, open_database
+from tests.stores import store_url
 from tests.world import Clock, World, record
 
 RATE = Rate.of(100)
@@ -17,7 +18,7 @@ RATE = Rate.of(100)
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    database = open_database(f"sqlite:///{tmp_path_factory.mktemp('rates') / 'store.db'}")
+    database = open_database(store_url(tmp_path_factory.mktemp("rates"), "store"))
     upgrade(database, OPERATIONAL)
     yield database
     database.close()

@@ -17,6 +17,7 @@ from api import readiness
 from consent.access_log_reading import verify
 from identity.database import open_database
 from tests.api.test_serve import serving, wait_until_ready
+from tests.stores import ON_POSTGRESQL
 from tests.world import World, fetch_token, row
 
 
@@ -55,7 +56,11 @@ def bad_policy(world: World) -> None:
 
 def store_not_writable(world: World) -> None:
     services = world.services
-    read_only = open_database(f"sqlite:///file:{world.home / 'aurea.db'}?mode=ro&uri=true")
+    url = world.settings.database_url
+    read_only = open_database(
+        f"{url}&options=-cdefault_transaction_read_only%3Don" if ON_POSTGRESQL
+        else f"sqlite:///file:{world.home / 'aurea.db'}?mode=ro&uri=true"
+    )  # fmt: skip
     services.readiness._parts = [
         (name, read_only.is_writable if name == "operational store" else works)
         for name, works in services.readiness._parts
@@ -160,7 +165,8 @@ def test_a_worker_whose_last_work_does_not_end_is_ended(world: World, tmp_path: 
     root = Path(__file__).resolve().parents[2]
     with subprocess.Popen(
         [sys.executable, "-c", NEVER_ENDING, str(world.home)], cwd=root, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(root)},
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        env={**os.environ, **world.environment, "PYTHONPATH": str(root)},
     ) as process:  # fmt: skip
         assert process.stdout is not None
         assert process.stdout.readline() == "at work\n"
@@ -171,7 +177,7 @@ def test_a_worker_whose_last_work_does_not_end_is_ended(world: World, tmp_path: 
 
 
 NEVER_ENDING = """
-import sys, time
+import os, sys, time
 from functools import partial
 import uvicorn
 from api import leaving
@@ -183,7 +189,7 @@ def forever(_services):
     print("at work", flush=True)
     time.sleep(60)
 Services.housekeep = forever
-services = open_services(Settings.from_environment({"AUREA_HOME": sys.argv[1]}))
+services = open_services(Settings.from_environment({**os.environ, "AUREA_HOME": sys.argv[1]}))
 during = partial(leaving.leaving, services.readiness, 0, 0)
 app = create_app(services, housekeeping_seconds=0.1, during=during)
 uvicorn.Server(uvicorn.Config(app, port=0, timeout_graceful_shutdown=1)).run()

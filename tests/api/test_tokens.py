@@ -3,6 +3,7 @@
 import jwt
 import pytest
 
+from tests.stores import only_on_sqlite
 from tests.world import World, fetch_token
 
 
@@ -86,6 +87,7 @@ def test_a_forged_token_is_refused(world: World, header: dict[str, str]) -> None
     assert answer.status_code == 401
 
 
+@only_on_sqlite("the bytes of its files")
 def test_secrets_are_stored_as_argon2_hashes_only(world: World) -> None:
     client, secret = world.services.clients.create("shop", "consumer", ["analytics"])
     assert client.secret_hash.startswith("$argon2id$")

@@ -23,7 +23,10 @@ from api.stores import create_home, open_operational
 from consent.erasure_receipt_verification import verify_erasure_receipt
 from consent.incoming import IncomingRecord
 from identity.records import RecordKey
+from tests.stores import only_on_sqlite
 from tests.world import START, World
+
+pytestmark = only_on_sqlite("a home of the first releases")
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "home-at-0006.tar.xz"
 LATER = START + 60_000

@@ -47,6 +47,7 @@ from identity.tables import (
 )
 from identity.tables import links as stored_links
 from tests.homes import new_home
+from tests.stores import environment
 
 NOW = 1_790_000_000_000
 
@@ -55,7 +56,7 @@ class Home:
     """Everything the privacy side is made of, over real stores."""
 
     def __init__(self, folder: Path, purposes: Purposes | None = None) -> None:
-        settings = Settings.from_environment({"AUREA_HOME": str(folder / "home")})
+        settings = Settings.from_environment(environment(folder / "home"))
         new_home(settings)
         self.now = NOW
         self.log_folder = settings.access_log_dir

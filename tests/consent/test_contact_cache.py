@@ -10,6 +10,7 @@ from consent import contact_cache
 from consent.evidence_store import EvidenceStore
 from consent.token_index import TokenIndex
 from tests.consent.test_token_index import empty_store
+from tests.stores import store_url
 
 TOKENS = [
     bytes([first]) * 8 + bytes([last]) * 24 for first in range(12) for last in (1, 2)
@@ -49,8 +50,7 @@ def test_a_snapshot_and_a_transaction_find_the_same_contact_points(
 
 
 def test_a_contact_point_of_another_process_is_found_by_the_next_snapshot(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'keys.db'}"
-    keys = empty_store(url)
+    keys = empty_store(store_url(tmp_path, "keys"))
     here, there = EvidenceStore(TokenIndex()), EvidenceStore(TokenIndex())
     with keys.snapshot() as snapshot:
         assert here.find_contacts(snapshot, TOKENS) == {}

@@ -18,6 +18,7 @@ from consent.errors import ReceiptError, UnknownSubjectError
 from consent.events import DENIALS, ERASURE, Subject
 from consent.lookup import Identifier
 from tests.consent.erasing import count, erase, number, numbers
+from tests.stores import only_on_sqlite
 from tests.world import START, World, row
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -178,7 +179,8 @@ from api.settings import Settings
 from consent.erasure import Erasure
 from identity.records import RecordKey
 home, wanted = sys.argv[1:]
-services = open_services(Settings.from_environment({"AUREA_HOME": home}), lambda: int(os.environ["NOW"]))
+settings = Settings.from_environment({**os.environ, "AUREA_HOME": home})
+services = open_services(settings, lambda: int(os.environ["NOW"]))
 def stop(step):
     if step == wanted:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -193,7 +195,7 @@ def test_kill_9_before_any_step_and_the_next_start_completes_the_erasure(world: 
     world.link()
     done = subprocess.run(
         [sys.executable, "-c", CHILD, str(world.home), step], cwd=ROOT, capture_output=True, check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "NOW": str(START)},
+        env={**os.environ, **world.environment, "PYTHONPATH": str(ROOT), "NOW": str(START)},
     )  # fmt: skip
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
     world.clock.pass_(seconds=60)
@@ -251,6 +253,7 @@ def test_every_step_is_listed_above(world: World) -> None:
 # What is left
 
 
+@only_on_sqlite("the bytes of its files")
 def test_neither_value_nor_token_nor_the_list_of_records_is_left_in_any_file(world: World) -> None:
     services = world.services
     world.ingest(row("crm", "1", "Ana"), row("web", "1", "Ana"), row("crm", "2", "Berta"))

@@ -21,6 +21,7 @@ from consent.vault import EvidenceKey
 from identity.database import open_database
 from identity.tables import metadata
 from tests.consent.key_room import NOW, ORIGIN, KeyRoom, event
+from tests.stores import spoken, store_url
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def filled(room: KeyRoom) -> KeyRoom:
 
 def run(room: KeyRoom, sql: str, **values: object) -> None:
     with room.db.write() as conn:
-        conn.execute(text(sql), values)
+        conn.execute(text(spoken(sql)), values)
 
 
 def events_of(room: KeyRoom, *subjects: Subject) -> list[ConsentEvent]:
@@ -223,7 +224,7 @@ def kept_outside(room: KeyRoom) -> str:
 
 def fork(room: KeyRoom, folder: Path, keep: int) -> SimpleNamespace:
     """The operator's own forgery: the same keys, the first `keep` events, then a different history."""
-    db = open_database(f"sqlite:///{folder / 'fork.db'}")
+    db = open_database(store_url(folder, "fork"))
     metadata.create_all(db.engine)
     ledger = room.a_ledger(db)
     with room.db.read() as conn:

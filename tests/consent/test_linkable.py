@@ -15,6 +15,7 @@ from consent.worker_stores import StoreAccess
 from identity.comparable import Comparable
 from identity.records import RecordKey, RecordReader
 from tests.consent.home import NOW, Home
+from tests.stores import environment
 
 GRANT = (IncomingConsent("identity_linking", "granted"),)
 DAY = 86_400_000
@@ -119,7 +120,7 @@ def test_scattered_key_numbers_are_found_as_well(home: Home) -> None:
 
 def test_worker_processes_open_the_same(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = [add(home, str(n), name="Eva") for n in range(30)]
-    settings = Settings.from_environment({"AUREA_HOME": str(tmp_path / "home")})
+    settings = Settings.from_environment(environment(tmp_path / "home"))
     monkeypatch.setattr("consent.linkable._WORTH_WORKERS", 0)
     access = StoreAccess.to(stores(home), load_keyring(settings))
     linkable = LinkableRecords(stores(home), lambda: NOW, access=access)

@@ -23,6 +23,7 @@ from consent.receipt_issuing import Receipts
 from consent.receipt_verification import DOMAIN, canonical, verify_receipt
 from tests.consent.home import NOW, Home, a_home, record_ref
 from tests.shared import shared
+from tests.stores import spoken
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -214,7 +215,7 @@ def sql(*statements: str) -> Attack:
     def run(home: Home) -> None:
         with home.db.write() as conn:
             for statement in statements:
-                conn.execute(text(statement))
+                conn.execute(text(spoken(statement)))
 
     return run
 
@@ -229,7 +230,9 @@ def fork(home: Home) -> None:
 
 ATTACKS: dict[str, Attack] = {
     "edit": sql("UPDATE ledger SET state = 'granted' WHERE idx = 2"),
-    "edit of a leaf": sql("UPDATE ledger SET leaf = replace(leaf, 'with', 'held') WHERE idx = 2"),
+    "edit of a leaf": sql(
+        "UPDATE ledger SET leaf = CAST(replace(CAST(leaf AS TEXT), 'with', 'held') AS BLOB) WHERE idx = 2"
+    ),
     "reorder": sql(
         "UPDATE ledger SET idx = 100 WHERE idx = 1", "UPDATE ledger SET idx = 1 WHERE idx = 2",
         "UPDATE ledger SET idx = 2 WHERE idx = 100",

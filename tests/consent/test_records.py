@@ -17,6 +17,7 @@ from consent.subjects import ContactRef, RecordRef
 from consent.vault import SOURCE_ID
 from identity.records import RecordKey
 from tests.consent.home import NOW, Home
+from tests.stores import only_on_sqlite
 
 MINUTE = 60_000
 ANA = IncomingRecord(
@@ -75,6 +76,7 @@ class TestWhatIsStored:
         assert (opened.traits, opened.attributes) == ({"email": "a trait"}, {})
         assert home.opener.open_fields([result.record_no], ["email"])[result.record_no].traits == {}
 
+    @only_on_sqlite("the bytes of its files")
     def test_the_names_of_traits_do_not_lie_in_the_clear_either(self, home: Home, tmp_path: Path) -> None:
         write(home, replace(ANA, traits={"canary of ana's words": "x"}))
         home.close()
@@ -82,6 +84,7 @@ class TestWhatIsStored:
         assert b"first_name" in stored or b"email" in stored
         assert b"canary" not in stored
 
+    @only_on_sqlite("the bytes of its files")
     def test_no_value_lies_in_the_clear(self, home: Home, tmp_path: Path) -> None:
         write(home, ANA)
         home.close()

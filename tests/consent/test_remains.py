@@ -12,6 +12,7 @@ from consent.key_providers import SecretBytes
 from consent.remains import Needle, Remains, needles, scan
 from identity.records import RecordKey
 from tests.consent.erasing import count, erase
+from tests.stores import only_on_sqlite
 from tests.world import World, row
 
 INDEX = BlindIndex(SecretBytes(bytes(32)))
@@ -67,6 +68,7 @@ def test_a_marker_that_would_be_found_by_chance_is_refused() -> None:
         needles(INDEX, "ana")
 
 
+@only_on_sqlite("the bytes of its files")
 def test_after_an_erasure_only_suppression_is_left_run_artefacts_and_logs_included(world: World) -> None:
     rare = {"email": "zenobia.q@example.com", "phone": "+34600777123", "user_id": "u-zenobia"}
     world.ingest(
@@ -96,6 +98,7 @@ def test_after_an_erasure_only_suppression_is_left_run_artefacts_and_logs_includ
     assert search(rare["email"]).clean  # refused before anything of it was written
 
 
+@only_on_sqlite("the bytes of its files")
 def test_the_command_tells_what_is_left_and_where(world: World) -> None:
     world.ingest(row("crm", "1", "Ana"))
     (world.home / "runs" / "left.txt").write_text("to ANA@example.com")

@@ -12,6 +12,7 @@ from consent.incoming import IncomingRecord
 from consent.source_keys import SourceKeys
 from consent.worker_stores import StoreAccess
 from tests.consent.home import NOW, Home
+from tests.stores import environment
 
 
 @pytest.fixture
@@ -47,6 +48,6 @@ def test_worker_processes_open_the_same(home: Home, tmp_path: Path, monkeypatch:
         add(home, str(number))
     here = list(SourceKeys(home.writer.stores).every())
     monkeypatch.setattr("consent.source_keys._WORTH_WORKERS", 0)
-    settings = Settings.from_environment({"AUREA_HOME": str(tmp_path / "home")})
+    settings = Settings.from_environment(environment(tmp_path / "home"))
     access = StoreAccess.to(home.writer.stores, load_keyring(settings))
     assert list(SourceKeys(home.writer.stores, access=access).every(batch_size=7)) == here

@@ -30,6 +30,7 @@ CALLERS = {
         "consent.enforcement",  # the door
         "consent.source_keys",  # record keys, for `aurea memberships`; see below
         "api.memberships",  # record keys, for `aurea memberships`; see below
+        "consent.copied_records",  # compares some records of a copied store; nothing leaves
         "consent.retention_run",  # seals a record anew without what has expired; nothing leaves
     },
     "open_contents": {

@@ -14,6 +14,7 @@ from consent.key_store import KeyStore
 from consent.key_tables import key_metadata
 from consent.token_index import TokenIndex
 from identity.database import Database, open_database
+from tests.stores import only_on_sqlite, store_url
 
 ENDS = [-(2**63), -(2**63) + 1, -1, 0, 1, 2**62, 2**63 - 1]
 PREFIXES = st.one_of(st.sampled_from(ENDS), st.integers(-(2**63), 2**63 - 1))
@@ -29,7 +30,7 @@ def empty_store(url: str) -> Database:
 
 @pytest.fixture
 def keys(tmp_path: Path) -> Iterator[Database]:
-    database = empty_store(f"sqlite:///{tmp_path / 'keys.db'}")
+    database = empty_store(store_url(tmp_path, "keys"))
     yield database
     database.close()
 
@@ -189,6 +190,7 @@ def test_a_merge_waits_until_it_is_worth_it(keys: Database) -> None:
     assert not index.merge_recent(keys, force=True)
 
 
+@only_on_sqlite("what of a row it keeps in which page")
 def test_padding_covers_what_sqlite_keeps_of_a_row_in_its_page(keys: Database) -> None:
     with keys.read() as conn:
         page_size = conn.execute(text("PRAGMA page_size")).scalar_one()

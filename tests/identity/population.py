@@ -25,6 +25,7 @@ from identity.resolution import pairs_of
 from identity.scoring import Scores
 from identity.store import MembershipReader
 from identity.views import confidences
+from tests.stores import store_url
 
 SURE, DOUBTFUL = 10.0, 1.0
 MODEL = Model((), (), 0.0, None, threshold=2.0, review_threshold=0.0, rare_frequencies={}, records=0, seed=0)
@@ -40,7 +41,7 @@ def weight(one: str, other: str) -> float | None:
 
 class Population:
     def __init__(self, folder: Path, url: str | None = None) -> None:
-        self.db: Database = open_database(url or f"sqlite:///{folder / 'aurea.db'}")
+        self.db: Database = open_database(url or store_url(folder, "aurea"))
         upgrade(self.db, OPERATIONAL)
         self.facts = StoredFacts()
         self.online = OnlineResolver(self.db, self.facts)
@@ -59,7 +60,7 @@ class Population:
                 text("""
                     INSERT INTO records (record_no, channel, key_id, observed_at, recorded_at, linking,
                                          verified, sealed, comparable, change_sequence)
-                    VALUES (:no, :channel, :no, 0, 0, :linking, :verified, x'', :words, :sequence)
+                    VALUES (:no, :channel, :no, 0, 0, :linking, :verified, :sealed, :words, :sequence)
                     ON CONFLICT (record_no) DO UPDATE SET
                         comparable = excluded.comparable, linking = excluded.linking,
                         verified = excluded.verified, change_sequence = excluded.change_sequence
@@ -69,6 +70,7 @@ class Population:
                     "channel": channel,
                     "linking": int(linkable),
                     "verified": verified,
+                    "sealed": b"",
                     "words": words.encode(),
                     "sequence": self._next(conn),
                 },

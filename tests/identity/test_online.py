@@ -144,6 +144,28 @@ def test_a_record_that_changed_or_left_itself_must_be_scored_again(people, meanw
         people.online.attach(1, [], sequence=sequence, threshold=2.0, now=1)
 
 
+@pytest.mark.parametrize("first", [1, 2])
+def test_two_records_of_a_new_person_that_arrive_at_once_end_with_one_golden_id(people, first):
+    """Record 1 is scored, record 2 comes, is scored and finds record 1; either may attach first."""
+    people.put(1, "ann")
+    scored_at = people.sequence()
+    people.put(2, "ann")
+    then = people.sequence()
+    late = [ScoredCandidate(1, 12.0)]
+    if first == 1:
+        people.online.attach(1, [], sequence=scored_at, threshold=2.0, now=1)
+        people.online.attach(2, late, sequence=then, threshold=2.0, now=1)
+    else:
+        people.online.attach(2, late, sequence=then, threshold=2.0, now=1)
+        with pytest.raises(StaleScoresError, match="arrived"):
+            people.online.attach(1, [], sequence=scored_at, threshold=2.0, now=1)
+        again = [ScoredCandidate(2, 12.0)]
+        assert people.online.attach(1, again, sequence=then, threshold=2.0, now=1).decision == "attached"
+    assert people.groups() == {frozenset({1, 2})}
+    assert {change.type for change in people.feed()} <= {"created", "updated"}, "nothing had to be merged"
+    consistent(people)
+
+
 def test_the_same_arrival_twice_changes_nothing_the_second_time(people):
     people.arrive(1, "ann")
     people.arrive(2, "ann")

@@ -7,18 +7,20 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from identity.database import Database, open_database
+from identity.errors import StoreUnreachableError
 from identity.statements import Statement
+from tests import stores
 
 COUNT = Statement("SELECT COUNT(*) FROM t")
 AMONG = Statement("SELECT n FROM t WHERE n IN :numbers AND n > :least ORDER BY n")
 
 
-@pytest.fixture
-def db(tmp_path: Path) -> Iterator[Database]:
-    database = open_database(f"sqlite:///{tmp_path / 'a.db'}")
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=stores.needs_postgresql)])
+def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    database = open_database(stores.store_url(tmp_path, "a", request.param))
     with database.write() as conn:
         conn.execute(text("CREATE TABLE t (n INTEGER)"))
         conn.execute(text("INSERT INTO t (n) VALUES (1), (2), (3)"))
@@ -58,9 +60,8 @@ def test_lists_of_any_length_are_bound(db: Database, count: int) -> None:
 
 def test_an_error_names_no_value_and_leaves_no_transaction_open(db: Database) -> None:
     broken = Statement("SELECT * FROM missing WHERE n = :n")
-    with pytest.raises(OperationalError) as failed, db.snapshot() as snapshot:
+    with pytest.raises(DBAPIError) as failed, db.snapshot() as snapshot:
         broken.rows(snapshot, n="secret-value")
-    assert isinstance(failed.value, DBAPIError)
     assert "secret-value" not in str(failed.value)
     add(db)
     with db.snapshot() as snapshot:
@@ -102,3 +103,29 @@ def test_a_forked_child_opens_connections_of_its_own(db: Database) -> None:
         finally:
             os._exit(status)
     assert os.waitpid(child, 0)[1] == 0
+    with db.snapshot() as snapshot:
+        assert COUNT.rows(snapshot) == [(3,)], "the parent's connection is as it was"
+
+
+def test_a_snapshot_cannot_write(db: Database) -> None:
+    if db.is_sqlite:
+        pytest.skip("a statement that reads cannot write; PostgreSQL's transaction refuses one that would")
+    with pytest.raises(DBAPIError, match="read-only"), db.snapshot() as snapshot:
+        snapshot.rows("INSERT INTO t (n) VALUES (5) RETURNING n", ())
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_connections_that_the_server_ended_are_named_and_replaced(db: Database, single: bool) -> None:
+    if db.is_sqlite:
+        pytest.skip("SQLite has no server")
+    with db.snapshot() as one, db.snapshot() as other:  # two connections that are kept
+        assert COUNT.rows(one) == COUNT.rows(other)
+    with db.write() as conn:
+        conn.execute(text(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+            "AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        ))  # fmt: skip
+    with pytest.raises(StoreUnreachableError), db.snapshot(single=single) as snapshot:
+        COUNT.rows(snapshot)
+    with db.snapshot(single=single) as snapshot:
+        assert COUNT.rows(snapshot) == [(3,)]

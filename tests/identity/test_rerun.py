@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 
 from identity import catching_up, leases, model_store
 from identity.errors import RunInProgressError, RunLostError, WritersTooBusyError
@@ -24,7 +24,7 @@ def people(tmp_path):
 
 def tables(population: Population) -> dict[str, list]:
     with population.db.read() as conn:
-        names = [row[0] for row in conn.execute(text("SELECT name FROM sqlite_master WHERE type = 'table'"))]
+        names = inspect(conn).get_table_names()
         return {name: conn.execute(text(f"SELECT * FROM {name}")).all() for name in names}  # noqa: S608 - constants of this module are joined, values are bound
 
 

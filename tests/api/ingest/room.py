@@ -24,6 +24,7 @@ from consent.records import RecordWriter
 from consent.sealed_records import SealedRecords
 from consent.vault import SOURCE_ID
 from consent.worker_stores import record_stores
+from tests.stores import environment
 
 NOW: Final = 1_790_000_000_000
 
@@ -34,7 +35,7 @@ class Room:
     """A home, opened for ingest."""
 
     def __init__(self, home: Path) -> None:
-        settings = Settings.from_environment({"AUREA_HOME": str(home)})
+        settings = Settings.from_environment(environment(home))
         create_home(settings)
         self.keyring, self.purposes = load_keyring(settings), Purposes.load()
         db, keys = open_operational(settings), open_keys(settings)

@@ -1,0 +1,108 @@
+"""What PostgreSQL needs of a connection, how its failures are told apart, and removing deleted rows.
+
+A writer takes one advisory lock for the length of its transaction, so that READ COMMITTED is enough: every
+statement after it sees all that was committed, and nobody else writes. The lock is named after the schema
+too, so that homes which share a database do not wait for each other.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from identity.errors import IdentityError, StoreBusyError, StoreFullError, StoreUnreachableError
+
+LOCK: Final = text("SELECT pg_advisory_xact_lock(:id, hashtext(coalesce(current_schema(), '')))")
+
+_DISK_FULL: Final = "53100"
+_BUSY: Final = {"55P03": "lock_not_available", "40P01": "deadlock_detected"}
+_UNREACHABLE: Final = {
+    "53300": "too_many_connections", "57P01": "admin_shutdown", "57P02": "crash_shutdown",
+    "57P03": "cannot_connect_now",
+}  # fmt: skip
+_CONNECTION_EXCEPTIONS: Final = "08"  # a class of states
+
+# An acknowledged write must outlive a crash of the server, whatever the server's default is.
+_DURABLE: Final = """
+    SELECT set_config('synchronous_commit', 'on', false)
+    WHERE current_setting('synchronous_commit') = 'off'
+"""
+_MARK: Final = "SELECT CAST(CAST(pg_current_xact_id() AS xid) AS text)"
+# Snapshots that were taken before the marked transaction: to them what it deleted is still there.
+_OLDER_SNAPSHOTS: Final = text("""
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+      AND age(backend_xmin) > age(CAST(:mark AS xid))
+""")
+
+
+def discipline(engine: Engine, *, lock_timeout_ms: int) -> None:
+    """Set up every new connection: waiting for locks, durable commits, text.
+
+    PostgreSQL's text has no NUL, and somebody may ask for a golden ID that has one: its symbol stands for it.
+    """
+    from psycopg.types.string import StrDumperUnknown  # noqa: PLC0415 - an extra, installed where it is used
+
+    class TextDumper(StrDumperUnknown):
+        def dump(self, obj: str) -> Any:
+            return super().dump(obj.replace("\0", "\N{SYMBOL FOR NULL}") if "\0" in obj else obj)
+
+    @event.listens_for(engine, "connect")
+    def _connect(dbapi_connection: Any, _record: Any) -> None:
+        dbapi_connection.adapters.register_dumper(str, TextDumper)
+        with dbapi_connection.cursor() as cursor:
+            cursor.execute(f"SET lock_timeout = {int(lock_timeout_ms)}")
+            cursor.execute(_DURABLE)
+        dbapi_connection.commit()
+
+
+def failure(error: DBAPIError) -> IdentityError | None:
+    """Return what an error of the driver means to a caller; None where it is a fault of ours."""
+    state: str | None = getattr(error.orig, "sqlstate", None)
+    if state == _DISK_FULL:
+        return StoreFullError(
+            "the disk is full: free some space and repeat; what was committed before stands"
+        )
+    if state in _BUSY:
+        return StoreBusyError("another process held the write lock for too long; try again")
+    if _is_lost(error, state):
+        lines = str(error.orig).strip().splitlines()  # host, role and database; no password
+        return StoreUnreachableError(
+            f"the database does not answer: {lines[-1] if lines else 'no reason given'}"
+        )
+    return None
+
+
+def _is_lost(error: DBAPIError, state: str | None) -> bool:
+    """Whether there is no connection: where none was made or it broke, the driver knows of no state."""
+    if state is None:
+        return error.connection_invalidated or isinstance(error, OperationalError)
+    return state in _UNREACHABLE or state.startswith(_CONNECTION_EXCEPTIONS)
+
+
+def vacuum(engine: Engine, tables: Sequence[str], deadline_s: float) -> bool:
+    """Remove the dead rows of `tables`; False if a reader who may see them does not end in time."""
+    with engine.connect() as connected:
+        conn = connected.execution_options(isolation_level="AUTOCOMMIT")
+        mark = conn.exec_driver_sql(_MARK).scalar_one()
+        if not _readers_ended(conn, mark, deadline_s):
+            return False
+        try:
+            # TRUNCATE would lock readers out for a moment, and only gives space back.
+            conn.exec_driver_sql(f"VACUUM (TRUNCATE FALSE) {', '.join(tables)}")
+        except OperationalError as error:
+            if getattr(error.orig, "sqlstate", None) in _BUSY:
+                return False
+            raise
+    return True
+
+
+def _readers_ended(conn: Connection, mark: str, deadline_s: float) -> bool:
+    end = time.monotonic() + deadline_s
+    while conn.execute(_OLDER_SNAPSHOTS, {"mark": mark}).scalar_one():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
