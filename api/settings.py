@@ -1,6 +1,7 @@
 """Settings: the only reader of the environment (`AUREA_*`). Everything else is handed this object."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,10 @@ class Settings:
     opendsr_certificate: Path | None = None  # PEM, of the domain at which controllers reach the service
     opendsr_key: Path | None = None
     log_level: str = "info"
+    spark_master: str = "local[*]"  # AUREA_SPARK_MASTER: where `aurea link --engine spark` links
+    spark_memory: str | None = (
+        None  # AUREA_SPARK_MEMORY: of its driver, such as "8g"; None: see `api.linkage`
+    )
     webhooks_private: bool = False  # whether webhooks may go to private addresses, and without TLS
 
     def __repr__(self) -> str:  # URLs carry passwords, the keyring is a secret
@@ -109,6 +114,8 @@ class Settings:
             vault_key=env.get("AUREA_VAULT_KEY") or "aurea",
             opendsr_certificate=_optional_file(env, "AUREA_OPENDSR_CERTIFICATE"),
             opendsr_key=_optional_file(env, "AUREA_OPENDSR_KEY"),
+            spark_master=_spark_master(env.get("AUREA_SPARK_MASTER") or "local[*]"),
+            spark_memory=_spark_memory(env.get("AUREA_SPARK_MEMORY")),
             log_level=_log_level(env.get("AUREA_LOG_LEVEL") or "info"),
         )
 
@@ -146,6 +153,20 @@ def _region(raw: str | None) -> str | None:
     if len(raw) != 2 or not raw.isascii() or not raw.isalpha():
         raise SettingsError("AUREA_DEFAULT_REGION must be a two-letter ISO 3166 country code")
     return raw.upper()
+
+
+def _spark_master(raw: str) -> str:
+    if not re.fullmatch(r"local(-cluster)?(\[[0-9,*]+\])?|spark://\S+|k8s://\S+|yarn", raw):
+        raise SettingsError("AUREA_SPARK_MASTER must be local[*], spark://HOST:PORT, k8s://URL or yarn")
+    return raw
+
+
+def _spark_memory(raw: str | None) -> str | None:
+    if not raw:
+        return None
+    if not re.fullmatch(r"[1-9][0-9]*[mg]", raw):
+        raise SettingsError('AUREA_SPARK_MEMORY must be a number of megabytes or gigabytes, such as "8g"')
+    return raw
 
 
 def _log_level(raw: str) -> str:
