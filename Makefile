@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 DEMO_SERVE ?= 1
 
-.PHONY: demo test test-slow check bench lock clean
+.PHONY: demo test test-slow test-spark check bench lock clean
 
 # One stamp per lock file: the environment is rebuilt when, and only when, a lock file changes.
 $(VENV)/.run: requirements.lock pyproject.toml
@@ -15,6 +15,10 @@ $(VENV)/.run: requirements.lock pyproject.toml
 
 $(VENV)/.test: requirements-test.lock $(VENV)/.run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-test.lock
+	touch $@
+
+$(VENV)/.spark: requirements-spark.lock $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-spark.lock
 	touch $@
 
 demo: $(VENV)/.run
@@ -32,6 +36,10 @@ test: check
 test-slow: check
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
+# needs Java 17 or newer; pyspark is 450 MB, so nothing else installs it
+test-spark: $(VENV)/.spark
+	$(BIN)/python -m pytest -n0 tests/spark
+
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/all.py
 
@@ -40,6 +48,8 @@ lock:
 	  --no-emit-index-url --no-emit-find-links --no-header -o requirements.lock --extra build
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --no-header -o requirements-test.lock --extra test --extra vault --extra build
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-header -o requirements-spark.lock --extra spark --extra test --extra vault --extra build
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info
