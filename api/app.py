@@ -1,7 +1,7 @@
 """The HTTP service: routes, error handlers, middleware, lifespan. Builds no domain object itself."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Final
 
 from fastapi import FastAPI
@@ -14,6 +14,7 @@ from api.housekeeping import EVERY_SECONDS, kept
 from api.limits import LimitBody
 from api.observability import Observe
 from api.openapi import describe
+from api.rate_limits import SYNC_SECONDS
 from api.routes import (
     changes,
     consents,
@@ -42,13 +43,20 @@ _TELEMETRY_OFF: Final[TelemetryConfig] = {
 }
 
 
-def create_app(services: Services, *, housekeeping_seconds: float = EVERY_SECONDS) -> FastAPI:
+During = Callable[[], AbstractAsyncContextManager[None]]
+"""What goes on while the application runs, beside housekeeping."""
+
+
+def create_app(
+    services: Services, *, housekeeping_seconds: float = EVERY_SECONDS, during: During = nullcontext
+) -> FastAPI:
     """Return the application over `services`, which are closed when it stops."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         telling = kept(services.tell_recipients, TELLING_SECONDS)
-        async with kept(services.housekeep, housekeeping_seconds), telling:
+        sharing = kept(services.share_limits, SYNC_SECONDS)
+        async with kept(services.housekeep, housekeeping_seconds), telling, sharing, during():
             yield
         services.close()
 
@@ -65,9 +73,9 @@ def create_app(services: Services, *, housekeeping_seconds: float = EVERY_SECOND
     app.state.services = services
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]  # the documented way to replace it
     for routes in (
-        tokens,
+        profiles,  # routes are tried in this order
         records,
-        profiles,
+        tokens,
         golden_ids,
         explanations,
         reviews,
@@ -82,7 +90,7 @@ def create_app(services: Services, *, housekeeping_seconds: float = EVERY_SECOND
         console,
     ):
         app.include_router(routes.router)
-    app.add_middleware(LimitBody, tokens=services.tokens)
+    app.add_middleware(LimitBody, access=services.access)
     app.add_middleware(Observe)
     app.add_exception_handler(problems.ProblemError, problems.answer_problem)
     app.add_exception_handler(RequestValidationError, problems.answer_invalid)

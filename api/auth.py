@@ -1,46 +1,24 @@
-"""Clients, their secrets and the access tokens they trade them for: who is calling.
+"""Access tokens: who is calling, by what the service itself has signed.
 
 A client authenticates once (POST /v1/token) and then carries a JWT of at most ten minutes that names its
-role and its purposes. Every refusal happens before anyone is looked up.
+role and its purposes. Every refusal happens before anyone is looked up. What becomes of a token at a request
+is in `api.access`.
 """
 
-import base64
 import secrets
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from functools import cache
-from typing import Final
+from typing import Any, Final
 
 import jwt
-from argon2 import PasswordHasher
-from argon2.exceptions import VerificationError
 
 from api.roles import PERMITTED, Role
-from api.store import Client, count_clients, find_client, insert_client
-from consent.key_providers import SecretBytes
-from identity.database import Database
+from api.store import Client
+from consent.key_providers import KeyProvider
 
-_ALGORITHM: Final = "HS256"
-_ISSUER: Final = "aurea"
+ALGORITHM: Final = "HS256"  # and no other: what other issuers sign never meets this secret
+ISSUER: Final = "aurea"
 _CLAIMS: Final = ["iss", "sub", "role", "purposes", "iat", "exp", "jti"]
-
-# OWASP's smallest Argon2id profile: 19 MiB, 2 passes, 1 lane. The secrets are 256 random bits, so the
-# hash only has to keep a stolen table useless; a larger one would let token requests exhaust the memory.
-_HASHER: Final = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
-
-
-@cache
-def _nobody() -> str:
-    """Return a hash that no secret fits: checked for an unknown client, so that it takes as long."""
-    return _HASHER.hash(secrets.token_urlsafe(32))
-
-
-class ClientExistsError(Exception):
-    """The name of the new client is taken."""
-
-
-class InvalidClientError(Exception):
-    """Unknown client or wrong secret; which of the two is not said."""
 
 
 class InvalidScopeError(Exception):
@@ -60,6 +38,8 @@ class Caller:
     purposes: frozenset[str]
     pairwise: bool
     expires_at: int  # ms
+    rate: int | None = None  # requests a second; None: as many as there are
+    people_per_day: int | None = None  # golden IDs that it may be told a day; None: all
 
     def may(self, operation: str) -> bool:
         """Whether the role permits `operation` (see `api.roles`)."""
@@ -75,50 +55,6 @@ def unbounded(role: Role, purposes: Collection[str]) -> bool:
     return role != "consumer" and not purposes
 
 
-class Clients:
-    """Creates clients and checks their secrets."""
-
-    def __init__(self, db: Database, clock: Callable[[], int]) -> None:
-        self._db = db
-        self._clock = clock
-
-    def create(
-        self, name: str, role: Role, purposes: Sequence[str] = (), *, pairwise: bool = False
-    ) -> tuple[Client, str]:
-        """Make a client; return it with its secret, which exists nowhere else. Raises ClientExistsError."""
-        secret = "s_" + secrets.token_urlsafe(32)
-        client = Client(
-            client_id="c_" + base64.b32encode(secrets.token_bytes(10)).decode().lower(),
-            name=name,
-            role=role,
-            purposes=tuple(dict.fromkeys(purposes)),
-            pairwise=pairwise,
-            secret_hash=_HASHER.hash(secret),
-            created_at=self._clock(),
-        )
-        with self._db.write() as conn:
-            if not insert_client(conn, client):
-                raise ClientExistsError(name)
-        return client, secret
-
-    def exist(self) -> bool:
-        """Whether any client was made."""
-        with self._db.read() as conn:
-            return count_clients(conn) > 0
-
-    def authenticate(self, client_id: str, secret: str) -> Client:
-        """Return the client whose secret this is. Raises InvalidClientError, after the same work."""
-        with self._db.read() as conn:
-            client = find_client(conn, client_id)
-        try:
-            _HASHER.verify(client.secret_hash if client else _nobody(), secret)
-        except VerificationError:
-            client = None
-        if client is None:
-            raise InvalidClientError
-        return client
-
-
 @dataclass(frozen=True, slots=True)
 class AccessToken:
     """A token as issued."""
@@ -132,10 +68,10 @@ class AccessToken:
 
 
 class Tokens:
-    """Issues and reads access tokens; any worker that holds the keyring can do both."""
+    """Issues and reads the access tokens of this service; any worker that holds the keyring can do both."""
 
-    def __init__(self, secret: SecretBytes, clock: Callable[[], int], *, seconds: int) -> None:
-        self._secret = secret
+    def __init__(self, keyring: KeyProvider, clock: Callable[[], int], *, seconds: int) -> None:
+        self._keyring = keyring
         self._clock = clock
         self._seconds = seconds
 
@@ -148,7 +84,7 @@ class Tokens:
                 raise InvalidScopeError
         now = self._clock() // 1000
         claims = {
-            "iss": _ISSUER,
+            "iss": ISSUER,
             "sub": client.client_id,
             "role": client.role,
             "purposes": list(purposes),
@@ -157,22 +93,19 @@ class Tokens:
             "exp": now + self._seconds,
             "jti": secrets.token_urlsafe(12),
         }
-        token = jwt.encode(claims, self._secret.reveal(), algorithm=_ALGORITHM)
+        key = self._keyring.token_keys()[0]
+        header = {"kid": str(key.number)}
+        token = jwt.encode(claims, key.secret.reveal(), algorithm=ALGORITHM, headers=header)
         return AccessToken(token, self._seconds, purposes)
 
-    def of_header(self, header: str | None) -> Caller:
-        """Return who sends this `Authorization` header. Raises InvalidTokenError."""
-        kind, _, token = (header or "").partition(" ")
-        return self.read(token.strip() if kind.lower() == "bearer" else "")
-
     def read(self, token: str) -> Caller:
-        """Return who carries `token`. Raises InvalidTokenError."""
+        """Return who carries `token`, by the token alone. Raises InvalidTokenError."""
         try:
             claims = jwt.decode(
                 token,
-                self._secret.reveal(),
-                algorithms=[_ALGORITHM],
-                issuer=_ISSUER,
+                self._key(jwt.get_unverified_header(token)),
+                algorithms=[ALGORITHM],
+                issuer=ISSUER,
                 # The lifetime is checked below against the service's own clock.
                 options={"require": _CLAIMS, "verify_exp": False, "verify_iat": False},
             )
@@ -188,3 +121,20 @@ class Tokens:
             pairwise=bool(claims.get("pairwise", False)),
             expires_at=expires_at,
         )
+
+    def _key(self, header: Mapping[str, Any]) -> bytes:
+        """Return the secret that the header names, while it is taken. Raises InvalidTokenError."""
+        number = header.get("kid", "1")  # of the first release none was named
+        keys = self._keyring.token_keys()
+        if all(str(key.number) != number for key in keys):
+            keys = self._keyring.token_keys(now=True)
+        for key in keys:
+            if str(key.number) == number and (key.until is None or self._clock() < key.until):
+                return key.secret.reveal()
+        raise InvalidTokenError
+
+
+def bearer(header: str | None) -> str:
+    """Return the token of an `Authorization` header; an empty one, which nobody was given, if none."""
+    kind, _, token = (header or "").partition(" ")
+    return token.strip() if kind.lower() == "bearer" else ""

@@ -5,6 +5,7 @@ import sys
 import typer
 
 from api.commands import (
+    backups,
     clients,
     consents,
     explanations,
@@ -52,6 +53,8 @@ app.add_typer(webhooks.app, name="webhook")
 app.command("serve")(home.serve)
 app.command("demo")(home.demo)
 app.command("doctor")(home.doctor)
+app.command("backup")(backups.backup)
+app.command("restore")(backups.restore)
 
 
 def main() -> None:

@@ -1,16 +1,28 @@
-"""`aurea doctor`: can this home work? Each check says what it found and, on failure, the remedy."""
+"""`aurea doctor`: can this home work? Each check says what it found and, on failure, the remedy.
 
-from collections.abc import Callable
+What looks into the stores is in `api.diagnosis_stores`; left out where they do not open at this version.
+"""
+
+import shutil
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Final
 
+from sqlalchemy.exc import SQLAlchemyError
+
+from api.diagnosis_stores import STORE_CHECKS, Opened, opened
 from api.settings import Settings, SettingsError
-from api.stores import is_ready, load_keyring, open_keys, open_operational
+from api.stores import load_keyring
+from consent import access_log_reading
 from consent.errors import ConsentError
 from consent.purposes import Purposes
 from identity.engine import open_engine
 from identity.errors import IdentityError
+
+LEAST_FREE_BYTES: Final = 256 * 1024 * 1024
+"""What the stores' logs, an access-log segment and a run's report take between two looks, and some more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +38,37 @@ class Finding:
         return asdict(self)
 
 
-def diagnose(settings: Settings) -> list[Finding]:
-    """Run every check; one that fails does not keep the others from running."""
-    return [_run(what, check, settings) for what, check in _CHECKS.items()]
-
-
-def _run(what: str, check: Callable[[Settings], str], settings: Settings) -> Finding:
+def diagnose(settings: Settings, now: int) -> list[Finding]:
+    """Run every check; one that fails does not keep the others from running. `now` in ms."""
+    findings = [_run(what, partial(check, settings)) for what, check in _CHECKS.items()]
+    if not findings[0].ok and not settings.home.is_dir():
+        return findings
     try:
-        return Finding(what, True, check(settings))
-    except (SettingsError, ConsentError, IdentityError, OSError) as error:
-        return Finding(what, False, str(error))
+        with opened(settings) as stores:
+            return findings + list(_look_into(stores, now))
+    except _EXPECTED as error:
+        return [*findings, Finding("stores", False, _said(error))]
+
+
+def _look_into(stores: Opened, now: int) -> Iterable[Finding]:
+    for what, check in STORE_CHECKS.items():
+        yield _run(what, partial(check, stores, now))
+
+
+_EXPECTED: Final = (SettingsError, ConsentError, IdentityError, OSError, SQLAlchemyError)
+
+
+def _run(what: str, check: Callable[[], str]) -> Finding:
+    try:
+        return Finding(what, True, check())
+    except _EXPECTED as error:
+        return Finding(what, False, _said(error))
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, SQLAlchemyError):  # its text quotes a statement
+        return f"the store does not answer ({type(error).__name__}): restore a backup, or see its disk"
+    return str(error)
 
 
 def _home(settings: Settings) -> str:
@@ -50,27 +83,36 @@ def _home(settings: Settings) -> str:
     return str(settings.home)
 
 
+def _disk(settings: Settings) -> str:
+    free = shutil.disk_usage(settings.home).free
+    if free < LEAST_FREE_BYTES:
+        raise SettingsError(
+            f"{free >> 20} MiB are free where the home is, and {LEAST_FREE_BYTES >> 20} are needed: free some"
+        )
+    return f"{free >> 20} MiB free"
+
+
 def _keyring(settings: Settings) -> str:
-    load_keyring(settings)
-    return "from AUREA_KEYRING" if settings.keyring_text else str(settings.keyring_file)
-
-
-def _stores(settings: Settings) -> str:
-    _home(settings)
-    db, keys = open_operational(settings), open_keys(settings)
-    try:
-        if not is_ready(db, keys):
-            raise SettingsError("not at this version: run `aurea init`")
-    finally:
-        db.close()
-        keys.close()
-    return "both at this version"
+    keyring = load_keyring(settings)
+    origin = "from AUREA_KEYRING" if settings.keyring_text else str(settings.keyring_file)
+    return f"{origin}, epochs {', '.join(map(str, keyring.epochs()))}"
 
 
 def _policy(settings: Settings) -> str:
     purposes = Purposes.load(settings.purposes_path)
     where = settings.purposes_path or "the default policy"
     return f"{len(list(purposes))} purposes from {where}"
+
+
+def _access_log(settings: Settings) -> str:
+    report = access_log_reading.verify(settings.access_log_dir)
+    if report.problems:
+        raise SettingsError(
+            f"{len(report.problems)} chain(s) are broken, first {report.problems[0]}: keep the folder as it "
+            "is for whoever looks into it, and compare it with a backup"
+        )
+    torn = f", {report.torn} ended by a crash" if report.torn else ""
+    return f"{report.entries} entries in {len(report.heads)} chain(s), intact{torn}"
 
 
 def _engine(_settings: Settings) -> str:
@@ -80,8 +122,9 @@ def _engine(_settings: Settings) -> str:
 
 _CHECKS: Final[dict[str, Callable[[Settings], str]]] = {
     "home": _home,
+    "disk": _disk,
     "keyring": _keyring,
-    "stores": _stores,
     "policy": _policy,
+    "access log": _access_log,
     "linkage engine": _engine,
 }

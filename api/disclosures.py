@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from api.auth import Caller
 from api.store import add_disclosures, disclosed
+from consent.group_commit import GroupCommit
 from identity.database import Database
 
 _REMEMBERED: Final = 200_000  # pairs; about 30 MB at most
@@ -25,20 +26,32 @@ class Disclosures:
         self._db = db
         self._known: OrderedDict[tuple[str, int], None] = OrderedDict()
         self._lock = Lock()
+        self._together = GroupCommit[tuple[str, int]](self._store)
 
     def note(self, caller: Caller, golden_nos: Iterable[int]) -> None:
         """Store that `caller` is about to be told these golden IDs."""
+        new = self._new(caller, golden_nos)
+        if new:
+            self._store(new)
+
+    async def noted(self, caller: Caller, golden_nos: Iterable[int]) -> None:
+        """Do as `note` on an event loop: all that wait there share one transaction."""
+        new = self._new(caller, golden_nos)
+        if new:
+            await self._together.committed(new)
+
+    def _new(self, caller: Caller, golden_nos: Iterable[int]) -> list[tuple[str, int]]:
         if caller.role != "consumer":
-            return
-        pairs = [(caller.client_id, number) for number in golden_nos]
+            return []
         with self._lock:
-            new = [pair for pair in pairs if pair not in self._known]
-        if not new:
-            return
+            pairs = dict.fromkeys((caller.client_id, number) for number in golden_nos)
+            return [pair for pair in pairs if pair not in self._known]
+
+    def _store(self, pairs: Sequence[tuple[str, int]]) -> None:
         with self._db.write() as conn:
-            add_disclosures(conn, new)
+            add_disclosures(conn, pairs)
         with self._lock:
-            self._known.update(dict.fromkeys(new))
+            self._known.update(dict.fromkeys(pairs))
             while len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
 

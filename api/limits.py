@@ -10,24 +10,31 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.auth import InvalidTokenError, Tokens
-from api.problems import TOO_LARGE, UNAUTHENTICATED, Problem, respond
+from api.access import Access
+from api.auth import InvalidTokenError
+from api.oidc_keys import IssuerUnavailableError
+from api.problems import ISSUER_UNAVAILABLE, TOO_LARGE, UNAUTHENTICATED, Problem, respond
 
 ANONYMOUS_BODY_BYTES: Final = 64 * 2**10
 MAX_BODY_BYTES: Final = 256 * 2**10
 # 1,000 records of 8 KiB: several times what people's records hold.
 MAX_RECORDS_BYTES: Final = 8 * 2**20
 MAX_KEYS_BYTES: Final = 2 * 2**20  # 1,000 record keys of 2 KiB
-_LARGER: Final = {"/v1/records": MAX_RECORDS_BYTES, "/v1/records/delete": MAX_KEYS_BYTES}
+MAX_LOOKUPS_BYTES: Final = 2 * 2**20  # 1,000 lookups of 2 KiB
+_LARGER: Final = {
+    "/v1/records": MAX_RECORDS_BYTES,
+    "/v1/records/delete": MAX_KEYS_BYTES,
+    "/v1/profiles/lookup/batch": MAX_LOOKUPS_BYTES,
+}
 _WITHOUT_TOKEN: Final = "/v1/token"  # noqa: S105 - a path; every other one under /v1/ asks for a token
 
 
 class LimitBody:
     """Middleware: 413, or 401 where a token would be needed, for a body that is, or turns out, too large."""
 
-    def __init__(self, app: ASGIApp, tokens: Tokens) -> None:
+    def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
-        self._tokens = tokens
+        self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with a `receive` that counts."""
@@ -35,7 +42,7 @@ class LimitBody:
             await self._app(scope, receive, send)
             return
         stated = Headers(scope=scope).get("content-length", "0")
-        refusal = self._refusal(scope, int(stated)) if stated.isdecimal() else TOO_LARGE
+        refusal = await self._refusal(scope, int(stated)) if stated.isdecimal() else TOO_LARGE
         if refusal is not None:
             await respond(refusal, headers=_closing(refusal))(scope, receive, send)
             return
@@ -47,7 +54,7 @@ class LimitBody:
             message = await receive()
             read += len(message.get("body", b""))
             if read > limit:  # sent without a length, or with a wrong one
-                refusal = self._refusal(scope, read)
+                refusal = await self._refusal(scope, read)
                 if refusal is not None:
                     raise HTTPException(refusal.status, headers=_closing(refusal))
                 limit = self._limit(scope)
@@ -58,13 +65,15 @@ class LimitBody:
     def _limit(self, scope: Scope) -> int:
         return _LARGER.get(scope["path"], MAX_BODY_BYTES)
 
-    def _refusal(self, scope: Scope, size: int) -> Problem | None:
+    async def _refusal(self, scope: Scope, size: int) -> Problem | None:
         """Return why a body of `size` bytes is not read, or None if it is."""
         if size <= ANONYMOUS_BODY_BYTES:
             return None
         path: str = scope["path"]
         try:
-            self._tokens.of_header(Headers(scope=scope).get("authorization"))
+            await self._access.of(Headers(scope=scope).get("authorization"))
+        except IssuerUnavailableError:
+            return ISSUER_UNAVAILABLE
         except InvalidTokenError:
             return UNAUTHENTICATED if path.startswith("/v1/") and path != _WITHOUT_TOKEN else TOO_LARGE
         return TOO_LARGE if size > self._limit(scope) else None

@@ -11,9 +11,11 @@ import time
 import traceback
 import uuid
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+import orjson
 import structlog
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -51,12 +53,16 @@ def configure_logging(level: str) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(sort_keys=True),
+            structlog.processors.JSONRenderer(_line),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def _line(event: Any, **_: Any) -> str:
+    return orjson.dumps(event, option=orjson.OPT_SORT_KEYS).decode()
 
 
 class PlainJsonHandler(logging.Handler):
@@ -98,7 +104,7 @@ class Observe:
             return
         request_id = _request_id(scope["headers"])
         scope["aurea.request_id"] = request_id
-        started = time.perf_counter()
+        scope["aurea.since"] = started = time.perf_counter()
         status = 0
 
         async def send_marked(message: Message) -> None:
@@ -142,11 +148,16 @@ def route_template(scope: Scope) -> str:
     return str(getattr(scope.get("route"), "path", None) or "unmatched")
 
 
+# What `labels` looks up under a lock, for the few routes, methods and statuses that there are.
+_counted = cache(REQUESTS.labels)
+_timed = cache(SECONDS.labels)
+
+
 def _record(scope: Scope, status: int, request_id: str, seconds: float) -> None:
     route = route_template(scope)
     method = scope["method"] if scope["method"] in _METHODS else "OTHER"
-    REQUESTS.labels(method, route, status).inc()
-    SECONDS.labels(method, route).observe(seconds)
+    _counted(method, route, status).inc()
+    _timed(method, route).observe(seconds)
     caller = scope.get("aurea.caller")
     log.info(
         "request",

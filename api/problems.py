@@ -5,6 +5,7 @@ person. Validation answers name the field and the rule, never the input. Request
 so that two 404 bodies are equal to the byte.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -117,6 +118,16 @@ KEY_IN_USE: Final = Problem(
     409, "idempotency-key-in-use", "Idempotency-Key is in use",
     "The first request with this Idempotency-Key is still under way; ask again shortly.",
 )  # fmt: skip
+TOO_OFTEN: Final = Problem(
+    429, "too-many-requests", "Too many requests", "Ask again after the seconds in Retry-After."
+)
+QUOTA_SPENT: Final = Problem(
+    429, "people-quota", "Quota of people is spent",
+    "This client was told of as many people as it may on one day; the next begins at midnight UTC.",
+)  # fmt: skip
+ISSUER_UNAVAILABLE: Final = Problem(
+    503, "issuer-unavailable", "Not available", "The issuer of this access token does not answer."
+)
 INTERNAL: Final = Problem(
     500, "internal", "Internal error", "The failure was recorded under the id in the X-Request-Id header."
 )
@@ -170,6 +181,11 @@ _SAFE: Final = (
     RecordRejectedError, LedgerCorruptError, ContradictionError, NotJudgeableError, RequestStateError,
     RequestConflictError, RequestBlockedError, RecordHeldError,
 )  # fmt: skip
+
+
+def too_often(seconds: float, problem: Problem = TOO_OFTEN) -> ProblemError:
+    """Return a 429 that says after how many seconds, at least one, to ask again."""
+    return ProblemError(problem, headers={"Retry-After": str(max(1, math.ceil(seconds)))})
 
 
 def problem_of(error: Exception) -> Problem:

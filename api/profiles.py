@@ -1,15 +1,19 @@
 """A person's profile for a caller: the door's answer in the caller's names, and what it was told noted."""
 
+import asyncio
+import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from starlette.concurrency import run_in_threadpool
 
 from api.auth import Caller
 from api.observability import DECISIONS
 from api.problems import FORBIDDEN_ROLE, NOT_FOUND, Problem, ProblemError
-from api.schemas import Profile
+from api.profile_schemas import Profile
 from api.times import rfc3339
-from consent.enforcement import Profile as Revealed
-from consent.enforcement import RevealRequest, Scattered
+from consent.answers import Answer, RevealRequest, Scattered
+from consent.answers import Profile as Revealed
 from consent.lookup import Identifier
 
 if TYPE_CHECKING:
@@ -21,71 +25,147 @@ SPLIT: Final = Problem(
 SHARED: Final = Problem(
     409, "shared-identifier", "Several people share this", "Add an identifier that tells them apart."
 )
+NOT_FOUND_STEP: Final = 0.01
+"""Seconds. What is not found is answered a whole number of these after the request came, whatever the cause:
+the unknown, the erased, the restricted and the not permitted cannot be told apart by the time it takes."""
 _CONFIDENCE_DECIMALS: Final = 6
 
 
-def read_profile(
-    services: "Services", caller: Caller, golden_id: str, purpose: str, *, opted_out: bool = False
-) -> Profile:
+def read_profile(services: "Services", caller: Caller, golden_id: str, purpose: str) -> Profile:
     """Return the profile of `golden_id`. Raises a 404 problem, or a 409 with the successors."""
-    meant = services.names.meant(caller, golden_id)
-    request = RevealRequest(purpose, caller.client_id, golden_id=meant, opted_out=opted_out)
-    return _answer(services, caller, request)
+    return _now(services, caller, by_id(services, caller, golden_id, purpose))
 
 
 def find_profile(
-    services: "Services",
-    caller: Caller,
-    identifiers: Sequence[Identifier],
-    purpose: str,
-    *,
-    opted_out: bool = False,
+    services: "Services", caller: Caller, identifiers: Sequence[Identifier], purpose: str
 ) -> Profile:
     """Return the profile of the one person whom all `identifiers` fit. Raises a 404 problem."""
-    request = RevealRequest(purpose, caller.client_id, identifiers=tuple(identifiers), opted_out=opted_out)
-    return _answer(services, caller, request)
+    return _now(services, caller, by_identifiers(caller, identifiers, purpose))
+
+
+def by_id(
+    services: "Services", caller: Caller, golden_id: str, purpose: str, *, opted_out: bool = False
+) -> RevealRequest:
+    """Return what asks the door for the person whom `caller` knows by `golden_id`."""
+    meant = services.names.meant(caller, golden_id)
+    return RevealRequest(purpose, caller.client_id, golden_id=meant, opted_out=opted_out)
+
+
+def by_identifiers(
+    caller: Caller, identifiers: Sequence[Identifier], purpose: str, *, opted_out: bool = False
+) -> RevealRequest:
+    """Return what asks the door for the one person whom all `identifiers` fit."""
+    return RevealRequest(purpose, caller.client_id, identifiers=tuple(identifiers), opted_out=opted_out)
+
+
+async def answers(
+    services: "Services", caller: Caller, requests: Sequence[RevealRequest], since: float
+) -> list[dict[str, Any] | ProblemError]:
+    """Answer requests for one purpose, each with a profile as JSON has it, or with why there is none.
+
+    `since` is when the requests came, by `time.perf_counter`. If anybody is not found it takes until the next
+    NOT_FOUND_STEP.
+    """
+    now = services.clock()
+    if not services.db.is_sqlite:
+        return await answer_many(services, caller, requests, since)
+    async with services.quota.reserved_soon(
+        caller, len(requests)
+    ) as count:  # 429 before anybody is looked up
+        # A fraction of a millisecond, since readers of SQLite wait for nobody.
+        found = await services.door.revealed(
+            requests, now, meanwhile=lambda golden_nos: services.disclosures.noted(caller, golden_nos)
+        )
+        count(_named(found))
+    return await _in_step(services, caller, requests, found, since)
+
+
+async def answer_many(
+    services: "Services", caller: Caller, requests: Sequence[RevealRequest], since: float
+) -> list[dict[str, Any] | ProblemError]:
+    """Do the same in a thread, for what would hold the event loop up."""
+    found = await run_in_threadpool(_reveal, services, caller, requests, services.clock())
+    return await _in_step(services, caller, requests, found, since)
+
+
+async def _in_step(
+    services: "Services",
+    caller: Caller,
+    requests: Sequence[RevealRequest],
+    found: Sequence[Answer],
+    since: float,
+) -> list[dict[str, Any] | ProblemError]:
+    answered = [_shown(services, caller, requests[0].purpose, result) for result in found]
+    if any(isinstance(each, ProblemError) and each.problem is NOT_FOUND for each in answered):
+        await asyncio.sleep(NOT_FOUND_STEP - (time.perf_counter() - since) % NOT_FOUND_STEP)
+    return answered
 
 
 def refuse_steward(
     services: "Services", caller: Caller, identifiers: Sequence[Identifier], purpose: str
 ) -> NoReturn:
     """Tell a steward that several people share the identifiers (409 problem), and nothing else (403)."""
-    request = RevealRequest(purpose, caller.client_id, identifiers=tuple(identifiers))
-    people = services.door.sharing(request, services.clock())
+    people = services.door.sharing(by_identifiers(caller, identifiers, purpose), services.clock())
     if people > 1:
         raise ProblemError(SHARED, extra={"people": people})
     raise ProblemError(FORBIDDEN_ROLE)
 
 
-def _answer(services: "Services", caller: Caller, request: RevealRequest) -> Profile:
-    result = services.door.reveal(request, services.clock())
+def _now(services: "Services", caller: Caller, request: RevealRequest) -> Profile:
+    (result,) = _reveal(services, caller, [request], services.clock())
+    answer = _shown(services, caller, request.purpose, result)
+    if isinstance(answer, ProblemError):
+        raise answer
+    return Profile(**answer)
+
+
+def _reveal(
+    services: "Services", caller: Caller, requests: Sequence[RevealRequest], now: int
+) -> list[Answer]:
+    with services.quota.reserved(caller, len(requests)) as count:  # 429 before anybody is looked up
+        found = services.door.reveal_each(requests, now)
+        named = _named(found)
+        services.disclosures.note(caller, named)
+        count(named)
+    return found
+
+
+def _named(found: Sequence[Answer]) -> list[int]:
+    """Return whom the answers name."""
+    named = [result.golden_nos for result in found if isinstance(result, Scattered)]
+    named += [(result.golden_no,) for result in found if isinstance(result, Revealed)]
+    return [no for numbers in named for no in numbers]
+
+
+def _shown(
+    services: "Services", caller: Caller, purpose: str, result: Answer
+) -> dict[str, Any] | ProblemError:
     # Metrics can be read without a token, so they count what the status code tells and no more.
-    DECISIONS.labels(request.purpose, "answered" if isinstance(result, Revealed) else "not answered").inc()
+    DECISIONS.labels(purpose, "answered" if isinstance(result, Revealed) else "not answered").inc()
     if isinstance(result, Scattered):
-        services.disclosures.note(caller, result.golden_nos)
         successors = [services.names.shown(caller, successor) for successor in result.successors]
-        raise ProblemError(SPLIT, extra={"successors": successors})
+        return ProblemError(SPLIT, extra={"successors": successors})
     if not isinstance(result, Revealed):
-        raise ProblemError(NOT_FOUND)
-    services.disclosures.note(caller, [result.golden_no])
-    return _shown(services, caller, result)
+        return ProblemError(NOT_FOUND)
+    return _profile(services, caller, result)
 
 
-def _shown(services: "Services", caller: Caller, profile: Revealed) -> Profile:
-    requested = profile.requested_id
-    household = profile.household
-    if household is not None:
-        household = services.names.shown_household(caller, household)
-    return Profile(
-        golden_id=services.names.shown(caller, profile.golden_id),
-        requested_id=None if requested is None else services.names.shown(caller, requested),
-        purpose=profile.purpose,
-        as_of=rfc3339(profile.as_of),
-        confidence=round(profile.confidence, _CONFIDENCE_DECIMALS),
-        attributes=dict(profile.attributes),
-        traits=dict(profile.traits),
-        withheld=dict(profile.withheld),
-        channels=list(profile.channels),
-        records=profile.records,
-        household=household,
-    )
+def _profile(services: "Services", caller: Caller, profile: Revealed) -> dict[str, Any]:
+    """Return the fields of `schemas.Profile`, as its JSON has them."""
+    names = services.names
+    shown: dict[str, Any] = {"golden_id": names.shown(caller, profile.golden_id)}
+    if profile.requested_id is not None:
+        shown["requested_id"] = names.shown(caller, profile.requested_id)
+    shown |= {
+        "purpose": profile.purpose,
+        "as_of": rfc3339(profile.as_of),
+        "confidence": round(profile.confidence, _CONFIDENCE_DECIMALS),
+        "attributes": profile.attributes,
+        "traits": profile.traits,
+        "withheld": profile.withheld,
+        "channels": profile.channels,
+        "records": profile.records,
+    }
+    if profile.household is not None:
+        shown["household"] = names.shown_household(caller, profile.household)
+    return shown

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Final, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from api.schemas import MAX_IDENTIFIERS, Identifier, PurposeName, Text, Time
+from api.profile_schemas import Identifier
+from api.schemas import MAX_IDENTIFIERS, PurposeName, Text, Time
 from consent.request_rules import (
     DENIALS,
     EXTENSIONS,

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Final
 
-from sqlalchemy import Connection
-
 from consent.blind_indexes import RECORD, BlindIndex
 from consent.frequency_tokens import frequency_token as token_of
 from consent.key_store import KeyRow
@@ -26,7 +24,7 @@ from identity.errors import StaleScoresError
 from identity.matching import OnlineScorer
 from identity.model import Model
 from identity.online import OnlineResolver, Resolution, ScoredCandidate
-from identity.statements import Statement, slices
+from identity.statements import Reading, Statement, slices
 from identity.store import PUBLISHED, MembershipReader
 
 BLOCK_LIMIT: Final = 400  # records under one token; of more a few are looked at, spread over all of them
@@ -61,12 +59,14 @@ class Resolver:
     def resolve(self, record_no: int, now: int) -> Resolution:
         """Give a stored record its golden ID. Raises StaleScoresError if it keeps changing."""
         for attempt in range(_ATTEMPTS):
-            sequence = self._linkable.sequence()
+            with self._stores.db.snapshot() as conn:  # both before anything is looked for
+                sequence = self._linkable.sequence_in(conn)
+                was = self._memberships.golden_of(conn, record_no)
             found = self._candidates(record_no)
             try:
                 return self._online.attach(
                     record_no, found.scored, sequence=sequence, threshold=found.threshold, now=now,
-                    model_version=found.model_version, evidence=found.evidence,
+                    model_version=found.model_version, evidence=found.evidence, was=was,
                 )  # fmt: skip
             except StaleScoresError:
                 if attempt == _ATTEMPTS - 1:
@@ -81,37 +81,36 @@ class Resolver:
             self._online.detach(departed, now)
 
     def close(self) -> None:
-        """Close the scorer."""
+        """Forget the model."""
         with self._loading:
-            if self._loaded is not None:
-                self._loaded[2].close()
-                self._loaded = None
+            self._loaded = None
 
     def _candidates(self, record_no: int) -> "_Candidates":
         """Return the candidates worth a steward's look or more."""
-        own = self._linkable.opened([record_no])
-        if not own.record_nos:  # it may not be linked: it stays alone
-            return _Candidates(0.0, [], None)
         near = _Neighbours(self._stores, record_no)
         scoring = self._scoring()
         if scoring is None:
-            permitted = self._linkable.opened(near.verified_alike()).record_nos
-            scored = [ScoredCandidate(number, VERIFIED_WEIGHT) for number in permitted]
+            alike = self._linkable.opened([record_no, *near.verified_alike()]).record_nos
+            if record_no not in alike:  # it may not be linked: it stays alone
+                return _Candidates(0.0, [], None)
+            scored = [ScoredCandidate(number, VERIFIED_WEIGHT) for number in alike if number != record_no]
             return _Candidates(VERIFIED_WEIGHT, scored, None)
         name, model, scorer = scoring
-        others = self._linkable.opened(near.record_nos)
-        newcomer = Comparable.decode(own.comparables[0])
-        compared = [Comparable.decode(one) for one in others.comparables]
-        weights = scorer.score(newcomer, compared)
+        batch = self._linkable.opened([record_no, *near.record_nos])
+        opened = dict(zip(batch.record_nos, map(Comparable.decode, batch.comparables), strict=True))
+        newcomer = opened.pop(record_no, None)
+        if newcomer is None:  # it may not be linked
+            return _Candidates(0.0, [], None)
+        weights = scorer.score(newcomer, list(opened.values()))
         kept = [
             ScoredCandidate(no, round(weight, 6))
-            for no, weight in zip(others.record_nos, weights, strict=True)
+            for no, weight in zip(opened, weights, strict=True)
             if weight >= model.review_threshold
         ]
         matching = {each.record_no: each.weight for each in kept if each.weight >= model.threshold}
         evidence = None
         if matching:
-            known = {record_no: newcomer, **dict(zip(others.record_nos, compared, strict=True))}
+            known = {record_no: newcomer, **opened}
             evidence = self._evidence(scorer, known, matching)
         return _Candidates(model.threshold, kept, name, evidence)
 
@@ -124,7 +123,7 @@ class Resolver:
         the records opened so far, the arriving one first.
         """
         newcomer = next(iter(known))
-        with self._stores.db.read() as conn:
+        with self._stores.db.snapshot() as conn:
             owner = self._memberships.goldens_of(conn, sorted(matching))
             people = [
                 [member.record_no for member in self._memberships.members(conn, golden_no)]
@@ -143,7 +142,7 @@ class Resolver:
         return None if found is None else found[1:]
 
     def _scoring(self) -> tuple[str, Model, OnlineScorer] | None:
-        with self._stores.db.read() as conn:
+        with self._stores.db.snapshot() as conn:
             name = model_store.current_version(conn)
             if name is None:
                 return None
@@ -152,7 +151,7 @@ class Resolver:
                     self._load(conn)
                 return self._loaded
 
-    def _load(self, conn: Connection) -> None:
+    def _load(self, conn: Reading) -> None:
         current = model_store.load_current(conn)
         if current is None:
             self._loaded = None
@@ -177,10 +176,10 @@ class _Neighbours:
 
     def __init__(self, stores: RecordStores, record_no: int) -> None:
         self._stores = stores
-        with stores.db.read() as conn:
+        with stores.db.snapshot(single=True) as conn:
             ((self._key_id, verified),) = _RECORD.rows(conn, record_nos=[record_no])
         self._verified = frozenset(verified.split(",")) - {""}
-        with stores.keys.read() as conn:
+        with stores.keys.snapshot() as conn:
             row: KeyRow | None = stores.key_store.fetch(conn, [self._key_id]).get(self._key_id)
             pairs = unpack_tokens(row.tokens) if row is not None else []
             self._tokens = [(kind_of(code), token) for code, token in pairs if kind_of(code) != RECORD]
@@ -198,7 +197,7 @@ class _Neighbours:
         tokens = {token: kind for kind, token in self._tokens if kind in self._verified}
         if not tokens:
             return []
-        with self._stores.keys.read() as conn:
+        with self._stores.keys.snapshot() as conn:
             found = self._stores.key_store.find_many(conn, tokens)
         alike = set()
         for token, rows in found.items():
@@ -210,7 +209,7 @@ class _Neighbours:
 
     def _records(self, key_ids: Sequence[int]) -> dict[int, tuple[int, frozenset[str]]]:
         """Return key id -> record and its verified identifiers, for keys of a record's present content."""
-        with self._stores.db.read() as conn:
+        with self._stores.db.snapshot() as conn:
             return {
                 key_id: (record_no, frozenset(verified.split(",")))
                 for part in slices(key_ids)

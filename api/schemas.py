@@ -52,6 +52,9 @@ def _described(text: str) -> dict[str, Any]:
     }
 
 
+_RETRY: Final = {
+    "Retry-After": {"description": "Seconds", "schema": {"type": "integer", "minimum": 1}, "required": True}
+}
 _PROBLEMS: Final[dict[int, dict[str, Any]]] = {
     400: _described("The request cannot be read"),
     401: _described("No valid access token"),
@@ -60,13 +63,15 @@ _PROBLEMS: Final[dict[int, dict[str, Any]]] = {
     409: _described("In conflict with the present state"),
     413: _described("The request body is too large"),
     422: _described("The request is not as documented"),
+    429: _described("Too many requests, or people on one day; says nothing of anybody") | {"headers": _RETRY},
     503: _described("The service cannot answer now"),
 }
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the OpenAPI entries of these error answers."""
-    return {status: _PROBLEMS[status] for status in statuses}
+    """Return the OpenAPI entries of these error answers; whoever names itself may also be too fast (429)."""
+    too_often = (429,) if 401 in statuses else ()
+    return {status: _PROBLEMS[status] for status in sorted((*statuses, *too_often))}
 
 
 class GlobalPrivacyControl(BaseModel):
@@ -197,51 +202,6 @@ class DeleteOut(BaseModel):
     """One result per record, in the order of the request."""
 
     results: list[DeleteResult]
-
-
-class Profile(BaseModel):
-    """What one purpose may see of one person."""
-
-    golden_id: str
-    requested_id: str | None = Field(default=None, description="The ID asked for, where it was merged")
-    purpose: str
-    as_of: str
-    confidence: float
-    attributes: dict[str, Any]
-    traits: dict[str, Any]
-    withheld: dict[str, str] = Field(description="What the purpose does not include, from policy alone")
-    channels: list[str]
-    records: int
-    household: str | None = Field(
-        default=None, description="Equal for people who live together; only for purposes that are shown it"
-    )
-
-
-IdentifierType = Literal[
-    "email",
-    "phone",
-    "national_id",
-    "social_handle",
-    "user_id",
-    "loyalty_id",
-    "device_id",
-    "cookie_id",
-    "record",
-]
-
-
-class Identifier(_Request):
-    """One thing a person is known by; `record` takes `channel:source_id`."""
-
-    type: IdentifierType
-    value: Text = Field(min_length=1, max_length=4096)
-
-
-class LookupIn(_Request):
-    """Finds a person if exactly one fits all identifiers."""
-
-    purpose: PurposeName
-    identifiers: list[Identifier] = Field(min_length=1, max_length=MAX_IDENTIFIERS)
 
 
 class SubjectIn(_Request):

@@ -15,6 +15,7 @@ from typing import Final, NoReturn
 from starlette.types import ASGIApp
 
 from api.app import create_app
+from api.leaving import leaving
 from api.observability import LOG_CONFIG, configure_logging
 from api.services import open_services
 from api.settings import Settings, SettingsError
@@ -27,7 +28,9 @@ NOT_STARTED: Final = "the server could not start: its log above says why"
 def application(settings: Settings) -> ASGIApp:
     """Return the application of one worker process; called by uvicorn in each."""
     configure_logging(settings.log_level)
-    return create_app(open_services(settings))
+    services = open_services(settings)
+    during = partial(leaving, services.readiness, settings.drain_seconds, GRACE_SECONDS)
+    return create_app(services, during=during)
 
 
 def _end(_signal: int, _frame: FrameType | None) -> NoReturn:

@@ -7,25 +7,34 @@ from functools import cached_property
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.auth import Caller, Clients, Tokens
+from api.access import Access
+from api.auth import Caller, Tokens
 from api.changes import ChangeFeed
+from api.clients import Clients, Limits
 from api.disclosures import Disclosures
 from api.gauges import StoreGauges
 from api.housekeeping import only_one
 from api.idempotency import Idempotency
+from api.oidc import OutsideIssuer
+from api.oidc_keys import IssuerKeys
 from api.opendsr import OpenDsr
 from api.pairwise import GoldenNames
+from api.people_quota import PeopleQuota
+from api.rate_limits import RateLimits
+from api.readiness import Readiness
 from api.requests import request_desk
 from api.resolution import Resolver
 from api.settings import Settings, SettingsError
 from api.spill import sweep_spill
 from api.stores import check_home, is_ready, load_keyring, open_keys, open_operational
+from api.token_limits import TokenLimits
 from api.webhooks import Webhooks
 from consent.access_log import AccessLog
 from consent.birth_facts import birth_facts
 from consent.conflicts import Conflicts
 from consent.enforcement import Door
 from consent.erasure import Erasure
+from consent.erasure_log import ErasureLog
 from consent.errors import ConsentError, DestructionIncompleteError
 from consent.holds import Holds
 from consent.key_rotation import KeyRotation
@@ -104,7 +113,10 @@ class Services:
         self.recipients = Recipients(self.db, self.memberships)
         self.writer = RecordWriter(self.stores, detach=self.online.detach_in, tell=self.recipients.withdrawn)
         self.erasure = Erasure(
-            self.writer, signing_key=self.keyring.signing_key(), recipients=self.recipients
+            self.writer,
+            signing_key=self.keyring.signing_key(),
+            recipients=self.recipients,
+            log=ErasureLog(self.settings.erasure_log).append,
         )
         self.rotation = KeyRotation(self.keys, self.key_store, self.stores.vault, self.keyring)
         self.sealed = SealedRecords(self.db, self.keys, self.key_store, self.stores.vault)
@@ -167,14 +179,14 @@ class Services:
     def _border(self) -> None:
         """Build what HTTP and the command line add: clients, tokens, names, feeds."""
         root = self.keyring.index_root()
-        self.clients = Clients(self.db, self.clock)
-        self.tokens = Tokens(self.keyring.token_secret(), self.clock, seconds=self.settings.token_seconds)
+        self._access()
         self.names = GoldenNames(root)
         self.disclosures = Disclosures(self.db)
         self.changes = ChangeFeed(self.memberships, self.disclosures, self.names)
         hours = self.settings.idempotency_hours
         self.idempotency = Idempotency(self.db, root, self.clock, hours=hours)
         self.gauges = StoreGauges(self.db)
+        self.readiness = Readiness(self)
         self.webhooks = Webhooks(
             db=self.db,
             recipients=self.recipients,
@@ -185,6 +197,35 @@ class Services:
             private=self.settings.webhooks_private,
             sign_callback=self._sign_callback,
         )
+
+    def _access(self) -> None:
+        """Build who may call, and how much."""
+        settings = self.settings
+        self.clients = Clients(self.db, self.clock)
+        self.tokens = Tokens(self.keyring, self.clock, seconds=settings.token_seconds)
+        self.access = Access(
+            tokens=self.tokens,
+            clients=self.clients,
+            purposes=[purpose.name for purpose in self.purposes],
+            clock=self.clock,
+            defaults=Limits(settings.client_rate, settings.people_per_day),
+            outside=self._outside_issuer(),
+        )
+        self.rates = RateLimits(self.db, self.clock)
+        self.token_limits = TokenLimits(self.rates, self.keyring.index_root())
+        self.quota = PeopleQuota(self.db, self.clock)
+
+    def _outside_issuer(self) -> OutsideIssuer | None:
+        issuer, audience = self.settings.oidc_issuer, self.settings.oidc_audience
+        if issuer is None or audience is None:
+            return None
+        keys = IssuerKeys(issuer, self.clock, loopback=self.settings.oidc_loopback)
+        return OutsideIssuer(issuer, audience, keys, self.clock)
+
+    def share_limits(self) -> None:
+        """Tell the other workers what clients used of their limits, and learn what they did."""
+        self.rates.tell()
+        self.quota.tell()
 
     def _sign_callback(self, body: bytes) -> Mapping[str, str]:
         return self.opendsr.signer.headers(body)  # a key is read, or made, for the first callback only
@@ -236,6 +277,8 @@ class Services:
 
     def close(self) -> None:
         """Release the stores and finish the access log's segment."""
+        with suppress(SQLAlchemyError, IdentityError):  # what is not given back is lost until midnight only
+            self.quota.give_back()
         self.resolver.close()
         self.access_log.close()
         self.db.close()

@@ -5,10 +5,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 DEFAULT_HOME = "aurea-home"
 DEFAULT_ORIGIN = "aurea.localhost/consent"
+DRAIN_SECONDS = 5  # a load balancer looks at readiness every few seconds
 TOKEN_SECONDS = 600  # the contract allows at most 10 minutes
+# Brakes for a client that runs wild or was stolen, above what two cores answer; set what yours need.
+CLIENT_RATE = 5_000
+PEOPLE_PER_DAY = 1_000_000
+_NO_LIMIT = 2**31  # what no limit can be above
 SECRETS = (
     "AUREA_KEYRING",
     "AUREA_CLIENT_SECRET",
@@ -44,11 +50,16 @@ class Settings:
     opendsr_certificate: Path | None = None  # PEM, of the domain at which controllers reach the service
     opendsr_key: Path | None = None
     log_level: str = "info"
-    spark_master: str = "local[*]"  # AUREA_SPARK_MASTER: where `aurea link --engine spark` links
-    spark_memory: str | None = (
-        None  # AUREA_SPARK_MEMORY: of its driver, such as "8g"; None: see `api.linkage`
-    )
+    spark_master: str = "local[*]"  # where `aurea link --engine spark` links
+    spark_memory: str | None = None  # of its driver, such as "8g"; None: see `api.linkage`
+    drain_seconds: int = DRAIN_SECONDS  # from SIGTERM until no new requests are taken
+    erasure_log_file: Path | None = None  # AUREA_ERASURE_LOG: receipts of erasures, best on another disk
     webhooks_private: bool = False  # whether webhooks may go to private addresses, and without TLS
+    client_rate: int = CLIENT_RATE  # requests a second of a client that has no rate of its own; 0: no limit
+    people_per_day: int = PEOPLE_PER_DAY  # golden IDs that such a client may be told; 0: no limit
+    oidc_issuer: str | None = None  # whose access tokens are taken beside our own
+    oidc_audience: str | None = None  # how such a token names this service
+    oidc_loopback: bool = False  # whether that issuer may be on this machine, without TLS
 
     def __repr__(self) -> str:  # URLs carry passwords, the keyring is a secret
         return f"Settings(home={str(self.home)!r})"
@@ -67,6 +78,16 @@ class Settings:
     def runs_dir(self) -> Path:
         """Run reports: JSON and HTML, no values."""
         return self.home / "runs"
+
+    @property
+    def erasure_log(self) -> Path:
+        """Signed receipts of every erasure, one a line: what a restore replays."""
+        return self.erasure_log_file or self.home / "erasures.jsonl"
+
+    @property
+    def restoring(self) -> Path:
+        """A mark that is there while a backup is being restored: until it goes nothing is served."""
+        return self.home / "restoring"
 
     @property
     def purposes_path(self) -> Path | None:
@@ -108,6 +129,10 @@ class Settings:
             if env.get("PROMETHEUS_MULTIPROC_DIR")
             else None,
             client_secret=env.get("AUREA_CLIENT_SECRET") or None,
+            drain_seconds=_integer(env, "AUREA_DRAIN_SECONDS", DRAIN_SECONDS, 0, 600),
+            erasure_log_file=Path(env["AUREA_ERASURE_LOG"]).expanduser()
+            if env.get("AUREA_ERASURE_LOG")
+            else None,
             webhooks_private=env.get("AUREA_WEBHOOKS_PRIVATE") == "1",
             vault_address=env.get("AUREA_VAULT_ADDR") or None,
             vault_token=env.get("AUREA_VAULT_TOKEN") or None,
@@ -117,6 +142,9 @@ class Settings:
             spark_master=_spark_master(env.get("AUREA_SPARK_MASTER") or "local[*]"),
             spark_memory=_spark_memory(env.get("AUREA_SPARK_MEMORY")),
             log_level=_log_level(env.get("AUREA_LOG_LEVEL") or "info"),
+            client_rate=_integer(env, "AUREA_CLIENT_RATE", CLIENT_RATE, 0, _NO_LIMIT),
+            people_per_day=_integer(env, "AUREA_PEOPLE_PER_DAY", PEOPLE_PER_DAY, 0, _NO_LIMIT),
+            **_oidc(env),
         )
 
 
@@ -145,6 +173,16 @@ def _integer(env: Mapping[str, str], name: str, default: int, low: int, high: in
     if not low <= value <= high:
         raise SettingsError(f"{name} must be a whole number from {low} to {high}")
     return value
+
+
+def _oidc(env: Mapping[str, str]) -> dict[str, Any]:
+    issuer, audience = env.get("AUREA_OIDC_ISSUER") or None, env.get("AUREA_OIDC_AUDIENCE") or None
+    if (issuer is None) != (audience is None):
+        raise SettingsError(
+            "AUREA_OIDC_ISSUER and AUREA_OIDC_AUDIENCE go together: whose tokens, and their name for us"
+        )
+    loopback = env.get("AUREA_OIDC_LOOPBACK") == "1"
+    return {"oidc_issuer": issuer, "oidc_audience": audience, "oidc_loopback": loopback}
 
 
 def _region(raw: str | None) -> str | None:

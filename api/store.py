@@ -4,13 +4,25 @@ No row holds a value of a person: golden IDs appear by number, idempotency keys 
 """
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Final, get_args
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final, get_args
 
-from sqlalchemy import BigInteger, Column, Connection, Index, LargeBinary, SmallInteger, Table, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Index,
+    LargeBinary,
+    Row,
+    SmallInteger,
+    Table,
+    Text,
+    text,
+)
 
 from api.roles import Role
+from identity.statements import Statement
 from identity.tables import metadata
 
 clients = Table(
@@ -23,6 +35,13 @@ clients = Table(
     Column("pairwise", SmallInteger, nullable=False),  # 1: sees its own form of every golden ID
     Column("secret_hash", Text, nullable=False),  # Argon2id
     Column("created_at", BigInteger, nullable=False),  # ms since the epoch, UTC
+    Column("rate", BigInteger),  # requests a second; NULL: as the settings say, 0: no limit
+    Column("people_per_day", BigInteger),  # golden IDs it may be told; NULL and 0 as above
+    Column("oidc_subject", Text),  # `claim=value` of an outside issuer's tokens; NULL: none are taken
+    Column("previous_hash", Text),  # Argon2id of the secret before the last rotation
+    Column("previous_until", BigInteger),  # ms; until then that secret works too
+    Column("revoked_at", BigInteger),  # ms; from then on neither secret nor token is taken
+    Index("clients_by_oidc_subject", "oidc_subject", unique=True),
 )
 
 # Which golden IDs a client was ever told, so that its change feed tells it of no others.
@@ -62,41 +81,75 @@ class Client:
     pairwise: bool
     secret_hash: str
     created_at: int
+    rate: int | None = None
+    people_per_day: int | None = None
+    oidc_subject: str | None = None
+    previous_hash: str | None = None
+    previous_until: int | None = None
+    revoked_at: int | None = None
 
     def __repr__(self) -> str:
         return f"Client({self.client_id}, {self.role})"
 
 
 _INSERT_CLIENT = text("""
-    INSERT INTO clients (client_id, name, role, purposes, pairwise, secret_hash, created_at)
-    VALUES (:client_id, :name, :role, :purposes, :pairwise, :secret_hash, :created_at)
+    INSERT INTO clients (client_id, name, role, purposes, pairwise, secret_hash, created_at, rate,
+        people_per_day, oidc_subject)
+    VALUES (:client_id, :name, :role, :purposes, :pairwise, :secret_hash, :created_at, :rate,
+        :people_per_day, :oidc_subject)
     ON CONFLICT (name) DO NOTHING
 """)
-_SELECT_CLIENT = text("""
-    SELECT client_id, name, role, purposes, pairwise, secret_hash, created_at
-    FROM clients WHERE client_id = :client_id
+_SELECT_CLIENT = text("SELECT * FROM clients WHERE client_id = :client_id")
+_SELECT_NAMED = text("""
+    SELECT * FROM clients WHERE name = :name OR client_id = :name ORDER BY client_id = :name DESC
+""")
+_SELECT_SUBJECT = text("SELECT * FROM clients WHERE oidc_subject = :subject")
+_SELECT_ALL = text("SELECT * FROM clients ORDER BY created_at, client_id")
+_UPDATE_CLIENT = text("""
+    UPDATE clients SET secret_hash = :secret_hash, previous_hash = :previous_hash,
+        previous_until = :previous_until, revoked_at = :revoked_at, rate = :rate,
+        people_per_day = :people_per_day, oidc_subject = :oidc_subject
+    WHERE client_id = :client_id
 """)
 _COUNT_CLIENTS = text("SELECT COUNT(*) FROM clients")
-_CONSUMERS = text("SELECT purposes FROM clients WHERE role = 'consumer'")
+_CONSUMERS = text("SELECT purposes FROM clients WHERE role = 'consumer' AND revoked_at IS NULL")
 
 
 def insert_client(conn: Connection, client: Client) -> bool:
     """Store `client`; False where its name is taken."""
-    row = {
-        "client_id": client.client_id,
-        "name": client.name,
-        "role": client.role,
-        "purposes": json.dumps(client.purposes),
-        "pairwise": int(client.pairwise),
-        "secret_hash": client.secret_hash,
-        "created_at": client.created_at,
-    }
-    return conn.execute(_INSERT_CLIENT, row).rowcount == 1
+    return conn.execute(_INSERT_CLIENT, _row_of(client)).rowcount == 1
+
+
+def update_client(conn: Connection, client: Client) -> None:
+    """Store what may change of a client: secrets, limits, subject, revocation."""
+    conn.execute(_UPDATE_CLIENT, _row_of(client))
 
 
 def find_client(conn: Connection, client_id: str) -> Client | None:
     """Return the client of that ID."""
-    row = conn.execute(_SELECT_CLIENT, {"client_id": client_id}).one_or_none()
+    return _client_of(conn.execute(_SELECT_CLIENT, {"client_id": client_id}).one_or_none())
+
+
+def find_named(conn: Connection, name: str) -> Client | None:
+    """Return the client of that name or ID."""
+    return _client_of(conn.execute(_SELECT_NAMED, {"name": name}).first())
+
+
+def find_by_subject(conn: Connection, subject: str) -> Client | None:
+    """Return the client registered with `subject`, `claim=value` of an outside issuer's tokens."""
+    return _client_of(conn.execute(_SELECT_SUBJECT, {"subject": subject}).one_or_none())
+
+
+def all_clients(conn: Connection) -> list[Client]:
+    """Return every client, the oldest first."""
+    return [client for row in conn.execute(_SELECT_ALL) if (client := _client_of(row)) is not None]
+
+
+def _row_of(client: Client) -> dict[str, Any]:
+    return asdict(client) | {"purposes": json.dumps(client.purposes), "pairwise": int(client.pairwise)}
+
+
+def _client_of(row: Row[Any] | None) -> Client | None:
     if row is None:
         return None
     return Client(
@@ -107,6 +160,12 @@ def find_client(conn: Connection, client_id: str) -> Client | None:
         pairwise=bool(row.pairwise),
         secret_hash=row.secret_hash,
         created_at=row.created_at,
+        rate=row.rate,
+        people_per_day=row.people_per_day,
+        oidc_subject=row.oidc_subject,
+        previous_hash=row.previous_hash,
+        previous_until=row.previous_until,
+        revoked_at=row.revoked_at,
     )
 
 
@@ -120,18 +179,16 @@ def consumer_purposes(conn: Connection) -> list[frozenset[str]]:
     return [frozenset(json.loads(row.purposes)) for row in conn.execute(_CONSUMERS)]
 
 
-_INSERT_DISCLOSURE = text("""
+_INSERT_DISCLOSURE = Statement("""
     INSERT INTO disclosures (client_id, golden_no) VALUES (:client_id, :golden_no)
     ON CONFLICT (client_id, golden_no) DO NOTHING
 """)
 _SELECT_DISCLOSED = text("SELECT 1 FROM disclosures WHERE client_id = :client_id AND golden_no = :golden_no")
 
 
-def add_disclosures(conn: Connection, rows: Iterable[tuple[str, int]]) -> None:
+def add_disclosures(conn: Connection, rows: Sequence[tuple[str, int]]) -> None:
     """Remember that each client was told each golden number."""
-    found = [{"client_id": client_id, "golden_no": golden_no} for client_id, golden_no in rows]
-    if found:
-        conn.execute(_INSERT_DISCLOSURE, found)
+    _INSERT_DISCLOSURE.many(conn, rows)
 
 
 def disclosed(conn: Connection, client_id: str, golden_nos: Sequence[int]) -> set[int]:

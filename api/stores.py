@@ -56,6 +56,8 @@ def check_home(settings: Settings) -> None:
     """
     if not settings.home.is_dir():
         raise SettingsError(f"there is no home at {settings.home}: run `aurea init`, or set AUREA_HOME")
+    if settings.restoring.exists():
+        raise SettingsError("a restore of this home was interrupted: run the same `aurea restore` again")
     _close_to_others(settings.home)
     for name in ("aurea.db", "keys.db"):
         for ending in ("", "-wal", "-shm"):

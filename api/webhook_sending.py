@@ -8,13 +8,11 @@ like any other, and no success. Of the recipient's answer nothing is kept but it
 import http.client
 import ipaddress
 import socket
-import ssl
-import threading
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+from api.outgoing import cut_after
 from api.settings import SettingsError
 
 TIMEOUT_SECONDS: Final = 10.0  # of silence
@@ -56,39 +54,18 @@ def send(url: str, headers: Mapping[str, str], body: bytes, *, private: bool) ->
     address = _resolve(host, port, private=private)
     connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    late = threading.Event()
-    timer = threading.Timer(ATTEMPT_SECONDS, _cut, (connection, late))
-    timer.daemon = True
-    timer.start()
     try:
-        connection.sock = socket.create_connection((address, port), timeout=TIMEOUT_SECONDS)
-        if parts.scheme == "https":
-            context = ssl.create_default_context()
-            # The handshake comes once the connection knows this socket: else nothing could cut it short.
-            secured = context.wrap_socket(
-                connection.sock, server_hostname=host, do_handshake_on_connect=False
-            )
-            connection.sock = secured
-            secured.do_handshake()
-        fixed = {"content-type": "application/json", "user-agent": "aurea-webhooks/1"}
-        connection.request("POST", path, body, {**fixed, **headers})
-        status = connection.getresponse().status
+        with cut_after(connection, ATTEMPT_SECONDS) as attempt:
+            attempt.connect(connection, (address, port), tls=parts.scheme == "https", timeout=TIMEOUT_SECONDS)
+            fixed = {"content-type": "application/json", "user-agent": "aurea-webhooks/1"}
+            connection.request("POST", path, body, {**fixed, **headers})
+            status = connection.getresponse().status
     except (OSError, http.client.HTTPException) as error:
         raise DeliveryError(type(error).__name__) from None
-    finally:
-        timer.cancel()
-        connection.close()
-    if late.is_set():
+    if attempt.late.is_set():
         raise DeliveryError("took too long")
     if not 200 <= status < 300:
         raise DeliveryError(f"status {status}")
-
-
-def _cut(connection: http.client.HTTPConnection, late: threading.Event) -> None:
-    """End an attempt that takes too long: whoever waits for the recipient is told that it hung up."""
-    late.set()
-    with suppress(OSError, AttributeError):  # it has ended, or there is no connection yet
-        socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
 
 
 def _resolve(host: str, port: int, *, private: bool) -> str:

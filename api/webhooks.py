@@ -65,7 +65,7 @@ class Webhooks:
         with self._db.read() as conn:
             client = find_client(conn, client_id)
             head = self._memberships.head(conn) or START
-        if client is None or client.role != "consumer":
+        if client is None or client.role != "consumer" or client.revoked_at is not None:
             raise SettingsError("a webhook belongs to a client with the role consumer: name its client_id")
         caller = _caller(client)
         number = self._recipients.add(client_id, url, self._changes.shown(caller, head), self._clock())
@@ -89,7 +89,7 @@ class Webhooks:
     def _queue(self, webhook: Webhook) -> int:
         with self._db.read() as conn:
             client = find_client(conn, webhook.client_id)
-            if client is None:
+            if client is None or client.revoked_at is not None:  # a revoked client is told of nothing more
                 return 0
             found, cursor = self._changes.numbered(conn, _caller(client), webhook.cursor, _PAGE)
         if cursor == webhook.cursor:

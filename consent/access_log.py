@@ -16,16 +16,18 @@ Entries hold names of attributes and internal numbers, never a value of a person
 """
 
 import hashlib
-import json
 import os
 import secrets
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import orjson
+
 from consent.errors import AccessLogError
+from consent.group_commit import GroupCommit
 
 SEGMENT_BYTES: Final = 64 * 1024 * 1024
 GENESIS: Final = "0" * 64
@@ -94,13 +96,14 @@ class AccessLog:
         self._writing = threading.Lock()  # guards the segment: the first of a batch writes for all of it
         self._open = _Batch()
         self._segment: _Segment | None = None
+        self._together = GroupCommit[AccessEntry](lambda entries: self.append(*entries))
 
-    def append(self, entry: AccessEntry) -> None:
-        """Return once `entry` is on disk. Raises AccessLogError if it may not be: then reveal nothing."""
+    def append(self, *entries: AccessEntry) -> None:
+        """Return once `entries` are on disk. Raises AccessLogError if they may not be: reveal nothing."""
         with self._joining:
             batch = self._open
-            batch.entries.append(entry)
-            leads = len(batch.entries) == 1
+            leads = not batch.entries
+            batch.entries.extend(entries)
         if leads:
             try:
                 with self._writing:
@@ -111,6 +114,10 @@ class AccessLog:
             batch.settled.wait()
         if not batch.durable:
             raise AccessLogError("the access log cannot be written: no data may leave until it can")
+
+    async def appended(self, entries: Sequence[AccessEntry]) -> None:
+        """Do as `append` on an event loop, which goes on meanwhile."""
+        await self._together.committed(entries)
 
     def close(self) -> None:
         """Finish the segment, so that a tail cut off later shows."""
@@ -209,7 +216,7 @@ class _Segment:
 
 def canonical(content: dict[str, Any]) -> bytes:
     """Return RFC 8785 JSON. Equal to it for what stands here: plain names, texts, integers, lists."""
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
 
 
 def _sync_folder(folder: Path) -> None:

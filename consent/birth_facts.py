@@ -7,9 +7,8 @@ with the record's key. It goes into a decision and never out of it.
 
 from typing import Final
 
-from consent.errors import KeyUnavailableError
-from consent.key_store import KeyRow
 from consent.purposes import Purposes
+from consent.stored_contents import StoredContent
 from consent.vault import BORN, Vault
 
 _BYTES: Final = 4  # as many for those of age, so that the length tells nothing
@@ -31,13 +30,8 @@ class BirthFacts:
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
 
-    def of_record(self, record_no: int, key: KeyRow, sealed: bytes) -> int | None:
+    def of_record(self, content: StoredContent) -> int | None:
         """Return the record's fact; None if it states no birth date, or its epoch was destroyed."""
-        try:
-            opened = self._vault.open_key(
-                record_no=record_no, key_id=key.key_id, epoch=key.epoch, wrapped=key.wrapped
-            )
-        except KeyUnavailableError:
-            return None
-        fact = opened.open_fields(sealed, (BORN,)).get(BORN)
+        opened = content.open_named(self._vault, (BORN,))
+        fact = None if opened is None else opened.get(BORN)
         return None if fact is None else int.from_bytes(fact, "big")

@@ -13,26 +13,29 @@ queries, a decision and one log entry. Why nothing is answered is in `Withheld.w
 know; consumers must not be told.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Final, Protocol
 
 from consent.access_log import AccessEntry, AccessLog
-from consent.decisions import Decision
+from consent.answers import Answer, Profile, RevealRequest, Scattered, Withheld
 from consent.households import Households
 from consent.lookup import Found, Identifier, Lookup, enters
 from consent.people import NOBODY, People, Person
 from consent.permission import Permission, permission
+from consent.profile_assembly import Permitted, attributes_of, traits_of
 from consent.purposes import Purpose, Purposes
-from consent.record_contents import field_names
+from consent.record_contents import OpenedRecord, field_names
 from consent.request_purposes import is_sale
 from consent.requests import Approved
-from consent.sealed_records import OpenedRecord
+from consent.stored_contents import StoredContent
 from consent.vault import SOURCE_ID, TRAITS
-from identity.attributes import MULTI_VALUED, STANDARD
+from identity.attributes import STANDARD
 from identity.database import Database
+from identity.statements import Reading
 from identity.store import GoldenView, MembershipReader
-from identity.survivorship import Candidate
 from identity.views import APART
 
 REVEALED: Final = "revealed"
@@ -47,54 +50,11 @@ class FieldOpener(Protocol):
         """Return the opened records by number; those whose key is destroyed are left out."""
         ...
 
-
-@dataclass(frozen=True, slots=True)
-class RevealRequest:
-    """Who asks for whom, and why. Exactly one of `golden_id` and `identifiers` is given.
-
-    `opted_out`: the person's browser says so at this very moment (Global Privacy Control).
-    """
-
-    purpose: str
-    client: str
-    golden_id: str | None = None
-    identifiers: tuple[Identifier, ...] = ()
-    opted_out: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """What one purpose may see of one person. `requested_id` is set where the ID asked for was merged."""
-
-    golden_no: int
-    golden_id: str
-    requested_id: str | None
-    purpose: str
-    as_of: int  # ms since the epoch, UTC
-    confidence: float  # of the least sure record of the view
-    attributes: Mapping[str, str | list[str]] = field(repr=False)
-    traits: Mapping[str, str] = field(repr=False)
-    withheld: Mapping[str, str]
-    channels: tuple[str, ...]
-    records: int
-    household: str | None = None  # only for purposes that are shown one (consent.households)
-
-
-@dataclass(frozen=True, slots=True)
-class Scattered:
-    """The ID asked for was split, and this purpose may read every successor."""
-
-    requested_id: str
-    golden_nos: tuple[int, ...]
-    successors: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Withheld:
-    """Nothing is answered. `why` and `decision` are for those who may know, never for a consumer."""
-
-    why: str  # unknown, erased, shared, entry, not_permitted, opted_out
-    decision: Decision
+    def open_contents(
+        self, contents: Sequence[StoredContent], names: Sequence[str]
+    ) -> Mapping[int, OpenedRecord]:
+        """Do the same with what was read before."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +69,24 @@ class _Case:
     @property
     def allowed(self) -> bool:
         return self.why == REVEALED
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """A request that is decided: what the log must say before `answer` is given, or else `case` opened."""
+
+    request: RevealRequest
+    entry: AccessEntry
+    case: _Case
+    answer: Scattered | Withheld | None = None
+    merged: bool = False
+
+    @property
+    def named(self) -> tuple[int, ...]:
+        """The golden numbers that the answer names."""
+        if isinstance(self.answer, Scattered):
+            return self.answer.golden_nos
+        return () if self.answer or self.case.view is None else (self.case.view.golden_no,)
 
 
 class Door:
@@ -129,26 +107,89 @@ class Door:
         self._people, self._lookup = people, lookup
         self._opener, self._purposes, self._access_log = opener, purposes, access_log
         self._households = Households(db=db, memberships=memberships, people=people)
+        self._withheld = cache(purposes.withheld)
 
-    def reveal(self, request: RevealRequest, now: int) -> Profile | Scattered | Withheld:
+    def reveal(self, request: RevealRequest, now: int) -> Answer:
         """Answer `request` as of `now` (ms since the epoch).
 
         Raises UnknownPurposeError, and AccessLogError if the log cannot be written.
         """
+        return self.reveal_each([request], now)[0]
+
+    def reveal_each(self, requests: Sequence[RevealRequest], now: int) -> list[Answer]:
+        """Answer many requests for one purpose, each as `reveal` would, from one snapshot of the stores."""
+        decided = self._decided(requests, now)
+        self._access_log.append(*(each.entry for each in decided))
+        return self._answers(decided, now)
+
+    async def revealed(
+        self,
+        requests: Sequence[RevealRequest],
+        now: int,
+        meanwhile: Callable[[Sequence[int]], Awaitable[None]] | None = None,
+    ) -> list[Answer]:
+        """Do as `reveal_each` on an event loop, which is held up while stores are read, not by the log.
+
+        `meanwhile` is told whose golden numbers the answers will name, and what it does must be done too
+        before anything is opened.
+        """
+        decided = self._decided(requests, now)
+        logged = self._access_log.appended([each.entry for each in decided])
+        if meanwhile is None:
+            await logged
+        else:
+            named = [no for each in decided for no in each.named]
+            await asyncio.gather(logged, meanwhile(named))
+        return self._answers(decided, now)
+
+    def _decided(self, requests: Sequence[RevealRequest], now: int) -> list[_Decided]:
+        """Read and decide; nothing is opened."""
+        purpose = self._purposes[requests[0].purpose]
+        founds = self._found(requests)
+        with self._db.snapshot() as conn:
+            views = self._views(conn, requests, founds)
+            finals = {_number(None if view is None else view.final.golden_no) for view in views}
+            people = self._people.of_goldens(conn, sorted(finals), now, births=purpose.age_matters)
+        return [
+            self._decide(request, found, view, people, now=now)
+            for request, found, view in zip(requests, founds, views, strict=True)
+        ]
+
+    def _decide(
+        self,
+        request: RevealRequest,
+        found: Found | None,
+        requested: GoldenView | None,
+        people: Mapping[int, Person],
+        *,
+        now: int,
+    ) -> _Decided:
         purpose = self._purposes[request.purpose]
-        found = self._lookup.find(request.identifiers) if request.identifiers else None
-        requested = self._view(request, found)
         refused = request.opted_out and is_sale(purpose)
         if found is None and requested is not None and requested.final.status == "split" and not refused:
             return self._scattered(requested, purpose, request, now)
-        case = self._case(requested, found, purpose, now)
+        person = people[_number(None if requested is None else requested.final.golden_no)]
+        case = self._case(requested, found, person, purpose)
         if refused:
             case = replace(case, why="opted_out")
-        self._log(request, purpose, case, now)
+        entry = _entry(request, purpose, case, now)
         if not case.allowed or case.view is None:
-            return Withheld(case.why, case.permission.decision)
+            return _Decided(request, entry, case, Withheld(case.why, case.permission.decision))
         merged = requested is not None and found is None and requested.golden_no != case.view.golden_no
-        return self._profile(case, case.view, request.golden_id if merged else None, purpose, now)
+        return _Decided(request, entry, case, merged=merged)
+
+    def _answers(self, decided: Sequence[_Decided], now: int) -> list[Answer]:
+        """Open what the log says will be. Nothing calls this before the log is on disk."""
+        purpose = self._purposes[decided[0].request.purpose]
+        wanted = [
+            each.case.person.contents[member.record_no]
+            for each in decided
+            if each.answer is None
+            for member in each.case.permission.view
+        ]
+        names = field_names(purpose.attributes, purpose.traits)
+        opened = self._opener.open_contents(wanted, names) if wanted else {}
+        return [each.answer or self._profile(each, opened, purpose, now) for each in decided]
 
     def sharing(self, request: RevealRequest, now: int) -> int:
         """Return how many people fit the identifiers of `request`: for stewards, and nothing is opened.
@@ -179,15 +220,33 @@ class Door:
         self._access_log.append(entry)
         return self._opener.open_fields(approved.record_nos, (*STANDARD, SOURCE_ID, TRAITS))
 
-    def _view(self, request: RevealRequest, found: Found | None) -> GoldenView | None:
-        with self._db.read() as conn:
-            if found is None:
-                return self._memberships.resolve(conn, request.golden_id or "")
-            return self._memberships.view(conn, NOBODY if found.golden_no is None else found.golden_no)
+    def _found(self, requests: Sequence[RevealRequest]) -> list[Found | None]:
+        sought = [request.identifiers for request in requests if request.identifiers]
+        found = iter(self._lookup.find_each(sought) if sought else ())
+        return [next(found) if request.identifiers else None for request in requests]
 
-    def _case(self, requested: GoldenView | None, found: Found | None, purpose: Purpose, now: int) -> _Case:
+    def _views(
+        self, conn: Reading, requests: Sequence[RevealRequest], founds: Sequence[Found | None]
+    ) -> list[GoldenView | None]:
+        keys = [
+            request.golden_id or ""
+            if found is None
+            else NOBODY
+            if found.golden_no is None
+            else found.golden_no
+            for request, found in zip(requests, founds, strict=True)
+        ]
+        views = self._memberships.views(
+            conn,
+            sorted({key for key in keys if isinstance(key, str)}),
+            sorted({key for key in keys if isinstance(key, int)}),
+        )
+        return [views.get(key) for key in keys]
+
+    def _case(
+        self, requested: GoldenView | None, found: Found | None, person: Person, purpose: Purpose
+    ) -> _Case:
         view = None if requested is None else requested.final
-        person = self._people.of_golden(None if view is None else view.golden_no, now)
         granted = permission(person.members, person.evidence, purpose)
         why = _why(view, found, granted, purpose)
         if why == REVEALED and not self._leads_into_view(requested, found, person, purpose):
@@ -204,82 +263,72 @@ class Door:
         """
         if found is not None or requested is None or requested.redirect is None:
             return True
-        with self._db.read() as conn:
+        with self._db.snapshot() as conn:
             former = set(self._memberships.former_members(conn, requested.golden_no))
         sure = (member.confidence for member in person.members if member.record_no in former)
         return min(sure, default=APART) >= purpose.minimum_confidence
 
     def _scattered(
         self, requested: GoldenView, purpose: Purpose, request: RevealRequest, now: int
-    ) -> Scattered | Withheld:
+    ) -> _Decided:
         """Name the successors of a split ID where every one of them may be read, and open nothing."""
         split = requested.final
-        with self._db.read() as conn:
+        with self._db.snapshot() as conn:
             views = [self._memberships.resolve(conn, successor) for successor in split.successors]
-        cases = [self._case(view, None, purpose, now) for view in views]
+            finals = [_number(None if view is None else view.final.golden_no) for view in views or [None]]
+            people = self._people.of_goldens(conn, sorted(set(finals)), now, births=purpose.age_matters)
+        cases = [
+            self._case(view, None, people[no], purpose)
+            for view, no in zip(views or [None], finals, strict=True)
+        ]
         refused = next((case for case in cases if not case.allowed), None)
-        if refused is not None or not cases:
-            case = refused or self._case(None, None, purpose, now)
-            self._log(request, purpose, case, now)
-            return Withheld(case.why, case.permission.decision)
+        if refused is not None:
+            withheld = Withheld(refused.why, refused.permission.decision)
+            return _Decided(request, _entry(request, purpose, refused, now), refused, withheld)
         entry = AccessEntry(now, request.client, purpose.name, "split", (), split.golden_no, ())
-        self._access_log.append(entry)
-        finals = {case.view.golden_no: case.view.golden_id for case in cases if case.view is not None}
-        return Scattered(requested.golden_id, tuple(finals), tuple(finals.values()))
-
-    def _log(self, request: RevealRequest, purpose: Purpose, case: _Case, now: int) -> None:
-        """Return once the access is on disk. Raises AccessLogError: then nothing may be opened."""
-        entry = AccessEntry(
-            time=now,
-            client=request.client,
-            purpose=purpose.name,
-            decision=case.why,
-            attributes=purpose.disclosed if case.allowed else (),
-            golden_no=None if case.view is None else case.view.golden_no,
-            record_nos=tuple(member.record_no for member in case.permission.view) if case.allowed else (),
-        )
-        self._access_log.append(entry)
+        after = {case.view.golden_no: case.view.golden_id for case in cases if case.view is not None}
+        answer = Scattered(requested.golden_id, tuple(after), tuple(after.values()))
+        return _Decided(request, entry, cases[0], answer)
 
     def _profile(
-        self, case: _Case, view: GoldenView, requested_id: str | None, purpose: Purpose, now: int
+        self,
+        decided: _Decided,
+        opened: Mapping[int, OpenedRecord],
+        purpose: Purpose,
+        now: int,
     ) -> Profile | Withheld:
+        case = decided.case
         seen = {member.record_no: member for member in case.permission.view}
-        names = field_names(purpose.attributes, purpose.traits)
-        opened = self._opener.open_fields(sorted(seen), names)
-        if not opened:  # every key was destroyed since the decision
+        records = [opened[no] for no in sorted(seen) if no in opened]
+        if not records or case.view is None:  # every key was destroyed since the decision
             return Withheld("erased", case.permission.decision)
-        permitted = self._permitted(case, purpose)
-        attributes, traits = _candidates(opened.values(), permitted)
-        best = self._purposes.survivorship.ranked
-        shown = {
-            name: best(name, attributes[name], form=self._lookup.form(name))
-            for name in purpose.attributes
-            if name in attributes
-        }
+        survivorship = self._purposes.survivorship
         return Profile(
-            golden_no=view.golden_no,
-            golden_id=view.golden_id,
-            requested_id=requested_id,
+            golden_no=case.view.golden_no,
+            golden_id=case.view.golden_id,
+            requested_id=decided.request.golden_id if decided.merged else None,
             purpose=purpose.name,
             as_of=now,
-            confidence=min(seen[no].confidence for no in opened),
-            attributes={
-                name: values if name in MULTI_VALUED else values[0]
-                for name, values in shown.items()
-                if values
-            },
-            traits={name: best(name, traits[name])[0] for name in purpose.traits if name in traits},
-            withheld=self._purposes.withheld(purpose),
-            channels=tuple(sorted({record.channel for record in opened.values()})),
-            records=len(opened),
+            confidence=min(seen[record.record_no].confidence for record in records),
+            attributes=attributes_of(
+                records,
+                purpose.attributes,
+                survivorship,
+                form=self._lookup.form,
+                permitted=self._permitted(case, purpose),
+            ),
+            traits=traits_of(records, purpose.traits, survivorship),
+            withheld=self._withheld(purpose),
+            channels=tuple(sorted({record.channel for record in records})),
+            records=len(records),
             household=self._households.shown(case.person, case.permission, purpose, now),
         )
 
-    def _permitted(self, case: _Case, purpose: Purpose) -> Callable[[str, str], bool]:
+    def _permitted(self, case: _Case, purpose: Purpose) -> Permitted | None:
         """Return whether a value may be shown: an address only if its own contact point is permitted."""
         permission = case.permission
         if permission.contacts is None:
-            return lambda _name, _value: True
+            return None
         tokens = {token for token, no in case.person.contacts.items() if no in permission.contacts}
 
         def permitted(name: str, value: str) -> bool:
@@ -288,6 +337,22 @@ class Door:
             return self._lookup.token(Identifier(name, value)) in tokens
 
         return permitted
+
+
+def _number(golden_no: int | None) -> int:
+    return NOBODY if golden_no is None else golden_no
+
+
+def _entry(request: RevealRequest, purpose: Purpose, case: _Case, now: int) -> AccessEntry:
+    return AccessEntry(
+        time=now,
+        client=request.client,
+        purpose=purpose.name,
+        decision=case.why,
+        attributes=purpose.disclosed if case.allowed else (),
+        golden_no=None if case.view is None else case.view.golden_no,
+        record_nos=tuple(member.record_no for member in case.permission.view) if case.allowed else (),
+    )
 
 
 def _why(view: GoldenView | None, found: Found | None, granted: Permission, purpose: Purpose) -> str:
@@ -301,22 +366,3 @@ def _why(view: GoldenView | None, found: Found | None, granted: Permission, purp
     if found is not None and not enters(found.matches, granted.view, purpose):
         return "entry"
     return REVEALED
-
-
-def _candidates(
-    records: Iterable[OpenedRecord], permitted: Callable[[str, str], bool]
-) -> tuple[dict[str, list[Candidate]], dict[str, list[Candidate]]]:
-    """Return the candidates of every attribute and of every trait."""
-    attributes: dict[str, list[Candidate]] = {}
-    traits: dict[str, list[Candidate]] = {}
-    for record in records:
-        for name, values in record.attributes.items():
-            for value in values:
-                if value and permitted(name, value):
-                    candidate = Candidate(value, record.record_no, record.channel, record.observed_at)
-                    attributes.setdefault(name, []).append(candidate)
-        for name, value in record.traits.items():
-            if value:
-                candidate = Candidate(value, record.record_no, record.channel, record.observed_at)
-                traits.setdefault(name, []).append(candidate)
-    return attributes, traits

@@ -10,7 +10,8 @@
              record is left.
 5. finish    Recipients are told. The ledger says that it is finished and commits to what the receipt states.
 6. sign      The receipt with both inclusion proofs, under a signed checkpoint.
-7. seal off  The job's key is destroyed and its ledger entries are emptied: what remains is the receipt.
+7. seal off  The erasure log gets the receipt. The job's key is destroyed and its ledger entries are emptied:
+             what remains is the receipt.
 
 What each step leaves behind when the process dies is what the step before it left, and `resume` goes on
 there. Two processes may resume one job: every step is harmless when repeated, and the two entries of the
@@ -18,7 +19,7 @@ ledger are appended in the transaction that notes the step.
 """
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
@@ -46,6 +47,7 @@ SUPPRESSION_DAYS: Final = 1095  # three years (privacy.md section 6)
 KEY_BACKUP_DAYS: Final = 35
 
 Hook = Callable[[str], None]
+Log = Callable[[Mapping[str, Any]], None]
 
 _LIVE: Final = Statement("""
     SELECT record_no, key_id FROM records WHERE record_no IN :record_nos ORDER BY record_no
@@ -86,6 +88,10 @@ def _proceed(_step: str) -> None:
     """Do nothing: the hook of production."""
 
 
+def _keep_nothing(_receipt: Mapping[str, Any]) -> None:
+    """Keep no log of erasures outside the store."""
+
+
 class Erasure:
     """Erases people. Threads and processes may share the stores; `hook` is called before every step."""
 
@@ -97,12 +103,13 @@ class Erasure:
         recipients: Recipients | None = None,
         suppression_days: int = SUPPRESSION_DAYS,
         key_backup_days: int = KEY_BACKUP_DAYS,
+        log: Log = _keep_nothing,
         hook: Hook = _proceed,
     ) -> None:
         self._writer, self._stores = writer, writer.stores
         self._signing_key, self._recipients = signing_key, recipients or NoRecipients()
         self._suppression_days, self._key_backup_days = suppression_days, key_backup_days
-        self._hook = hook
+        self._log, self._hook = log, hook
         self._jobs = Jobs(writer.stores)
         self._memberships = MembershipReader()
 
@@ -281,6 +288,9 @@ class Erasure:
         with stores.db.read() as conn:
             if erasure_no not in self._jobs.unfinished(conn):
                 return
+            document = self._jobs.receipt(conn, erasure_no)
+        if document is not None:
+            self._log(document)  # twice after a crash, never not at all
         subject = Subject(ERASURE, erasure_no)
         stores.key_store.destroy([], evidence={subject: None})
         with stores.db.write() as conn:

@@ -57,6 +57,14 @@ class AccessLogError(ConsentError):
     """The access log could not be written, so no data may leave."""
 
 
+class BackupError(ConsentError):
+    """A backup cannot be made, or restored; the message says why and what to do."""
+
+
+class ErasureLogError(ConsentError):
+    """The erasure log could not be written, so the erasure is not finished; it is resumed."""
+
+
 class UnknownRequestError(ConsentError):
     """There is no data-subject request of that id."""
 

@@ -11,11 +11,13 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection, bindparam, text
 
 from consent.blind_indexes import BlindIndex
+from consent.contact_cache import ContactCache
 from consent.errors import EpochClosedError
 from consent.events import CONTACT, Subject
 from consent.token_index import TokenIndex
 from consent.vault import EvidenceKey, Vault
-from identity.statements import Statement
+from identity.read_snapshots import ReadSnapshot
+from identity.statements import Reading, Statement, slices
 
 FOREVER: Final = 2**62
 """`retain_until` of a key that no erasure has dated. Setting a date makes the row smaller, never larger."""
@@ -51,9 +53,7 @@ _NEXT_CONTACTS = text("""
     UPDATE key_counters SET value = value + :n WHERE name = 'contact_no' RETURNING value
 """)
 _ADD_CONTACT = text("INSERT INTO contact_points (contact_no, token) VALUES (:no, :token)")
-_CONTACTS = text("SELECT contact_no, token FROM contact_points WHERE contact_no IN :nos").bindparams(
-    bindparam("nos", expanding=True)
-)
+_CONTACTS = Statement("SELECT contact_no, token FROM contact_points WHERE contact_no IN :numbers")
 _BLANK_CONTACT = text("UPDATE contact_points SET token = :empty WHERE contact_no = :no")
 
 
@@ -86,6 +86,7 @@ class EvidenceStore:
 
     def __init__(self, index: TokenIndex) -> None:
         self._index = index
+        self._known = ContactCache()
 
     def insert(self, conn: Connection, rows: Sequence[EvidenceRow]) -> None:
         """Add keys of subjects that have none yet; a subject that has one keeps it."""
@@ -178,11 +179,14 @@ class EvidenceStore:
             self._index.remove(conn, found_by, [-no for no in tokens])
             conn.execute(_BLANK_CONTACT, [{"no": no, "empty": b""} for no in tokens])
 
-    def find_contacts(self, conn: Connection, tokens: Iterable[bytes]) -> dict[bytes, int]:
+    def find_contacts(self, conn: Reading, tokens: Iterable[bytes]) -> dict[bytes, int]:
         """Return the contact points that exist for these 32-byte tokens."""
         wanted = {token: BlindIndex.prefix(token) for token in tokens}
-        found = self._index.find(conn, wanted.values())  # contact points are entered as negative numbers
-        numbers = {-number for numbers in found.values() for number in numbers if number < 0}
+        if isinstance(conn, ReadSnapshot):
+            numbers = set(self._known.numbers(conn, list(wanted.values())))
+        else:  # contact points are entered as negative numbers
+            found = self._index.find(conn, wanted.values())
+            numbers = {-number for numbers in found.values() for number in numbers if number < 0}
         by_token = {token: no for no, token in self.tokens_of(conn, sorted(numbers)).items()}
         return {token: by_token[token] for token in wanted if token in by_token}
 
@@ -199,10 +203,7 @@ class EvidenceStore:
             found |= made
         return found
 
-    def tokens_of(self, conn: Connection, numbers: Sequence[int]) -> dict[int, bytes]:
+    def tokens_of(self, conn: Reading, numbers: Sequence[int]) -> dict[int, bytes]:
         """Return the token of every contact point that still has one."""
-        tokens: dict[int, bytes] = {}
-        for at in range(0, len(numbers), _CHUNK):
-            rows = conn.execute(_CONTACTS, {"nos": list(numbers[at : at + _CHUNK])})
-            tokens |= {no: token for no, token in rows if token}
-        return tokens
+        rows = (row for part in slices(numbers) for row in _CONTACTS.rows(conn, numbers=part))
+        return {no: token for no, token in rows if token}

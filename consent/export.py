@@ -17,8 +17,8 @@ from consent.errors import UnknownSubjectError
 from consent.events import ConsentEvent
 from consent.people import People
 from consent.purposes import Purpose, Purposes
+from consent.record_contents import OpenedRecord
 from consent.requests import Approved
-from consent.sealed_records import OpenedRecord
 from identity.records import RECTIFICATION
 
 RIGHTS: Final = (

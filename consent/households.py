@@ -14,14 +14,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sqlalchemy import Connection
-
 from consent.people import People, Person
 from consent.permission import Member, Permission, permission
 from consent.purposes import Purpose
 from consent.record_facts import StoredFacts
 from identity.database import Database
 from identity.household_store import HouseholdReader
+from identity.statements import Reading
 from identity.store import MembershipReader
 
 
@@ -40,7 +39,7 @@ class Households:
         if not purpose.household or not _agrees(person, granted, purpose):
             return None
         for household_no in self._of(granted.view, now):
-            with self._db.read() as conn:
+            with self._db.snapshot() as conn:
                 members = self._linkable(conn, self._households.records(conn, household_no), now)
                 goldens = self._memberships.goldens_of(conn, members)
                 name = self._households.name(conn, household_no) if members else None
@@ -54,13 +53,13 @@ class Households:
 
     def _of(self, view: Sequence[Member], now: int) -> list[int]:
         """Return the households that the records of a view give, the one of most records first."""
-        with self._db.read() as conn:
+        with self._db.snapshot() as conn:
             linkable = self._linkable(conn, [member.record_no for member in view], now)
             found = self._households.of_records(conn, linkable)
         counted = Counter(found.values())
         return sorted(counted, key=lambda household_no: (-counted[household_no], household_no))
 
-    def _linkable(self, conn: Connection, record_nos: Sequence[int], now: int) -> list[int]:
+    def _linkable(self, conn: Reading, record_nos: Sequence[int], now: int) -> list[int]:
         """Return those that may be linked now: a permission that ran out leaves the household unasked."""
         facts = self._facts.facts(conn, record_nos, now)
         return sorted(record_no for record_no, fact in facts.items() if fact.linkable)

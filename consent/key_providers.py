@@ -20,7 +20,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from consent.errors import KeyringError, KeyUnavailableError, VaultError
-from consent.keyring_file import Epoch, KeyringCodec, KeyringContents, PlainCodec, locked, write_durably
+from consent.keyring_file import (
+    KEY_BYTES,
+    Epoch,
+    FormerTokenKey,
+    KeyringCodec,
+    KeyringContents,
+    PlainCodec,
+    locked,
+    write_durably,
+)
 
 PLAIN: Final = PlainCodec()
 
@@ -59,6 +68,15 @@ class SecretBytes:
     __hash__ = None  # type: ignore[assignment]  # a secret is no dictionary key
 
 
+@dataclass(frozen=True, slots=True)
+class TokenKey:
+    """A key of access tokens: the one that signs, or a former one that is taken `until` a time (ms)."""
+
+    number: int
+    secret: SecretBytes
+    until: int | None = None
+
+
 class KeyProvider(Protocol):
     """What the vault, the blind indexes, the ledger and the token issuer need from a keyring or KMS."""
 
@@ -91,8 +109,11 @@ class KeyProvider(Protocol):
         """Return the key that signs ledger checkpoints and receipts."""
         ...
 
-    def token_secret(self) -> SecretBytes:
-        """Return the secret that authenticates access tokens."""
+    def token_keys(self, *, now: bool = False) -> tuple[TokenKey, ...]:
+        """Return the keys that authenticate access tokens: the one that signs, then the former ones.
+
+        `now`: whether another process may have changed them this very moment.
+        """
         ...
 
 
@@ -123,7 +144,7 @@ class FileKeyring:
     Rotation, in whatever process, replaces the file. The others see the new epoch within RELOAD_SECONDS.
     """
 
-    __slots__ = ("_codec", "_contents", "_keks", "_look_at", "_path", "_stamp")
+    __slots__ = ("_codec", "_contents", "_keks", "_look_at", "_path", "_stamp", "_token_keys")
 
     def __init__(self, contents: "KeyringContents", path: Path | None, codec: KeyringCodec = PLAIN) -> None:
         self._path, self._codec = path, codec
@@ -134,6 +155,8 @@ class FileKeyring:
     def _hold(self, contents: "KeyringContents") -> None:
         self._contents = contents
         self._keks = {epoch.number: AESGCM(epoch.kek) for epoch in contents.epochs}
+        former = (TokenKey(key.number, SecretBytes(key.secret), key.until) for key in contents.former_tokens)
+        self._token_keys = (TokenKey(contents.token_number, SecretBytes(contents.token_secret)), *former)
 
     def _look(self, *, now: bool = False) -> None:
         """Read the file again if it was replaced, at most every RELOAD_SECONDS unless `now`."""
@@ -216,9 +239,28 @@ class FileKeyring:
         """Return the ledger's signing key."""
         return Ed25519PrivateKey.from_private_bytes(self._contents.ledger_seed)
 
-    def token_secret(self) -> SecretBytes:
-        """Return the secret of the access tokens."""
-        return SecretBytes(self._contents.token_secret)
+    def token_keys(self, *, now: bool = False) -> tuple[TokenKey, ...]:
+        """Return the keys of access tokens, the one that signs first, as they are `now` or a second ago."""
+        self._look(now=now)
+        return self._token_keys
+
+    def rotate_tokens(self, now: int, overlap: int) -> "FileKeyring":
+        """Sign access tokens with a fresh key; the one before is taken for `overlap` ms more, 0 for no more.
+
+        Other processes see it within RELOAD_SECONDS.
+        """
+        with self._changing():
+            held = self._contents
+            former = FormerTokenKey(held.token_number, held.token_secret, now + overlap)
+            kept = (former, *held.former_tokens) if overlap else ()
+            return self._write(
+                replace(
+                    held,
+                    token_secret=os.urandom(KEY_BYTES),
+                    token_number=held.token_number + 1,
+                    former_tokens=tuple(key for key in kept if key.until > now),
+                )
+            )
 
     def rotate(self) -> "FileKeyring":
         """Add an epoch with a fresh KEK; the older ones are `retiring` until destroyed."""
@@ -248,9 +290,11 @@ class FileKeyring:
             yield
 
     def _replaced(self, epochs: "tuple[Epoch, ...]") -> "FileKeyring":
+        return self._write(replace(self._contents, epochs=epochs))
+
+    def _write(self, contents: KeyringContents) -> "FileKeyring":
         if self._path is None:
             raise AssertionError  # `_changing` refused it
-        contents = replace(self._contents, epochs=epochs)
         write_durably(self._path, self._codec.encode(contents), exclusive=False)
         self._stamp = _stamp(self._path)
         self._hold(contents)

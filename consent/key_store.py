@@ -23,7 +23,8 @@ from consent.packed_tokens import prefixes
 from consent.suppression_store import SuppressionStore
 from consent.token_index import TokenIndex
 from identity.database import Database
-from identity.statements import Statement
+from identity.read_snapshots import ReadSnapshot
+from identity.statements import Reading, Statement, slices
 
 ORPHAN_AGE_MS: Final = 3_600_000
 """A key row without a record for this long is left over from a crash."""
@@ -43,10 +44,11 @@ _INSERT = Statement("""
     INSERT INTO record_keys (key_id, record_no, wrapped, tokens, content_mac, created_at)
     VALUES (:key_id, :record_no, :wrapped, :tokens, :content_mac, :created_at)
 """)
-_FETCH = text("""
+_FETCH = Statement("""
     SELECT key_id, record_no, wrapped, tokens, content_mac, created_at
-    FROM record_keys WHERE key_id IN :ids
-""").bindparams(bindparam("ids", expanding=True))
+    FROM record_keys WHERE key_id IN :key_ids
+""")
+_DESTROYED = Statement("SELECT key_id FROM record_keys WHERE key_id IN :key_ids AND length(wrapped) = 0")
 _SCAN = Statement("""
     SELECT key_id, record_no, wrapped FROM record_keys
     WHERE key_id >= :first AND key_id <= :last ORDER BY key_id
@@ -122,27 +124,36 @@ class KeyStore:
         numbers = [row.key_id for row, tokens in zip(rows, found_by, strict=True) for _ in tokens]
         self._index.add(conn, list(chain.from_iterable(found_by)), numbers)
 
-    def fetch(self, conn: Connection, key_ids: Iterable[int]) -> dict[int, KeyRow]:
+    def snapshot(self) -> AbstractContextManager[ReadSnapshot]:
+        """Do as `read`, on the driver."""
+        return self._keys.snapshot()
+
+    def fetch(self, conn: Reading, key_ids: Iterable[int]) -> dict[int, KeyRow]:
         """Return the live rows among `key_ids`, by key id."""
-        ids = list(key_ids)
         rows: dict[int, KeyRow] = {}
-        for at in range(0, len(ids), _CHUNK):
-            for key_id, record_no, wrapped, *rest in conn.execute(_FETCH, {"ids": ids[at : at + _CHUNK]}):
+        for part in slices(list(key_ids)):
+            for key_id, record_no, wrapped, tokens, mac, created_at in _FETCH.rows(conn, key_ids=part):
                 if wrapped:
-                    rows[key_id] = KeyRow(key_id, record_no, _epoch(wrapped), wrapped[2:], *rest)
+                    epoch = _epoch(wrapped)
+                    rows[key_id] = KeyRow(key_id, record_no, epoch, wrapped[2:], tokens, mac, created_at)
         return rows
 
-    def scan(self, conn: Connection, first: int, last: int) -> Iterator[tuple[int, int, int, bytes]]:
+    def destroyed(self, conn: Reading, key_ids: Iterable[int]) -> set[int]:
+        """Return those of `key_ids` that were destroyed: less work than to fetch the others."""
+        parts = slices(list(key_ids))
+        return {key_id for part in parts for (key_id,) in _DESTROYED.rows(conn, key_ids=part)}
+
+    def scan(self, conn: Reading, first: int, last: int) -> Iterator[tuple[int, int, int, bytes]]:
         """Yield key id, record number, epoch and wrapped key of live rows, first <= key id <= last."""
         for key_id, record_no, wrapped in _SCAN.rows(conn, first=first, last=last):
             if wrapped:
                 yield key_id, record_no, _epoch(wrapped), wrapped[2:]
 
-    def find(self, conn: Connection, token: bytes) -> list[KeyRow]:
+    def find(self, conn: Reading, token: bytes) -> list[KeyRow]:
         """Return the live rows that list `token`, ascending by key id."""
         return self.find_many(conn, [token])[token]
 
-    def find_many(self, conn: Connection, tokens: Iterable[bytes]) -> dict[bytes, list[KeyRow]]:
+    def find_many(self, conn: Reading, tokens: Iterable[bytes]) -> dict[bytes, list[KeyRow]]:
         """Return for every one of `tokens` the live rows that list it, ascending by key id."""
         candidates = self.candidates(conn, tokens)
         rows = self.fetch(conn, set(chain.from_iterable(candidates.values())))
@@ -153,7 +164,7 @@ class KeyStore:
         }
 
     def candidates(
-        self, conn: Connection, tokens: Iterable[bytes], *, limit: int | None = None
+        self, conn: Reading, tokens: Iterable[bytes], *, limit: int | None = None
     ) -> dict[bytes, list[int]]:
         """Return for every token the key ids under its first 8 bytes, ascending, not compared further.
 

@@ -31,6 +31,15 @@ class Epoch:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
+class FormerTokenKey:
+    """A key of access tokens that signs no more and is taken until a time."""
+
+    number: int
+    secret: bytes
+    until: int  # ms since the epoch
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class KeyringContents:
     """What a keyring holds. No generated repr: every field but `home_id` is a secret."""
 
@@ -39,6 +48,8 @@ class KeyringContents:
     index_roots: Mapping[int, bytes]
     token_secret: bytes
     ledger_seed: bytes
+    token_number: int = 1
+    former_tokens: tuple[FormerTokenKey, ...] = ()
 
     @classmethod
     def fresh(cls) -> "KeyringContents":
@@ -57,6 +68,10 @@ class KeyringContents:
             "index_roots": [{"version": v, "root": _b64(r)} for v, r in sorted(self.index_roots.items())],
             "token_secret": _b64(self.token_secret),
             "ledger_key": _b64(self.ledger_seed),
+            "token_number": self.token_number,
+            "former_tokens": [
+                {"id": t.number, "secret": _b64(t.secret), "until": t.until} for t in self.former_tokens
+            ],
         }
         return json.dumps(document, indent=1).encode() + b"\n"
 
@@ -73,6 +88,11 @@ class KeyringContents:
                 {int(r["version"]): _unb64(r["root"]) for r in document["index_roots"]},
                 _unb64(document["token_secret"]),
                 _unb64(document["ledger_key"]),
+                int(document.get("token_number", 1)),  # keyrings of the first release had one, unnumbered
+                tuple(
+                    FormerTokenKey(int(t["id"]), _unb64(t["secret"]), int(t["until"]))
+                    for t in document.get("former_tokens", ())
+                ),
             )
         except (ValueError, KeyError, TypeError):
             # `from None`: a JSON error quotes the text it could not read, and that text is secret.

@@ -9,6 +9,7 @@ that completes it. A proof therefore reads a few stretches of at most 256 hashes
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -18,12 +19,12 @@ from consent import checkpoints, entries, merkle
 from consent.checkpoints import Checkpoint
 from consent.entries import PreparedEntry
 from consent.errors import LedgerCorruptError
-from consent.events import ConsentEvent, Subject
+from consent.events import CONTACT, RECORD, ConsentEvent, Subject
 from consent.key_store import KeyStore
 from consent.ledger_verification import VerifyReport, verify_ledger
 from consent.vault import EvidenceKey, Vault
 from identity.database import Database
-from identity.statements import Statement, slices
+from identity.statements import Reading, Statement, slices
 
 TILE: Final = 256
 """Leaves, or nodes, under one stored node."""
@@ -44,7 +45,11 @@ _INSERT = Statement("""
 _EVENTS = Statement("""
     SELECT idx, subject_kind, subject_no, purpose, state, method, source, notice, event_time, recorded_at,
            expires_at
-    FROM ledger WHERE subject_kind = :kind AND subject_no IN :numbers
+    FROM ledger WHERE subject_kind = 1 AND subject_no IN :record_nos
+    UNION ALL
+    SELECT idx, subject_kind, subject_no, purpose, state, method, source, notice, event_time, recorded_at,
+           expires_at
+    FROM ledger WHERE subject_kind = 2 AND subject_no IN :contact_nos
 """)
 _EVENTS_AT = Statement("""
     SELECT idx, subject_kind, subject_no, purpose, state, method, source, notice, event_time, recorded_at,
@@ -113,9 +118,18 @@ class Ledger:
         """Return the latest time ever recorded (ms), which a clock set back does not lower."""
         return int(_LEDGER_TIME.rows(conn)[0][0])
 
-    def events_for(self, conn: Connection, subjects: Iterable[Subject]) -> list[ConsentEvent]:
+    def events_for(self, conn: Reading, subjects: Iterable[Subject]) -> list[ConsentEvent]:
         """Return the events of `subjects`, in the order of the ledger."""
-        rows = [row for kind, nos in _bound(subjects) for row in _EVENTS.rows(conn, kind=kind, numbers=nos)]
+        by_kind: dict[int, list[int]] = {RECORD: [], CONTACT: []}
+        for kind, no in dict.fromkeys(subjects):
+            by_kind[kind].append(no)
+        none: list[int] = []
+        parts = zip_longest(slices(by_kind[RECORD]), slices(by_kind[CONTACT]), fillvalue=none)
+        rows = [
+            row
+            for record_nos, contact_nos in parts
+            for row in _EVENTS.rows(conn, record_nos=record_nos, contact_nos=contact_nos)
+        ]
         return [_event(row) for row in sorted(rows)]  # the index comes first and is unique
 
     def events_at(self, conn: Connection, indexes: Sequence[int]) -> list[ConsentEvent]:
@@ -159,6 +173,20 @@ class Ledger:
             note = checkpoints.sign(current, self._signing_key)
             _INSERT_CHECKPOINT.many(conn, [(current.size, now, note)])
         return note
+
+    def head(self) -> tuple[int, int]:
+        """Return the size, and that of the last checkpoint, which it extends (0: none was signed).
+
+        Raises CheckpointError or LedgerCorruptError where it does not. Reads a few hundred rows, so what
+        `verify` finds inside an entry it does not.
+        """
+        with self._db.read() as conn:
+            size = self.size(conn)
+            for (note,) in _LAST_CHECKPOINT.rows(conn):
+                last = checkpoints.verify(note, self.origin, self._signing_key.public_key())
+                _require_extension(last, Checkpoint(self.origin, size, b""), Tiles(conn, size))
+                return size, last.size
+        return size, 0
 
     def sign(self, message: bytes) -> bytes:
         """Sign a message that begins with a domain of its own, so that it passes for no checkpoint."""

@@ -14,7 +14,7 @@ from consent.vault import COMPARABLE
 from consent.worker_stores import StoreAccess, in_workers, stores_of_this_worker
 from consent.wrapped_keys import wrapped_keys
 from identity.records import OpenedBatch
-from identity.statements import Statement, slices
+from identity.statements import Reading, Statement, slices
 
 _WORTH_WORKERS: Final = 150_000  # records; below, starting processes costs more than it saves
 
@@ -59,8 +59,12 @@ class LinkableRecords:
 
     def sequence(self) -> int:
         """Return the store's current change sequence."""
-        with self._stores.db.read() as conn:
-            return int(_SEQUENCE.rows(conn)[0][0])
+        with self._stores.db.snapshot(single=True) as conn:
+            return self.sequence_in(conn)
+
+    def sequence_in(self, conn: Reading) -> int:
+        """Do as `sequence`, in the caller's snapshot."""
+        return int(_SEQUENCE.rows(conn)[0][0])
 
     def live(self) -> Iterator[tuple[int, bool]]:
         """Yield every live record number, ascending, with whether it may be linked now."""
@@ -92,7 +96,7 @@ class LinkableRecords:
     def opened(self, record_nos: Iterable[int]) -> OpenedBatch:
         """Open those of `record_nos` that are live and may be linked, ascending."""
         wanted = sorted(set(record_nos))
-        with self._stores.db.read() as conn:
+        with self._stores.db.snapshot() as conn:
             rows = [
                 row for part in slices(wanted) for row in _SOME.rows(conn, record_nos=part, now=self._clock())
             ]

@@ -14,7 +14,7 @@ from consent.decisions import may_link
 from consent.events import ConsentEvent, Subject
 from consent.permission import Member
 from consent.purposes import IDENTITY_LINKING, Purposes
-from identity.statements import Statement, slices
+from identity.statements import Reading, Statement, slices
 
 _LINKING = Statement("""
     SELECT record_no, linking, linking_until FROM records WHERE record_no IN :record_nos
@@ -31,7 +31,7 @@ _SET_LINKING = Statement("""
 class EventSource(Protocol):
     """What this module needs of the ledger."""
 
-    def events_for(self, conn: Connection, subjects: Iterable[Subject]) -> Sequence[ConsentEvent]:
+    def events_for(self, conn: Reading, subjects: Iterable[Subject]) -> Sequence[ConsentEvent]:
         """Return the events of these subjects, in the order of the ledger."""
         ...
 

@@ -5,11 +5,9 @@ values are compared as blind-index tokens, and a token counts only if it belongs
 content.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
-
-from sqlalchemy import Connection
 
 from consent.blind_indexes import RECORD, BlindIndex
 from consent.key_store import KeyRow, KeyStore
@@ -20,7 +18,7 @@ from identity.attributes import LOOKUP_TYPES, MULTI_VALUED
 from identity.database import Database
 from identity.normalise import normalise_identifier
 from identity.records import RecordKey
-from identity.statements import Statement, slices
+from identity.statements import Reading, Statement, slices
 from identity.store import MembershipReader
 
 IDENTIFIER_TYPES: Final = (*LOOKUP_TYPES, RECORD)
@@ -76,29 +74,36 @@ class Lookup:
 
     def find(self, identifiers: Sequence[Identifier]) -> Found:
         """Return the one person whom all `identifiers` fit. One that cannot be read fits nobody."""
-        tokens = [self._token(identifier) for identifier in identifiers]
-        with self._keys.read() as conn:
-            rows = self._key_store.find_many(conn, tokens)
+        return self.find_each([identifiers])[0]
+
+    def find_each(self, sought: Sequence[Sequence[Identifier]]) -> list[Found]:
+        """Do the same for many at once."""
+        tokens = [[self._token(identifier) for identifier in identifiers] for identifiers in sought]
+        with self._keys.snapshot() as conn:
+            rows = self._key_store.find_many(conn, {token for of_one in tokens for token in of_one})
             if not any(rows.values()):
                 self._key_store.fetch(conn, [NOBODY])  # what nobody carries costs what somebody does
-        with self._db.read() as conn:
+        with self._db.snapshot() as conn:
             live = _live(conn, [row for found in rows.values() for row in found])
             goldens = self._memberships.goldens_of(conn, sorted(live.values()) or [NOBODY])
-        matches = tuple(
-            Match(identifier.type, frozenset(live[row.key_id] for row in rows[token] if row.key_id in live))
-            for identifier, token in zip(identifiers, tokens, strict=True)
-        )
-        people = [{goldens[no] for no in match.record_nos if no in goldens} for match in matches]
-        fitting = set.intersection(*people) if people else set()
-        count = len(fitting)
-        return Found(fitting.pop() if count == 1 else None, count > 1, matches, count)
+        carriers = {
+            token: frozenset(live[row.key_id] for row in found if row.key_id in live)
+            for token, found in rows.items()
+        }
+        return [
+            _found(
+                [Match(each.type, carriers[token]) for each, token in zip(identifiers, of_one, strict=True)],
+                goldens,
+            )
+            for identifiers, of_one in zip(sought, tokens, strict=True)
+        ]
 
     def record(self, key: RecordKey) -> int | None:
         """Return the number of a live record by its key."""
         token = self._index.token(RECORD, f"{key.channel}:{key.source_id}")
-        with self._keys.read() as conn:
+        with self._keys.snapshot() as conn:
             rows = self._key_store.find(conn, token)
-        with self._db.read() as conn:
+        with self._db.snapshot() as conn:
             live = _live(conn, rows)
         return next(iter(live.values()), None)
 
@@ -122,7 +127,14 @@ class Lookup:
         return self.token(identifier) or self._index.token(identifier.type, "")
 
 
-def _live(conn: Connection, rows: Sequence[KeyRow]) -> dict[int, int]:
+def _found(matches: Sequence[Match], goldens: Mapping[int, int]) -> Found:
+    people = [{goldens[no] for no in match.record_nos if no in goldens} for match in matches]
+    fitting = set.intersection(*people) if people else set()
+    count = len(fitting)
+    return Found(fitting.pop() if count == 1 else None, count > 1, tuple(matches), count)
+
+
+def _live(conn: Reading, rows: Sequence[KeyRow]) -> dict[int, int]:
     """Map key id -> record number for the `rows` under which a record's present content is sealed."""
     current = {
         record_no: key_id

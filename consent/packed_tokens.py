@@ -5,7 +5,7 @@ Layout: number of 32-byte tokens, number of 8-byte tokens, one kind code for eac
 """
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from typing import Final
 
@@ -51,6 +51,17 @@ def unpack_tokens(packed: bytes) -> list[tuple[int, bytes]]:
         pairs.append((code, packed[at : at + length]))
         at += length
     return pairs
+
+
+def tokens_of_kinds(packed: bytes, codes: Collection[int]) -> list[tuple[int, bytes]]:
+    """Return the (kind code, token) pairs of some kinds, none of them a blocking kind's."""
+    long, short = _counts(packed)
+    start = 2 + long + short
+    return [
+        (code, packed[start + TOKEN_BYTES * place : start + TOKEN_BYTES * (place + 1)])
+        for place, code in enumerate(packed[2 : 2 + long])
+        if code in codes
+    ]
 
 
 def prefixes(packed: bytes) -> tuple[int, ...]:

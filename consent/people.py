@@ -3,21 +3,20 @@
 Opens nothing but, where the policy states an age of consent, what the records say of their person's birth.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from sqlalchemy import Connection
-
 from consent.birth_facts import BirthFacts
-from consent.events import RECORD, Subject
+from consent.events import RECORD, ConsentEvent, Subject
 from consent.key_store import KeyRow, KeyStore
 from consent.linking_permission import EventSource
-from consent.packed_tokens import kind_of, unpack_tokens
+from consent.packed_tokens import kind_code, kind_of, tokens_of_kinds
 from consent.permission import Evidence, Member
 from consent.purposes import CONTACT_ATTRIBUTES
+from consent.stored_contents import StoredContent
 from identity.database import Database
-from identity.statements import Statement, slices
+from identity.statements import Reading, Statement, slices
 from identity.store import MembershipReader
 from identity.views import APART, after_a_loss
 
@@ -26,16 +25,16 @@ NOBODY: Final = -1
 _NO_TOKEN: Final = bytes(32)
 
 _ATTEMPTS: Final = 3
+_CONTACT_KINDS: Final = frozenset(kind_code(kind) for kind in CONTACT_ATTRIBUTES)
 
-_SELECT: Final = """
-    SELECT record_no, channel, key_id, verified, linking_until,
+_RECORDS = Statement("""
+    SELECT key_id, linking_until,
         EXISTS (
             SELECT 1 FROM holds h
             WHERE h.record_no = records.record_no AND h.kind = 'doubt' AND h.lifted_at IS NULL
-        ) AS doubtful, {sealed}
+        ) AS doubtful, record_no, channel, observed_at, verified, sealed
     FROM records WHERE record_no IN :record_nos ORDER BY record_no
-"""
-_RECORDS, _RECORDS_SEALED = (Statement(_SELECT.format(sealed=sealed)) for sealed in ("NULL", "sealed"))
+""")
 _LEDGER_TIME = Statement("SELECT value FROM counters WHERE name = 'ledger_time'")
 
 
@@ -48,6 +47,42 @@ class Person:
     addresses: frozenset[tuple[int, str, bytes]] = field(repr=False)  # record, email or phone, token
     contacts: Mapping[bytes, int] = field(repr=False)  # token -> contact point, of those spoken of before
     lapsed: frozenset[int] = frozenset()  # records whose permission to be linked has run out
+    contents: Mapping[int, StoredContent] = field(default_factory=dict, repr=False)  # by record
+
+
+@dataclass(frozen=True, slots=True)
+class _Records:
+    """Any records with what belongs to each, of one snapshot: cut into persons afterwards."""
+
+    members: Mapping[int, Member]  # those that have a key, ascending; their confidence is not known yet
+    contents: Mapping[int, StoredContent]
+    addresses: Mapping[int, Sequence[tuple[str, bytes]]]
+    contacts: Mapping[bytes, int]
+    events: Mapping[Subject, Sequence[ConsentEvent]]
+    lapsed: frozenset[int]
+    now: int
+    ledger_time: int
+
+    def person(self, confidences: Mapping[int, float], also: Iterable[Subject] = ()) -> Person:
+        """Return the person that these records are of."""
+        members = tuple(
+            replace(self.members[no], confidence=confidences[no])
+            for no in sorted(confidences)
+            if no in self.members
+        )
+        addresses = frozenset(
+            (each.record_no, *pair) for each in members for pair in self.addresses[each.record_no]
+        )
+        subjects = {*also, *(subject for member in members for subject in member.subjects)}
+        events = sorted((event for each in subjects for event in self.events.get(each, ())), key=_index)
+        return Person(
+            members=members,
+            evidence=Evidence(tuple(events), self.now, self.ledger_time),
+            addresses=addresses,
+            contacts={token: self.contacts[token] for *_, token in addresses if token in self.contacts},
+            lapsed=frozenset(each.record_no for each in members if each.record_no in self.lapsed),
+            contents={each.record_no: self.contents[each.record_no] for each in members},
+        )
 
 
 class People:
@@ -66,84 +101,116 @@ class People:
         self._db, self._keys, self._births = db, keys, births
         self._key_store, self._memberships, self._events = key_store, memberships, events
 
-    def of_golden(self, golden_no: int | None, now: int) -> Person:
-        """Return the records of an active golden number; without records if there is none such."""
+    def of_golden(self, golden_no: int | None, now: int, *, births: bool = True) -> Person:
+        """Return the records of an active golden number; without records if there is none such.
 
-        def confidences(conn: Connection) -> dict[int, float]:
-            members = self._memberships.members(conn, NOBODY if golden_no is None else golden_no)
-            return {member.record_no: member.confidence for member in members}
+        `births`: whether the decision asks for anybody's age.
+        """
+        wanted = NOBODY if golden_no is None else golden_no
+        with self._db.snapshot() as conn:
+            return self.of_goldens(conn, [wanted], now, births=births)[wanted]
 
-        return self._read_whole(confidences, now, golden_no=golden_no)
+    def of_goldens(
+        self, conn: Reading, golden_nos: Sequence[int], now: int, *, births: bool = True
+    ) -> dict[int, Person]:
+        """Do the same for several, in the caller's snapshot, by golden number."""
+        published = self._memberships.members_of(conn, golden_nos)
+        record_nos = [no for of_one in published.values() for no in of_one]
+        records = self._records(conn, record_nos, now, births=births)
+        people = {}
+        for golden_no in golden_nos:
+            confidences = published.get(golden_no, {})
+            person = records.person(confidences)
+            if len(person.members) < len(confidences) or (person.lapsed and len(confidences) > 1):
+                person = self._again(golden_no, now, births=births)
+            people[golden_no] = person
+        return people
 
     def of_records(self, record_nos: Sequence[int], now: int, *, also: Collection[Subject] = ()) -> Person:
         """Return these records, each taken by itself: as sure of its membership as a singleton.
 
         The evidence holds the events of `also` too.
         """
-        return self._read_whole(lambda _: dict.fromkeys(record_nos, 1.0), now, also=also)
-
-    def _read_whole(
-        self,
-        confidences: Callable[[Connection], Mapping[int, float]],
-        now: int,
-        *,
-        golden_no: int | None = None,
-        also: Collection[Subject] = (),
-    ) -> Person:
-        """Read until no record was replaced under way; what then has no key is gone for good."""
-        for attempt in range(_ATTEMPTS):
-            with self._db.read() as conn:
-                published = confidences(conn)
-                person = self._read(conn, published, now, also)
-                whole = len(person.members) == len(published)
-                if golden_no is not None and (not whole or (person.lapsed and len(published) > 1)):
-                    person = self._without_the_lost(conn, golden_no, person)
-            if whole or attempt == _ATTEMPTS - 1:
+        for _ in range(_ATTEMPTS):
+            with self._db.snapshot() as conn:
+                person = self._records(conn, record_nos, now, also).person(
+                    dict.fromkeys(record_nos, 1.0), also
+                )
+            if len(person.members) == len(set(record_nos)):
                 break
         return person
 
-    def _read(
-        self, conn: Connection, confidences: Mapping[int, float], now: int, also: Collection[Subject]
-    ) -> Person:
+    def _again(self, golden_no: int, now: int, *, births: bool) -> Person:
+        """Read until no record was replaced under way; what then has no key is gone for good."""
+        for _ in range(_ATTEMPTS):
+            with self._db.snapshot() as conn:
+                published = self._memberships.members_of(conn, [golden_no]).get(golden_no, {})
+                person = self._records(conn, list(published), now, births=births).person(published)
+                whole = len(person.members) == len(published)
+                if not whole or (person.lapsed and len(published) > 1):
+                    person = self._without_the_lost(conn, golden_no, person)
+            if whole:
+                break
+        return person
+
+    def _records(
+        self,
+        conn: Reading,
+        record_nos: Sequence[int],
+        now: int,
+        also: Collection[Subject] = (),
+        *,
+        births: bool = True,
+    ) -> _Records:
         """Read records, keys and events; leave out the records that have no key.
 
         The key store's snapshot is the later one, so a key that is missing there was replaced or destroyed
         since. Going on without a record that was only replaced could overlook a denial on its contacts.
         """
-        rows = [
-            row
-            for part in slices(sorted(confidences) or [NOBODY])
-            for row in (_RECORDS_SEALED if self._births else _RECORDS).rows(conn, record_nos=part)
-        ]
-        with self._keys.read() as keys_conn:
-            keys = self._key_store.fetch(keys_conn, [row[2] for row in rows] or [NOBODY])
-            carried = {key_id: _addresses(key) for key_id, key in keys.items()}
-            addresses = frozenset(
-                (keys[key_id].record_no, *address) for key_id, found in carried.items() for address in found
-            )
-            tokens = [token for *_, token in addresses]
+        parts = slices(sorted(record_nos) or [NOBODY])
+        rows = [row for part in parts for row in _RECORDS.rows(conn, record_nos=part)]
+        with self._keys.snapshot(
+            single=True
+        ) as keys_conn:  # contact points that are newer than keys do no harm
+            keys = self._key_store.fetch(keys_conn, [row[0] for row in rows] or [NOBODY])
+            addresses = {key.record_no: _addresses(key) for key in keys.values()}
+            tokens = {token for carried in addresses.values() for _, token in carried}
             contacts = self._key_store.evidence.find_contacts(keys_conn, tokens or [_NO_TOKEN])
-        members = tuple(
-            Member(
-                record_no=record_no,
-                channel=channel,
-                confidence=confidences[record_no],
-                verified=frozenset(verified.split(",")) - {""},
-                contacts=frozenset(contacts[token] for _, token in carried[key_id] if token in contacts),
-                held=bool(doubtful),
-                born=self._births.of_record(record_no, keys[key_id], sealed) if self._births else None,
-            )
-            for record_no, channel, key_id, verified, _, doubtful, sealed in rows
-            if key_id in keys
-        )
         ledger_time = _ledger_time(conn)
         clock = max(now, ledger_time)  # as expiry is judged: a clock set back revives nothing
-        lapsed = frozenset(row[0] for row in rows if row[4] is not None and row[4] <= clock)
-        subjects = {*also, *(subject for member in members for subject in member.subjects)}
-        events = self._events.events_for(conn, sorted(subjects) or [Subject(RECORD, NOBODY)])
-        return Person(members, Evidence(tuple(events), now, ledger_time), addresses, contacts, lapsed)
+        members: dict[int, Member] = {}
+        contents: dict[int, StoredContent] = {}
+        lapsed = set()
+        for key_id, linking_until, doubtful, record_no, channel, observed_at, verified, sealed in rows:
+            if linking_until is not None and linking_until <= clock:
+                lapsed.add(record_no)
+            if key_id not in keys:
+                continue
+            content = StoredContent(
+                record_no=record_no,
+                channel=channel,
+                observed_at=observed_at,
+                verified=verified,
+                sealed=sealed,
+                key=keys[key_id],
+            )
+            contents[record_no] = content
+            members[record_no] = Member(
+                record_no=record_no,
+                channel=channel,
+                confidence=1.0,
+                verified=frozenset(verified.split(",")) - {""},
+                contacts=frozenset(contacts[token] for _, token in addresses[record_no] if token in contacts),
+                held=bool(doubtful),
+                born=self._births.of_record(content) if self._births and births else None,
+            )
+        subjects = {*also, *(subject for member in members.values() for subject in member.subjects)}
+        events: dict[Subject, list[ConsentEvent]] = {}
+        for event in self._events.events_for(conn, sorted(subjects) or [Subject(RECORD, NOBODY)]):
+            events.setdefault(event.subject, []).append(event)
+        return _Records(members, contents, addresses, contacts, events, frozenset(lapsed), now, ledger_time)
 
-    def _without_the_lost(self, conn: Connection, golden_no: int, person: Person) -> Person:
+    def _without_the_lost(self, conn: Reading, golden_no: int, person: Person) -> Person:
         """Judge anew, from the stored links, how surely the records that are left belong to the person.
 
         Lost are the records whose key is destroyed, and those that may no longer be linked: these are alone
@@ -169,10 +236,13 @@ class People:
 
 def _addresses(key: KeyRow) -> list[tuple[str, bytes]]:
     """Return kind and token of the contact points that a record carries."""
-    tokens = ((kind_of(code), token) for code, token in unpack_tokens(key.tokens))
-    return [(kind, token) for kind, token in tokens if kind in CONTACT_ATTRIBUTES]
+    return [(kind_of(code), token) for code, token in tokens_of_kinds(key.tokens, _CONTACT_KINDS)]
 
 
-def _ledger_time(conn: Connection) -> int:
+def _index(event: ConsentEvent) -> int:
+    return -1 if event.index is None else event.index
+
+
+def _ledger_time(conn: Reading) -> int:
     rows = _LEDGER_TIME.rows(conn)
     return int(rows[0][0]) if rows else 0

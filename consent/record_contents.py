@@ -4,6 +4,7 @@ All the CPU work of storing a record is here, so that worker processes can do it
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import orjson
@@ -47,6 +48,22 @@ class SealedContent(NamedTuple):
     key_row: KeyRow
     sealed: bytes
     comparable: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedRecord:
+    """The opened fields of one record: only those that were asked for and that it has."""
+
+    record_no: int
+    channel: str
+    observed_at: int  # ms since the epoch, UTC
+    verified: tuple[str, ...]
+    attributes: dict[str, list[str]]
+    traits: dict[str, str]
+    source_id: str | None  # only when SOURCE_ID was asked for
+
+    def __repr__(self) -> str:
+        return f"<opened record {self.record_no}>"
 
 
 def record_token(index: BlindIndex, key: RecordKey) -> bytes:

@@ -6,7 +6,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from identity.records import RecordFact
-from identity.statements import Statement, slices
+from identity.statements import Reading, Statement, slices
 
 KNOWN: Final = 1
 VERIFIED: Final = 2
@@ -23,7 +23,7 @@ _VERIFIED = Statement("SELECT record_no FROM records WHERE verified <> ''")
 class StoredFacts:
     """Implements `identity.records.RecordFacts` over the `records` table."""
 
-    def facts(self, conn: Connection, record_nos: Iterable[int], now: int) -> dict[int, RecordFact]:
+    def facts(self, conn: Reading, record_nos: Iterable[int], now: int) -> dict[int, RecordFact]:
         """Return the facts of those of `record_nos` that are live; a lapsed permission is none."""
         found = {}
         for part in slices(sorted(set(record_nos))):

@@ -17,9 +17,10 @@ from typing import Final, NamedTuple
 
 from consent.holds import by_law
 from consent.incoming import IncomingRecord
+from consent.record_contents import OpenedRecord
 from consent.records import RecordWriter
 from consent.retention import Lifetimes, lifetimes
-from consent.sealed_records import OpenedRecord, SealedRecords
+from consent.sealed_records import SealedRecords
 from consent.vault import BORN, SOURCE_ID, TRAITS, unpack_fields
 from identity.statements import Statement
 

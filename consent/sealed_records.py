@@ -4,42 +4,25 @@ Fails closed: a record whose key is destroyed, superseded or not in the keyring 
 that does not open raises.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
 import orjson
-from sqlalchemy import Connection, Row, bindparam, text
 
-from consent.errors import KeyUnavailableError
-from consent.key_store import KeyRow, KeyStore
-from consent.record_contents import TRAIT, field_values
+from consent.key_store import KeyStore
+from consent.record_contents import TRAIT, OpenedRecord, field_values
+from consent.stored_contents import StoredContent
 from consent.vault import SOURCE_ID, TRAITS, Vault
 from identity.database import Database
+from identity.statements import Statement
 
 _BATCH: Final = 500  # key rows read in one go: a few ms, so that a destruction is never kept waiting
 
-_ROWS = text("""
-    SELECT record_no, channel, key_id, observed_at, verified, sealed
-    FROM records WHERE record_no IN :nos ORDER BY record_no
-""").bindparams(bindparam("nos", expanding=True))
-
-
-@dataclass(frozen=True, slots=True)
-class OpenedRecord:
-    """The opened fields of one record: only those that were asked for and that it has."""
-
-    record_no: int
-    channel: str
-    observed_at: int  # ms since the epoch, UTC
-    verified: tuple[str, ...]
-    attributes: dict[str, list[str]]
-    traits: dict[str, str]
-    source_id: str | None  # only when SOURCE_ID was asked for
-
-    def __repr__(self) -> str:
-        return f"<opened record {self.record_no}>"
+_ROWS = Statement("""
+    SELECT key_id, record_no, channel, observed_at, verified, sealed
+    FROM records WHERE record_no IN :record_nos ORDER BY record_no
+""")
 
 
 class SealedRecords:
@@ -60,49 +43,55 @@ class SealedRecords:
         """
         opened: dict[int, OpenedRecord] = {}
         for batch in _batches(record_nos):
-            with self._db.read() as conn:
-                rows = conn.execute(_ROWS, {"nos": batch}).all()
-            with self._keys.read() as conn:
-                keys = self._key_store.fetch(conn, [row.key_id for row in rows])
-            for row in rows:
-                record = self._opened(row, keys.get(row.key_id), names)
-                if record is not None:
-                    opened[record.record_no] = record
+            with self._db.snapshot() as conn:
+                rows = _ROWS.rows(conn, record_nos=batch)
+            with self._keys.snapshot() as conn:
+                keys = self._key_store.fetch(conn, [row[0] for row in rows])
+            contents = [
+                StoredContent(
+                    record_no=record_no,
+                    channel=channel,
+                    observed_at=observed_at,
+                    verified=verified,
+                    sealed=sealed,
+                    key=keys[key_id],
+                )
+                for key_id, record_no, channel, observed_at, verified, sealed in rows
+                if key_id in keys
+            ]
+            opened |= self._all(contents, names)
         return opened
 
-    def open_in(
-        self, db_conn: Connection, keys_conn: Connection, record_nos: Iterable[int], names: Sequence[str]
+    def open_contents(
+        self, contents: Sequence[StoredContent], names: Sequence[str]
     ) -> dict[int, OpenedRecord]:
-        """Do the same inside the caller's snapshots, for a few records: the profile read."""
-        rows = [r for batch in _batches(record_nos) for r in db_conn.execute(_ROWS, {"nos": batch})]
-        keys = self._key_store.fetch(keys_conn, [row.key_id for row in rows])
-        found = (self._opened(row, keys.get(row.key_id), names) for row in rows)
+        """Do the same with contents that were read before; those whose key is gone by now are left out."""
+        with self._keys.snapshot(single=True) as conn:
+            gone = self._key_store.destroyed(conn, [content.key.key_id for content in contents])
+        return self._all([content for content in contents if content.key.key_id not in gone], names)
+
+    def _all(self, contents: Iterable[StoredContent], names: Sequence[str]) -> dict[int, OpenedRecord]:
+        asked = frozenset(name[len(TRAIT) :] for name in names if name.startswith(TRAIT))
+        # Traits are one field; no field's name begins with TRAIT.
+        sealed_under = {*(name for name in names if not name.startswith(TRAIT)), *([TRAITS] if asked else [])}
+        found = (self._opened(content, sealed_under, asked, every=TRAITS in names) for content in contents)
         return {record.record_no: record for record in found if record is not None}
 
     def _opened(
-        self, row: Row[tuple[int, str, int, int, str, bytes]], key_row: KeyRow | None, names: Sequence[str]
+        self, content: StoredContent, sealed_under: Collection[str], asked: Collection[str], *, every: bool
     ) -> OpenedRecord | None:
-        if key_row is None:
-            return None
-        try:
-            key = self._vault.open_key(
-                record_no=row.record_no, key_id=row.key_id, epoch=key_row.epoch, wrapped=key_row.wrapped
-            )
-        except KeyUnavailableError:
+        fields = content.open_named(self._vault, sealed_under)
+        if fields is None:
             return None  # its epoch was destroyed
-        asked = [name[len(TRAIT) :] for name in names if name.startswith(TRAIT)]
-        sealed_under = [*names, TRAITS] if asked else names  # no field's name begins with TRAIT
-        fields = key.open_fields(row.sealed, sealed_under)
         source_id, sealed_traits = fields.pop(SOURCE_ID, None), fields.pop(TRAITS, None)
         traits = {} if sealed_traits is None else orjson.loads(sealed_traits)
-        shown = traits if TRAITS in names else {name: traits[name] for name in asked if name in traits}
         return OpenedRecord(
-            record_no=row.record_no,
-            channel=row.channel,
-            observed_at=row.observed_at,
-            verified=tuple(name for name in row.verified.split(",") if name),
+            record_no=content.record_no,
+            channel=content.channel,
+            observed_at=content.observed_at,
+            verified=tuple(name for name in content.verified.split(",") if name),
             attributes={name: field_values(value) for name, value in fields.items()},
-            traits=shown,
+            traits=traits if every else {name: value for name, value in traits.items() if name in asked},
             source_id=None if source_id is None else field_values(source_id)[0],
         )
 

@@ -15,14 +15,15 @@ import secrets
 import time
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
-from sqlalchemy import Connection, Row, bindparam, text
+from sqlalchemy import Connection, text
 
 from consent import token_pages
 from consent.token_pages import Entries, Int64s
 from identity.database import Database
+from identity.statements import Reading, Statement, slices
 
 _RECENT, _MAIN, _BUILDING, _GARBAGE = range(4)
 _MAX_RECENT_RUNS: Final = 24  # each costs a look-up about 4 us
@@ -31,7 +32,7 @@ _COMPACTION_ENTRIES: Final = 300_000  # about 20 ms
 _MERGE_AT: Final = 100_000
 _MERGE_AT_MOST: Final = 4_000_000  # 64 MB cached by every process that looks up
 
-_RUNS = text("SELECT run, state, bits, entries, stamp FROM token_runs ORDER BY run")
+_RUNS = Statement("SELECT run, state, bits, entries, stamp FROM token_runs ORDER BY run")
 _ADD_RUN = text("""
     INSERT INTO token_runs (run, state, bits, entries, stamp) VALUES (:run, :state, :bits, :entries, :stamp)
 """)
@@ -41,10 +42,8 @@ _SET_CHANGED = text("UPDATE token_runs SET entries = :entries, stamp = :stamp WH
 _DROP_RUN = text("DELETE FROM token_runs WHERE run = :run")
 _ADD_PAGE = text("INSERT INTO token_pages (page_id, entries) VALUES (:page_id, :entries)")
 _SET_PAGE = text("UPDATE token_pages SET entries = :entries WHERE page_id = :page_id")
-_PAGES = text("SELECT page_id, entries FROM token_pages WHERE page_id IN :ids ORDER BY page_id").bindparams(
-    bindparam("ids", expanding=True)
-)
-_PAGE_RANGE = text("""
+_PAGES = Statement("SELECT page_id, entries FROM token_pages WHERE page_id IN :page_ids ORDER BY page_id")
+_PAGE_RANGE = Statement("""
     SELECT entries FROM token_pages WHERE page_id >= :first AND page_id < :end ORDER BY page_id
 """)
 _DROP_PAGES = text("DELETE FROM token_pages WHERE page_id >= :first AND page_id < :end")
@@ -84,7 +83,7 @@ class TokenIndex:
                 conn.execute(_DROP_PAGES, {"first": run.page_id(0), "end": run.page_id(1 << run.bits)})
                 conn.execute(_DROP_RUN, {"run": run.run})
 
-    def find(self, conn: Connection, prefixes: Iterable[int]) -> dict[int, list[int]]:
+    def find(self, conn: Reading, prefixes: Iterable[int]) -> dict[int, list[int]]:
         """Return the numbers stored under each prefix; prefixes without any are left out."""
         wanted = np.unique(np.fromiter(prefixes, np.int64))
         found: dict[int, list[int]] = {}
@@ -160,7 +159,7 @@ class TokenIndex:
                 conn.execute(_SET_STATE, {"run": run.run, "state": _GARBAGE, "entries": run.entries})
         return True
 
-    def _recent(self, conn: Connection, runs: list[_Run]) -> list[Entries]:
+    def _recent(self, conn: Reading, runs: list[_Run]) -> list[Entries]:
         cache = {
             (run.run, run.stamp): self._cache.get((run.run, run.stamp)) or _load(conn, run) for run in runs
         }
@@ -168,8 +167,8 @@ class TokenIndex:
         return list(cache.values())
 
 
-def _runs(conn: Connection) -> list[_Run]:
-    return [_Run(*row) for row in conn.execute(_RUNS)]
+def _runs(conn: Reading) -> list[_Run]:
+    return [_Run(*row) for row in _RUNS.rows(conn)]
 
 
 def _new_run(conn: Connection, state: int, bits: int, entries: int) -> _Run:
@@ -191,20 +190,19 @@ def _bits_of(sources: list[_Run]) -> int:
     return max([token_pages.bits_for(sum(run.entries for run in sources)), *main])
 
 
-def _load(conn: Connection, run: _Run, first: int = 0, end: int | None = None) -> Entries:
+def _load(conn: Reading, run: _Run, first: int = 0, end: int | None = None) -> Entries:
     end = 1 << run.bits if end is None else end
-    rows = conn.execute(_PAGE_RANGE, {"first": run.page_id(first), "end": run.page_id(end)})
-    return token_pages.joined([token_pages.decode(row.entries) for row in rows])
+    rows = _PAGE_RANGE.rows(conn, first=run.page_id(first), end=run.page_id(end))
+    return token_pages.joined([token_pages.decode(page) for (page,) in rows])
 
 
-def _pages(conn: Connection, run: _Run, wanted: Int64s) -> list[Entries]:
-    return [token_pages.decode(row.entries) for row in _page_rows(conn, run, wanted)]
+def _pages(conn: Reading, run: _Run, wanted: Int64s) -> list[Entries]:
+    return [token_pages.decode(page) for _, page in _page_rows(conn, run, wanted)]
 
 
-def _page_rows(conn: Connection, run: _Run, wanted: Int64s) -> list[Row[Any]]:
+def _page_rows(conn: Reading, run: _Run, wanted: Int64s) -> list[tuple[int, bytes]]:
     ids = (np.unique(token_pages.buckets(wanted, run.bits)) + run.page_id(0)).tolist()
-    chunks = (ids[at : at + 1000] for at in range(0, len(ids), 1000))
-    return [row for chunk in chunks for row in conn.execute(_PAGES, {"ids": chunk})]
+    return [row for part in slices(ids) for row in _PAGES.rows(conn, page_ids=part)]
 
 
 def _write_run(conn: Connection, prefixes: Int64s, numbers: Int64s) -> None:
@@ -250,18 +248,18 @@ def _build_pages(
 def _scrub(conn: Connection, run: _Run, wanted: Int64s, gone: Int64s) -> int:
     """Rewrite the pages of `run` without the pairs; return how many there were."""
     rows = _page_rows(conn, run, wanted)
-    pages = [token_pages.decode(row.entries) for row in rows]
+    pages = [token_pages.decode(page) for _, page in rows]
     prefixes, numbers = token_pages.joined(pages)
     doomed = np.isin(numbers, gone) & np.isin(prefixes, wanted)
     if not doomed.any():
         return 0
     changed, at = [], 0
-    for row, (page_prefixes, page_numbers) in zip(rows, pages, strict=True):
+    for (page_id, _), (page_prefixes, page_numbers) in zip(rows, pages, strict=True):
         keep = ~doomed[at : at + len(page_prefixes)]
         at += len(page_prefixes)
         if not keep.all():
             page = token_pages.encode(page_prefixes[keep], page_numbers[keep])
-            changed.append({"page_id": row.page_id, "entries": page})
+            changed.append({"page_id": page_id, "entries": page})
     conn.execute(_SET_PAGE, changed)
     return int(doomed.sum())
 

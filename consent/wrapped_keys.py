@@ -30,12 +30,12 @@ def wrapped_keys(stores: RecordStores, key_ids: Sequence[int]) -> dict[int, Wrap
     for at in range(0, len(ordered), _KEYS_AT_ONCE):
         part = ordered[at : at + _KEYS_AT_ONCE]
         if part[-1] - part[0] < _DENSE * len(part):
-            with stores.keys.read() as conn:
+            with stores.keys.snapshot(single=True) as conn:
                 for key_id, _, epoch, wrapped in stores.key_store.scan(conn, part[0], part[-1]):
                     found[key_id] = WrappedKey(epoch, wrapped)
             continue
         for few in slices(part):
-            with stores.keys.read() as conn:
+            with stores.keys.snapshot(single=True) as conn:
                 rows = stores.key_store.fetch(conn, few)
             found.update({key_id: WrappedKey(row.epoch, row.wrapped) for key_id, row in rows.items()})
     return found

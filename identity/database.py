@@ -8,13 +8,14 @@ sequence need no retry loops and behave alike on both.
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import OperationalError
 
 from identity.errors import StoreBusyError, StoreFullError
+from identity.read_snapshots import ReadSnapshot, ReadSnapshots
 
 BUSY_TIMEOUT_MS = 30_000
 AUTOCHECKPOINT_PAGES = 1_000  # SQLite's default, 4 MB
@@ -27,6 +28,7 @@ class Database:
     def __init__(self, engine: Engine, *, lock_id: int) -> None:
         self.engine = engine
         self._lock_id = lock_id
+        self._snapshots = ReadSnapshots(engine)
 
     @property
     def is_sqlite(self) -> bool:
@@ -41,6 +43,13 @@ class Database:
                 yield connected
             else:
                 yield connected.execution_options(isolation_level="REPEATABLE READ")
+
+    def snapshot(self, *, single: bool = False) -> AbstractContextManager[ReadSnapshot]:
+        """One consistent snapshot on the driver: for paths where `read()` costs more than its statements.
+
+        `single`: of one statement, which needs no transaction around it.
+        """
+        return self._snapshots.open(single=single)
 
     @contextmanager
     def write(self, *, checkpoint: bool = True) -> Iterator[Connection]:
@@ -73,6 +82,28 @@ class Database:
             finally:
                 if self.is_sqlite and not checkpoint:
                     _driver(conn).execute(f"PRAGMA wal_autocheckpoint={AUTOCHECKPOINT_PAGES}")
+
+    def is_writable(self) -> bool:
+        """Whether a write could begin now, or only has to wait for another. Waits for nobody itself."""
+        raw = self.engine.raw_connection()
+        try:
+            cursor = raw.cursor()
+            if not self.is_sqlite:
+                cursor.execute("SELECT 1 WHERE NOT pg_is_in_recovery()")
+                return cursor.fetchone() is not None
+            timeout = cursor.execute("PRAGMA busy_timeout").fetchone()[0]
+            cursor.execute("PRAGMA busy_timeout=0")
+            try:
+                cursor.execute("BEGIN IMMEDIATE")
+                cursor.execute("PRAGMA user_version=0")  # of a read-only store, BEGIN alone succeeds
+            except sqlite3.OperationalError as error:
+                return error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+            finally:
+                raw.rollback()
+                cursor.execute(f"PRAGMA busy_timeout={int(timeout)}")
+        finally:
+            raw.close()
+        return True
 
     def checkpoint(self) -> None:
         """Copy SQLite's log into the store as far as readers allow; holds nobody up. PostgreSQL: nothing."""
@@ -107,6 +138,7 @@ class Database:
 
     def close(self) -> None:
         """Close every pooled connection (SQLite then checkpoints its write-ahead log)."""
+        self._snapshots.close()
         self.engine.dispose()
 
 

@@ -16,7 +16,7 @@ from identity.golden_events import Ints
 from identity.households import Plan, Stored
 from identity.records import new_golden_ids
 from identity.rows import count_up
-from identity.statements import Statement, slices
+from identity.statements import Reading, Statement, slices
 from identity.store import PUBLISHED
 from identity.versioned import Step, VersionedTable
 
@@ -69,18 +69,18 @@ _NAME = Statement("SELECT household_id FROM households WHERE household_no = :hou
 class HouseholdReader:
     """Answers about households at the published version."""
 
-    def of_records(self, conn: Connection, record_nos: Sequence[int]) -> dict[int, int]:
+    def of_records(self, conn: Reading, record_nos: Sequence[int]) -> dict[int, int]:
         """Map record number -> household number, for those that are in one."""
         found: dict[int, int] = {}
         for part in slices(record_nos):
             found.update(_OF_RECORDS.rows(conn, record_nos=part))
         return found
 
-    def records(self, conn: Connection, household_no: int) -> list[int]:
+    def records(self, conn: Reading, household_no: int) -> list[int]:
         """Return the records of a household, ascending."""
         return [row[0] for row in _RECORDS.rows(conn, household_no=household_no)]
 
-    def name(self, conn: Connection, household_no: int) -> str:
+    def name(self, conn: Reading, household_no: int) -> str:
         """Return the household ID: opaque and random, `h_` and 26 characters."""
         return str(_NAME.rows(conn, household_no=household_no)[0][0])
 

@@ -65,7 +65,7 @@ class Lease:
         with db.write() as conn:
             now = clock()
             for other, holder, until in _RUNNING.rows(conn):
-                if until > now and not _is_dead(holder):
+                if not is_cut_off(holder, until, now):
                     raise RunInProgressError(
                         f"{other} by {holder} holds the lease for another {(until - now + 999) // 1000} s"
                     )
@@ -131,6 +131,11 @@ def _stop(done: threading.Event, keeper: threading.Thread) -> None:
 
 def _holder() -> str:
     return f"{platform.node()}/{os.getpid()}"
+
+
+def is_cut_off(holder: str, until: int, now: int) -> bool:
+    """Whether a run that counts as running is none: its lease ran out, or its process is gone from here."""
+    return until <= now or _is_dead(holder)
 
 
 def _is_dead(holder: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from identity.model import Model
-from identity.statements import LIST_LIMIT, Statement
+from identity.statements import LIST_LIMIT, Reading, Statement
 
 Frequency = tuple[str, bytes, float]
 """Column, keyed hash of a value, relative frequency among the records that have one."""
@@ -70,7 +70,7 @@ def version_of(model: Model) -> str:
     return "model_" + hashlib.sha256(model.to_json().encode()).hexdigest()[:16]
 
 
-def load_current(conn: Connection) -> tuple[str, Model] | None:
+def load_current(conn: Reading) -> tuple[str, Model] | None:
     """Return the model of the last published run, None if there is none or another release made it."""
     rows = _CURRENT.rows(conn)
     if not rows:
@@ -81,13 +81,13 @@ def load_current(conn: Connection) -> tuple[str, Model] | None:
         return None
 
 
-def current_version(conn: Connection) -> str | None:
+def current_version(conn: Reading) -> str | None:
     """Return the name of the model of the last published run."""
     rows = _CURRENT_VERSION.rows(conn)
     return rows[0][0] if rows else None
 
 
-def frequencies(conn: Connection, model_version: str) -> dict[tuple[str, bytes], float]:
+def frequencies(conn: Reading, model_version: str) -> dict[tuple[str, bytes], float]:
     """Return (column, keyed hash) -> frequency, for the online scorer."""
     rows = _FREQUENCIES.rows(conn, model_version=model_version)
     return {(column, bytes(token)): frequency for column, token, frequency in rows}

@@ -48,6 +48,9 @@ class Resolution:
 
 _NOBODY: Final[frozenset[int]] = frozenset()
 
+ANY: Final = -1
+"""No golden number: whatever golden ID the record has, or none."""
+
 
 class OnlineResolver:
     """Attaches and detaches records at the published version."""
@@ -67,10 +70,13 @@ class OnlineResolver:
         now: int,
         model_version: str | None = None,
         evidence: Evidence | None = None,
+        was: int | None = ANY,
     ) -> Resolution:
         """Resolve a new or updated record. `candidates` are those worth a steward's look or more.
 
-        `evidence` is what the record and its candidates say against each other; without it, links decide.
+        `was` is the record's golden number (None: none) when the candidates were looked for: if it has
+        another one now, somebody else resolved it with one that came later. `evidence` is what the record and
+        its candidates say against each other; without it, links decide.
 
         `sequence` is the store's change sequence read before the candidates were opened: one that
         changed, left or lost its permission since counts no more. Raises StaleScoresError if the record
@@ -79,7 +85,7 @@ class OnlineResolver:
         with self._db.write() as conn:
             return self.attach_in(
                 conn, record_no, candidates, sequence=sequence, threshold=threshold, now=now,
-                model_version=model_version, evidence=evidence,
+                model_version=model_version, evidence=evidence, was=was,
             )  # fmt: skip
 
     def attach_in(
@@ -93,6 +99,7 @@ class OnlineResolver:
         now: int,
         model_version: str | None = None,
         evidence: Evidence | None = None,
+        was: int | None = ANY,
     ) -> Resolution:
         """Do as `attach`, inside the caller's write transaction."""
         numbers = [record_no, *(candidate.record_no for candidate in candidates)]
@@ -100,6 +107,8 @@ class OnlineResolver:
         own = facts.get(record_no)
         if own is None or own.change_sequence > sequence:
             raise StaleScoresError("the record changed after it was scored")
+        if was != ANY and self._reader.golden_of(conn, record_no) != was:
+            raise StaleScoresError("another record was resolved with it after it was scored")
         usable = [c for c in candidates if own.linkable and _counts(facts.get(c.record_no), sequence)]
         strong = [c for c in usable if c.weight >= threshold]
         unique = declared(conn)
@@ -112,7 +121,11 @@ class OnlineResolver:
             welcome = admitted(record_no, above, golden_nos, evidence)
             strong = [c for c in strong if c.record_no in welcome]
         links = [(record_no, c.record_no, c.weight) for c in strong]
-        self._resolve(conn, {record_no}, links, now)
+        # One that arrives at the same time may not have seen this one: it gets its golden ID here.
+        resolved = self._reader.goldens_of(conn, [c.record_no for c in strong])
+        self._resolve(
+            conn, {record_no, *(c.record_no for c in strong if c.record_no not in resolved)}, links, now
+        )
         golden_no = self._reader.goldens_of(conn, [record_no])[record_no]
         members = [member.record_no for member in self._reader.members(conn, golden_no)]
         doubtful = self._doubtful(conn, members, usable)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from identity.errors import CursorError
 from identity.records import GoldenId
-from identity.statements import Statement, slices
+from identity.statements import LIST_LIMIT, Reading, Statement, slices
 
 PUBLISHED: Final = "(SELECT value FROM counters WHERE name = 'published_version')"
 
@@ -89,6 +89,10 @@ _VIEW_BY_ID = Statement(
     _VIEW + "g.golden_no = (SELECT golden_no FROM golden_names WHERE golden_id = :golden_id)"  # noqa: S608 - constants of this module are joined, values are bound
 )
 _VIEW_BY_NO = Statement(_VIEW + "g.golden_no = :golden_no")
+_VIEWS_BY_NO = Statement(_VIEW + "g.golden_no IN :golden_nos")
+_VIEWS_BY_ID = Statement(
+    _VIEW + "g.golden_no IN (SELECT golden_no FROM golden_names WHERE golden_id IN :golden_ids)"  # noqa: S608 - constants of this module are joined, values are bound
+)
 
 _SUCCESSORS = Statement(f"""
     SELECT g.golden_id
@@ -102,6 +106,13 @@ _MEMBERS = Statement(f"""
     FROM members
     WHERE golden_no = :golden_no AND valid_from <= {PUBLISHED} AND valid_to > {PUBLISHED}
     ORDER BY record_no
+""")  # noqa: S608 - constants of this module are joined, values are bound
+
+_MEMBERS_OF = Statement(f"""
+    SELECT golden_no, record_no, confidence
+    FROM members
+    WHERE golden_no IN :golden_nos AND valid_from <= {PUBLISHED} AND valid_to > {PUBLISHED}
+    ORDER BY golden_no, record_no
 """)  # noqa: S608 - constants of this module are joined, values are bound
 
 _FORMERS = Statement(f"""
@@ -166,47 +177,69 @@ _COUNT = Statement(f"""
 class MembershipReader:
     """Answers about golden IDs at the published version."""
 
-    def version(self, conn: Connection) -> int:
+    def version(self, conn: Reading) -> int:
         """Return the published version; 0 before the first run."""
         return int(_VERSION.rows(conn)[0][0])
 
-    def golden_of(self, conn: Connection, record_no: int) -> int | None:
+    def golden_of(self, conn: Reading, record_no: int) -> int | None:
         """Return the active golden number of a record, or None if it is unknown or not yet resolved."""
         return self.goldens_of(conn, [record_no]).get(record_no)
 
-    def goldens_of(self, conn: Connection, record_nos: Sequence[int]) -> dict[int, int]:
+    def goldens_of(self, conn: Reading, record_nos: Sequence[int]) -> dict[int, int]:
         """Map record number -> golden number, for those that have one."""
         found: dict[int, int] = {}
         for part in slices(record_nos):
             found.update(_GOLDEN_OF.rows(conn, record_nos=part))
         return found
 
-    def members(self, conn: Connection, golden_no: int) -> list[Member]:
+    def members(self, conn: Reading, golden_no: int) -> list[Member]:
         """Return the records of an active golden ID, ascending; empty for any other."""
         return [Member(*row) for row in _MEMBERS.rows(conn, golden_no=golden_no)]
 
-    def former_members(self, conn: Connection, golden_no: int) -> list[int]:
+    def members_of(self, conn: Reading, golden_nos: Sequence[int]) -> dict[int, dict[int, float]]:
+        """Map each active golden number -> its records with their confidence; others are left out."""
+        found: dict[int, dict[int, float]] = {}
+        for part in slices(golden_nos):
+            for golden_no, record_no, confidence in _MEMBERS_OF.rows(conn, golden_nos=part):
+                found.setdefault(golden_no, {})[record_no] = confidence
+        return found
+
+    def former_members(self, conn: Reading, golden_no: int) -> list[int]:
         """Return the records that a merged golden ID had when it merged, ascending; empty for any other."""
         return [record_no for (record_no,) in _FORMERS.rows(conn, golden_no=golden_no)]
 
-    def resolve(self, conn: Connection, golden_id: str) -> GoldenView | None:
+    def resolve(self, conn: Reading, golden_id: str) -> GoldenView | None:
         """Return what this golden ID is now (redirects followed in `.final`); None if never published."""
         rows = _VIEW_BY_ID.rows(conn, golden_id=golden_id)
         return self._view(conn, rows[0]) if rows else None
 
-    def view(self, conn: Connection, golden_no: int) -> GoldenView | None:
+    def view(self, conn: Reading, golden_no: int) -> GoldenView | None:
         """Do as `resolve`, by number."""
         rows = _VIEW_BY_NO.rows(conn, golden_no=golden_no)
         return self._view(conn, rows[0]) if rows else None
 
-    def names(self, conn: Connection, golden_nos: Iterable[int]) -> dict[int, GoldenId]:
+    def views(
+        self, conn: Reading, golden_ids: Sequence[str], golden_nos: Sequence[int] = ()
+    ) -> dict[str | int, GoldenView]:
+        """Map each golden ID, and each golden number, -> what `resolve` says of it, for those published."""
+        found: dict[str | int, GoldenView] = {}
+        for at in range(0, len(golden_ids), LIST_LIMIT):
+            part = list(golden_ids[at : at + LIST_LIMIT])
+            views = (self._view(conn, row) for row in _VIEWS_BY_ID.rows(conn, golden_ids=part))
+            found.update((view.golden_id, view) for view in views)
+        for numbers in slices(golden_nos):
+            views = (self._view(conn, row) for row in _VIEWS_BY_NO.rows(conn, golden_nos=numbers))
+            found.update((view.golden_no, view) for view in views)
+        return found
+
+    def names(self, conn: Reading, golden_nos: Iterable[int]) -> dict[int, GoldenId]:
         """Map golden number -> golden ID, for those that exist."""
         found: dict[int, GoldenId] = {}
         for part in slices(sorted(set(golden_nos))):
             found.update(_NAMES.rows(conn, golden_nos=part))
         return found
 
-    def links(self, conn: Connection, record_nos: Sequence[int]) -> list[Link]:
+    def links(self, conn: Reading, record_nos: Sequence[int]) -> list[Link]:
         """Return the stored scored pairs with an end in `record_nos` (the best 20 a record), ascending."""
         found: dict[tuple[int, int], float] = {}
         for part in slices(record_nos):
@@ -214,7 +247,7 @@ class MembershipReader:
                 found[min(one, other), max(one, other)] = weight
         return [Link(*pair, weight) for pair, weight in sorted(found.items())]
 
-    def lineage(self, conn: Connection, golden_no: int) -> list[Ancestry]:
+    def lineage(self, conn: Reading, golden_no: int) -> list[Ancestry]:
         """Return every published merge and split that this golden ID took part in, oldest first."""
         return [Ancestry(*row) for row in _LINEAGE.rows(conn, golden_no=golden_no)]
 
@@ -222,12 +255,12 @@ class MembershipReader:
         """Yield every record in batches, ascending: record number, golden ID, confidence."""
         return _EXPORT.chunks(conn, batch_size)
 
-    def counts(self, conn: Connection) -> tuple[int, int]:
+    def counts(self, conn: Reading) -> tuple[int, int]:
         """Count how many records have a golden ID, and how many active golden IDs they have."""
         records, golden_ids = _COUNT.rows(conn)[0]
         return int(records), int(golden_ids)
 
-    def changes_after(self, conn: Connection, cursor: str | None, limit: int) -> list[Change]:
+    def changes_after(self, conn: Reading, cursor: str | None, limit: int) -> list[Change]:
         """Up to `limit` published changes after `cursor` (None: from the start), in commit order.
 
         A poller that passes on the last cursor it got sees every change once, whenever it polls.
@@ -240,12 +273,12 @@ class MembershipReader:
             for version, seq, kind, golden_no, golden_id, details, recorded_at in rows
         ]
 
-    def head(self, conn: Connection) -> str | None:
+    def head(self, conn: Reading) -> str | None:
         """Return the cursor of the newest published change: where a poller that wants no history starts."""
         rows = _HEAD.rows(conn)
         return f"{rows[0][0]}.{rows[0][1]}" if rows else None
 
-    def _view(self, conn: Connection, row: Sequence[Any]) -> GoldenView:
+    def _view(self, conn: Reading, row: Sequence[Any]) -> GoldenView:
         golden_no, golden_id, status, created_version, anchor_no, redirect_no = row
         redirect, successors = None, ()
         if status == "merged":  # one step: redirects are stored compressed; more if its records are gone

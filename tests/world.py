@@ -81,11 +81,13 @@ class Clock:
 class World:
     """One home, its services, and on demand a server over it."""
 
-    def __init__(self, folder: Path, *, policy: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, policy: str | None = None, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.home = folder / "home"
         self.folder = folder
         self.clock = Clock()
-        self.environment = {"AUREA_HOME": str(self.home)}
+        self.environment = {"AUREA_HOME": str(self.home), **(environment or {})}
         self.settings = Settings.from_environment(self.environment)
         create_home(self.settings)
         if policy is not None:
@@ -232,9 +234,11 @@ def fetch_token(http: httpx.Client, client_id: str, secret: str, **form: str) ->
 
 
 @contextmanager
-def a_world(folder: Path, *, policy: str | None = None) -> Iterator[World]:
+def a_world(
+    folder: Path, *, policy: str | None = None, environment: Mapping[str, str] | None = None
+) -> Iterator[World]:
     """A world for the length of a block."""
-    world = World(folder, policy=policy)
+    world = World(folder, policy=policy, environment=environment)
     try:
         yield world
     finally:

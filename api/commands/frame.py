@@ -122,7 +122,7 @@ def caller(opened: "Services", as_client: str | None, operation: str, purpose: s
 
     Raises CommandError where a client must be named, is not who it says, or may not do this.
     """
-    from api.auth import Caller, InvalidClientError
+    from api.clients import InvalidClientError
 
     settings = opened.settings
     if as_client is None:
@@ -137,7 +137,7 @@ def caller(opened: "Services", as_client: str | None, operation: str, purpose: s
         client = opened.clients.authenticate(as_client, settings.client_secret)
     except InvalidClientError:
         raise CommandError("--as names an unknown client, or AUREA_CLIENT_SECRET is not its secret") from None
-    who = Caller(client.client_id, client.role, frozenset(client.purposes), client.pairwise, opened.clock())
+    who = opened.access.caller(client, client.purposes, opened.clock())
     if not who.may(operation):
         raise CommandError(f"the role {who.role} may not {operation}")
     if purpose is not None and not who.may_name(purpose):

@@ -1,6 +1,7 @@
 """`aurea init`, `serve`, `demo`, `doctor`: the home and the service over it."""
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,11 +10,22 @@ from api.commands.frame import FAILED, Json, note, services, show
 from api.settings import Settings
 
 
-def init(as_json: Json = False) -> None:
+def init(
+    backup: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Back up here before an upgrade.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Make a home: keyring, stores, folders. On an existing home: bring the stores to this version."""
     from api.stores import create_home
 
     settings = Settings.from_environment()
+    if backup is not None and settings.home.is_dir():
+        from api.backup import back_up
+        from api.services import wall_clock
+
+        back_up(settings, backup, wall_clock())
+        note(f"aurea: backed up to {backup}")
     new = create_home(settings)
     done = "made" if new else "brought up to date"
     text = f"{done} {settings.home}"
@@ -53,10 +65,11 @@ def demo(
 
 
 def doctor(as_json: Json = False) -> None:
-    """Check that this home can work: home, keyring, stores, policy, linkage engine."""
+    """Check that this home can work and that nothing in it was left half done; name the remedies."""
     from api.diagnosis import diagnose
+    from api.services import wall_clock
 
-    findings = diagnose(Settings.from_environment())
+    findings = diagnose(Settings.from_environment(), wall_clock())
     lines = [f"{'ok  ' if finding.ok else 'FAIL'}  {finding.what}: {finding.says}" for finding in findings]
     data = {"ok": all(finding.ok for finding in findings), "checks": [f.as_json() for f in findings]}
     show(data, as_json=as_json, text="\n".join(lines))

@@ -163,6 +163,27 @@ def rotate(as_json: Json = False) -> None:
     show(found, as_json=as_json, text="\n".join(text))
 
 
+@keys.command("rotate-tokens")
+def rotate_tokens(
+    now: Annotated[
+        bool, typer.Option("--now", help="Take tokens of the old key no more: it may be known to others.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Sign access tokens with a fresh key; those of the old one are taken until they end."""
+    from api.settings import TOKEN_SECONDS
+    from api.times import rfc3339
+
+    with services() as opened:
+        # A worker may sign with the old key until it has looked at the keyring again.
+        overlap = 0 if now else (TOKEN_SECONDS + 5) * 1_000
+        opened.keyring.rotate_tokens(opened.clock(), overlap)
+        held = opened.keyring.token_keys()
+        former = [{"kid": key.number, "taken_until": rfc3339(key.until or 0)} for key in held[1:]]
+        found = {"kid": held[0].number, "former": former}
+    show(found, as_json=as_json, text=f"access tokens are signed with key {held[0].number}")
+
+
 @keys.command()
 def destroy(
     epoch: Annotated[int, typer.Argument(min=1, metavar="EPOCH")],

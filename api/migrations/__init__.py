@@ -16,14 +16,15 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, inspect
 
+import api.limit_store
 import api.store
 import consent.key_tables
 import consent.tables
 import identity.tables
 from identity.database import Database
 
-# Importing these two adds their tables to identity.tables.metadata.
-_TABLES: Final = (api.store, consent.tables)
+# Importing these adds their tables to identity.tables.metadata.
+_TABLES: Final = (api.store, api.limit_store, consent.tables)
 _HERE = Path(__file__).parent
 
 
@@ -70,10 +71,16 @@ def _run(conn: Connection, history: History, scripts: ScriptDirectory, steps: Ca
         environment.run_migrations()
 
 
-def is_current(database: Database, history: History) -> bool:
-    """Whether the store has the newest schema; False for an empty store."""
+def versions(database: Database, history: History) -> tuple[str | None, str | None]:
+    """Return the schema that the store has, None if it is empty, and the newest one."""
     with database.read() as conn:
         if not inspect(conn).has_table(history.version_table):
-            return False
+            return None, history.scripts().get_current_head()
         context = MigrationContext.configure(conn, opts={"version_table": history.version_table})
-        return context.get_current_revision() == history.scripts().get_current_head()
+        return context.get_current_revision(), history.scripts().get_current_head()
+
+
+def is_current(database: Database, history: History) -> bool:
+    """Whether the store has the newest schema; False for an empty store."""
+    found, wanted = versions(database, history)
+    return found == wanted

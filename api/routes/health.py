@@ -26,9 +26,10 @@ async def global_privacy_control() -> GlobalPrivacyControl:
 
 @router.get("/readyz", responses=problems(503))
 def readyz(services: ServicesOf) -> Health:
-    """Tell that both stores answer at the schema this version works with."""
-    if not services.ready():
-        raise ProblemError(_NOT_READY)
+    """Tell that the next read and the next write can be answered, and that the process is not leaving."""
+    failing = services.readiness.failing()
+    if failing:
+        raise ProblemError(_NOT_READY, headers={"Retry-After": "5"}, extra={"failing": failing})
     return Health(status="ready")
 
 

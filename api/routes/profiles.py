@@ -1,14 +1,20 @@
-"""GET /v1/profiles/{golden_id} and POST /v1/profiles/lookup: one person, for one purpose."""
+"""Profiles: one person, or up to 1,000, for one purpose."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 
+import orjson
 from fastapi import APIRouter, Depends, Query, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
 
 from api.auth import Caller
 from api.dependencies import OptedOut, ServicesOf, check_purpose, permit
 from api.problems import INVALID, ProblemError
-from api.profiles import find_profile, read_profile, refuse_steward
-from api.schemas import LookupIn, Profile, problems
+from api.profile_schemas import BatchLookupIn, BatchLookupOut, LookupIn, Profile
+from api.profile_schemas import Identifier as IdentifierIn
+from api.profiles import answer_many, answers, by_id, by_identifiers, refuse_steward
+from api.schemas import problems
 from consent.lookup import Identifier
 
 router = APIRouter(tags=["profiles"])
@@ -17,25 +23,54 @@ Seeker = Annotated[Caller, Depends(permit("look up"))]
 _ANSWERS = problems(401, 403, 404, 409, 422, 503)
 
 
-@router.post(
-    "/v1/profiles/lookup",
-    responses=_ANSWERS | problems(413),
-    response_model_exclude_none=True,
-)
-def lookup(body: LookupIn, caller: Seeker, services: ServicesOf, opted_out: OptedOut) -> Profile:
+@router.post("/v1/profiles/lookup", responses=_ANSWERS | problems(413), response_model=Profile)
+async def lookup(
+    request: Request, body: LookupIn, caller: Seeker, services: ServicesOf, opted_out: OptedOut
+) -> Response:
     """Find the one person whom all identifiers fit. One that several people share finds nobody.
 
     A steward is told of it, 409 with how many people share it, and reads no profile (403).
     """
     check_purpose(caller, body.purpose)
-    identifiers = [Identifier(each.type, each.value) for each in body.identifiers]
+    identifiers = _identifiers(body.identifiers)
     if not caller.may("read profiles"):
-        refuse_steward(services, caller, identifiers, body.purpose)
-    return find_profile(services, caller, identifiers, body.purpose, opted_out=opted_out)
+        await run_in_threadpool(refuse_steward, services, caller, identifiers, body.purpose)
+    asked = by_identifiers(caller, identifiers, body.purpose, opted_out=opted_out)
+    (answer,) = await answers(services, caller, [asked], since=request.scope["aurea.since"])
+    return _one(answer)
 
 
-@router.get("/v1/profiles/{golden_id}", responses=_ANSWERS, response_model_exclude_none=True)
-def profile(
+@router.post(
+    "/v1/profiles/lookup/batch",
+    responses=problems(401, 403, 413, 422, 503),
+    response_model=BatchLookupOut,
+)
+async def lookup_batch(
+    request: Request, body: BatchLookupIn, caller: Reader, services: ServicesOf, opted_out: OptedOut
+) -> Response:
+    """Find up to 1,000 people for one purpose, each by identifiers or golden ID; results in order.
+
+    Each result has the status and the content that the person's own request would have been answered with.
+    """
+    check_purpose(caller, body.purpose)
+    asked = [
+        by_id(services, caller, each.golden_id, body.purpose, opted_out=opted_out)
+        if each.golden_id is not None
+        else by_identifiers(caller, _identifiers(each.identifiers), body.purpose, opted_out=opted_out)
+        for each in body.lookups
+    ]
+    found = await answer_many(services, caller, asked, since=request.scope["aurea.since"])
+    results = [
+        {"status": each.problem.status, **each.extra}
+        if isinstance(each, ProblemError)
+        else {"status": 200, "profile": each}
+        for each in found
+    ]
+    return _json({"results": results})
+
+
+@router.get("/v1/profiles/{golden_id}", responses=_ANSWERS, response_model=Profile)
+async def profile(
     golden_id: str,
     request: Request,
     caller: Reader,
@@ -43,11 +78,27 @@ def profile(
     *,
     opted_out: OptedOut,
     purpose: Annotated[str, Query(max_length=64, description="Exactly one purpose of the policy")],
-) -> Profile:
+) -> Response:
     """Answer with what the purpose may see of the person, and what it withholds and why."""
     if len(request.query_params.getlist("purpose")) != 1:
         raise ProblemError(
             INVALID, extra={"errors": [{"field": "query.purpose", "rule": "name exactly one"}]}
         )
     check_purpose(caller, purpose)
-    return read_profile(services, caller, golden_id, purpose, opted_out=opted_out)
+    asked = by_id(services, caller, golden_id, purpose, opted_out=opted_out)
+    (answer,) = await answers(services, caller, [asked], since=request.scope["aurea.since"])
+    return _one(answer)
+
+
+def _identifiers(stated: Sequence[IdentifierIn]) -> list[Identifier]:
+    return [Identifier(each.type, each.value) for each in stated]
+
+
+def _one(answer: dict[str, Any] | ProblemError) -> Response:
+    if isinstance(answer, ProblemError):
+        raise answer
+    return _json(answer)
+
+
+def _json(content: dict[str, Any]) -> Response:
+    return Response(orjson.dumps(content), media_type="application/json")

@@ -7,7 +7,8 @@ from urllib.parse import unquote_plus
 
 from fastapi import APIRouter, Depends, Form, Request
 
-from api.auth import InvalidClientError, InvalidScopeError
+from api.auth import InvalidScopeError
+from api.clients import InvalidClientError
 from api.dependencies import ServicesOf
 from api.problems import Problem, ProblemError
 from api.schemas import Token, problems
@@ -44,7 +45,8 @@ def issue_token(
         raise _refusal(_BAD_GRANT, "unsupported_grant_type")
     name, secret = _credentials(request.headers.get("authorization"), client_id, client_secret)
     try:
-        client = services.clients.authenticate(name, secret)
+        with services.token_limits.attempt(name, request.client.host if request.client else ""):
+            client = services.clients.authenticate(name, secret)
         issued = services.tokens.issue(client, scope)
     except InvalidClientError:
         raise _refusal(_BAD_CLIENT, "invalid_client") from None

@@ -9,7 +9,7 @@ from api.diagnosis import diagnose
 from api.services import open_services
 from api.settings import Settings, SettingsError
 from api.stores import create_home
-from tests.world import World, row
+from tests.world import START, World, row
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def modes(home: Path) -> dict[str, int]:
 
 
 def home_finding(settings: Settings) -> bool:
-    return next(finding.ok for finding in diagnose(settings) if finding.what == "home")
+    return next(finding.ok for finding in diagnose(settings, START) if finding.what == "home")
 
 
 def test_every_file_of_a_home_is_for_its_owner_only(tmp_path: Path, world: World) -> None:

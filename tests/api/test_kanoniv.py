@@ -41,6 +41,7 @@ class Home:
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("AUREA_")},
             "AUREA_HOME": str(folder / "home"),
+            "AUREA_DRAIN_SECONDS": "0",
             "AUREA_DEFAULT_REGION": "US",  # the files' phone numbers come without a country
         }
 

@@ -17,6 +17,7 @@ EMPTY = {"records": [{"channel": "a", "source_id": "1", "attributes": {}}]}
 ABSENT = {"records": [{"channel": "a", "source_id": "x"}]}
 PAIR = {"first": {"number": 1}, "second": {"number": 2}}
 LOOKUP = {"purpose": "personalization", "identifiers": [{"type": "email", "value": "nobody@example.com"}]}
+LOOKUPS = {"purpose": LOOKUP["purpose"], "lookups": [{"golden_id": "g_x"}]}
 REQUEST = {"type": "access", "jurisdiction": "EU", "identifiers": LOOKUP["identifiers"]}
 SETTLED = {"record": 1, "outcome": "theirs"}
 HELD = {"subject": {"record": {"channel": "a", "source_id": "x"}}, "reason": "litigation"}
@@ -29,6 +30,7 @@ TABLE: dict[str, tuple[str, str, Any, set[str] | frozenset[str]]] = {
     "delete records": ("POST", "/v1/records/delete", ABSENT, {"ingest"}),
     "read a profile": ("GET", "/v1/profiles/g_x?purpose=personalization", None, {"consumer"}),
     "look a person up": ("POST", "/v1/profiles/lookup", LOOKUP, {"consumer"}),
+    "look many people up": ("POST", "/v1/profiles/lookup/batch", LOOKUPS, {"consumer"}),
     "inspect a golden ID": ("GET", "/v1/golden-ids/g_x", None, READERS),
     "explain two records": ("POST", "/v1/explanations", PAIR, {"steward"}),
     "explain a golden ID": ("GET", "/v1/golden-ids/g_x/explanation", None, {"steward"}),

@@ -24,7 +24,7 @@ def serving(
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [str(AUREA), "serve", "--port", str(port), "--workers", str(workers)]
-    env = {**os.environ, **world.environment, **(environment or {})}
+    env = {**os.environ, **world.environment, "AUREA_DRAIN_SECONDS": "0", **(environment or {})}
     with log_of(world).open("w") as log, subprocess.Popen(command, env=env, stderr=log, text=True) as process:
         try:
             yield f"http://127.0.0.1:{port}", process

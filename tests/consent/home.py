@@ -8,15 +8,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import delete, insert, update
 from sqlalchemy.event import listen, remove
 
 from api.settings import Settings
 from api.stores import create_home, load_keyring, open_keys, open_operational
 from consent.access_log import AccessLog
+from consent.answers import Profile, RevealRequest, Scattered, Withheld
 from consent.birth_facts import birth_facts
 from consent.blind_indexes import BlindIndex
-from consent.enforcement import Door, Profile, RevealRequest, Scattered, Withheld
+from consent.enforcement import Door
 from consent.events import ConsentEvent
 from consent.incoming import IncomingConsent, IncomingRecord
 from consent.key_store import KeyStore
@@ -30,6 +32,7 @@ from consent.records import RecordWriter
 from consent.sealed_records import SealedRecords
 from consent.subjects import GoldenRef, RecordRef, SubjectRef, Subjects
 from consent.vault import Vault
+from identity.read_snapshots import ReadSnapshot
 from identity.records import RECTIFICATION, RecordKey, new_golden_id
 from identity.store import MembershipReader
 from identity.tables import (
@@ -282,9 +285,16 @@ def counted(home: Home) -> Iterator[list[str]]:
     def note(*event: Any) -> None:
         asked.append(event[2])
 
+    def on_driver(snapshot: ReadSnapshot, sql: str, values: Sequence[Any]) -> list[Any]:
+        asked.append(sql)
+        return run(snapshot, sql, values)
+
+    run = ReadSnapshot.rows
     engines = (home.db.engine, home.keys.engine)
-    for engine in engines:
-        listen(engine, "before_cursor_execute", note)
-    yield asked
-    for engine in engines:
-        remove(engine, "before_cursor_execute", note)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ReadSnapshot, "rows", on_driver)
+        for engine in engines:
+            listen(engine, "before_cursor_execute", note)
+        yield asked
+        for engine in engines:
+            remove(engine, "before_cursor_execute", note)

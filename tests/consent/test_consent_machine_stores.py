@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from consent.enforcement import Profile
+from consent.answers import Profile
 from consent.errors import RecordRejectedError
 from consent.purposes import Purposes
 from tests.consent.home import NOW, Home, a_home, record_ref

@@ -5,15 +5,16 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
 
 import pytest
 
+from consent.access_log import AccessEntry
 from consent.access_log_reading import entries
-from consent.enforcement import Profile, RevealRequest, Scattered, Withheld
+from consent.answers import Profile, RevealRequest, Scattered, Withheld
 from consent.errors import AccessLogError, UnknownPurposeError
 from consent.purposes import Purposes
-from consent.sealed_records import OpenedRecord
+from consent.record_contents import OpenedRecord
+from consent.stored_contents import StoredContent
 from consent.subjects import ContactRef
 from identity.survivorship import Survivorship
 from tests.consent.home import NOW, Home, a_home, counted, record_ref
@@ -253,8 +254,14 @@ class Watched:
         self.calls.append("open")
         return self._real.open_fields(record_nos, names)
 
-    def _logged(self, entry: Any) -> None:
-        self._append(entry)
+    def open_contents(
+        self, contents: Sequence[StoredContent], names: Sequence[str]
+    ) -> Mapping[int, OpenedRecord]:
+        self.calls.append("open")
+        return self._real.open_contents(contents, names)
+
+    def _logged(self, *entries: AccessEntry) -> None:
+        self._append(*entries)
         self.calls.append("log")
 
 

@@ -38,7 +38,7 @@ def test_a_new_keyring_is_private_and_reads_back_equal(ring: FileKeyring, path: 
     assert again.unwrap(1, wrapped, b"context") == b"k" * 32
     assert again.home_id == ring.home_id
     assert again.index_root() == ring.index_root()
-    assert again.token_secret() == ring.token_secret()
+    assert again.token_keys() == ring.token_keys()
     assert again.signing_key().private_bytes_raw() == ring.signing_key().private_bytes_raw()
     assert list(path.parent.iterdir()) == [path]
 
@@ -161,7 +161,7 @@ def test_a_missing_index_root_is_told(ring: FileKeyring) -> None:
 
 
 def test_no_secret_is_printed(ring: FileKeyring, path: Path) -> None:
-    secret = ring.token_secret()
+    secret = ring.token_keys()[0].secret
     hidden = [*secrets_in(path), repr(secret.reveal()), secret.reveal().hex()]
     shown = [f"{x}{x!r}{[x]}" for x in (secret, ring, ring._contents, ring._contents.epochs[0])]
     shown += [f"{secret:>20}", repr(ring.signing_key()), repr(ring.for_worker()), str(ring.for_worker())]
@@ -170,7 +170,7 @@ def test_no_secret_is_printed(ring: FileKeyring, path: Path) -> None:
 
 
 def test_no_secret_is_pickled_or_copied(ring: FileKeyring) -> None:
-    for secret in (ring.token_secret(), ring):
+    for secret in (ring.token_keys()[0].secret, ring):
         for leak in (pickle.dumps, copy.deepcopy):
             with pytest.raises(TypeError):
                 leak(secret)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from consent.enforcement import Profile
+from consent.answers import Profile
 from consent.purposes import Purposes
 from tests.consent.home import Home, a_home, record_ref
 

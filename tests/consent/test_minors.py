@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from consent.enforcement import Profile
+from consent.answers import Profile
 from consent.errors import RecordRejectedError
 from consent.events import StatedEvidence
 from consent.purposes import Purposes

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from consent.enforcement import Profile, Scattered
+from consent.answers import Profile, Scattered
 from consent.purposes import Purposes
 from consent.subjects import GoldenRef
 from tests.consent.home import NOW, Home, a_home, counted, record_ref

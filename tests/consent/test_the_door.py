@@ -14,10 +14,9 @@ CALLERS = {
         "consent.vault",  # the key-encryption key opens a wrapped key
     },
     "open_key": {
-        "consent.sealed_records",  # fields, for the callers of open_fields below
+        "consent.stored_contents",  # what a snapshot holds of a record, for the callers of open_named below
         "consent.linkable",  # comparable forms of records that may be linked
         "consent.source_keys",  # record keys; see below
-        "consent.birth_facts",  # what decides whether a minor may consent; see below
         "consent.suppressing",  # first name and birth date, to tell an erased person from their household
     },
     "open_evidence_key": {
@@ -29,13 +28,17 @@ CALLERS = {
     },
     "open_fields": {
         "consent.enforcement",  # the door
-        "consent.sealed_records",  # the vault's method of that name
         "consent.source_keys",  # record keys, for `aurea memberships`; see below
-        "consent.birth_facts",  # the fact of birth alone; see below
         "api.memberships",  # record keys, for `aurea memberships`; see below
         "consent.retention_run",  # seals a record anew without what has expired; nothing leaves
     },
-    "open_in": set(),
+    "open_contents": {
+        "consent.enforcement",  # the door, with what it decided about
+    },
+    "open_named": {
+        "consent.sealed_records",  # fields, for the callers of open_fields and open_contents
+        "consent.birth_facts",  # what decides whether a minor may consent; see below
+    },
 }
 # Outside the door nothing but the channel's own identifier of a record may be opened.
 SOURCE_IDS_ONLY = {"consent.source_keys"}
@@ -60,14 +63,14 @@ def test_only_the_modules_listed_open_what_is_sealed() -> None:
             found[name].add(module)
 
     assert not {name: modules - CALLERS[name] for name, modules in found.items() if modules - CALLERS[name]}
-    assert "consent.enforcement" in found["open_fields"]
+    assert "consent.enforcement" in found["open_fields"] & found["open_contents"]
 
 
 def test_outside_the_door_only_record_keys_and_the_fact_of_birth_are_opened() -> None:
     for module, name, call in calls():
         if name == "open_fields" and module in SOURCE_IDS_ONLY:
             assert ast.unparse(call.args[1]) == "(SOURCE_ID,)"
-        if name == "open_fields" and module in BIRTHS_ONLY:
+        if name == "open_named" and module in BIRTHS_ONLY:
             assert ast.unparse(call.args[1]) == "(BORN,)"
 
 

@@ -108,13 +108,13 @@ def test_the_online_scorer_agrees_with_the_batch(name):
             ).fetchall()
             frequencies |= {(column, value): share for value, share in rows}
     pairs = scored.pairs
-    with OnlineScorer(scored.model, lambda column, value: frequencies.get((column, value))) as online:
-        for a in sorted(set(pairs.record_a.tolist()))[:60]:
-            mine = pairs.record_a == a
-            candidates = [records[b - 1] for b in pairs.record_b[mine].tolist()]
-            found = online.score(records[a - 1], candidates)
-            assert found == pytest.approx(pairs.weight[mine].tolist(), abs=1e-6)
-        assert_evidence_alike(online, records, pairs.evidence)
+    online = OnlineScorer(scored.model, lambda column, value: frequencies.get((column, value)))
+    for a in sorted(set(pairs.record_a.tolist()))[:60]:
+        mine = pairs.record_a == a
+        candidates = [records[b - 1] for b in pairs.record_b[mine].tolist()]
+        found = online.score(records[a - 1], candidates)
+        assert found == pytest.approx(pairs.weight[mine].tolist(), abs=1e-6)
+    assert_evidence_alike(online, records, pairs.evidence)
 
 
 def assert_evidence_alike(online, records, evidence):
@@ -202,9 +202,9 @@ def test_a_model_without_term_frequencies_scores_online_too(monkeypatch):
     scored = run(some)
     assert not scored.model.frequency_columns()
     records = [Comparable.decode(encoded) for encoded in some.comparables]
-    with OnlineScorer(scored.model, lambda _column, _value: None) as online:
-        for a, b, weight in zip(
-            scored.pairs.record_a[:20].tolist(), scored.pairs.record_b[:20].tolist(),
-            scored.pairs.weight[:20].tolist(), strict=True,
-        ):  # fmt: skip
-            assert online.score(records[a - 1], [records[b - 1]]) == [pytest.approx(weight, abs=1e-6)]
+    online = OnlineScorer(scored.model, lambda _column, _value: None)
+    for a, b, weight in zip(
+        scored.pairs.record_a[:20].tolist(), scored.pairs.record_b[:20].tolist(),
+        scored.pairs.weight[:20].tolist(), strict=True,
+    ):  # fmt: skip
+        assert online.score(records[a - 1], [records[b - 1]]) == [pytest.approx(weight, abs=1e-6)]

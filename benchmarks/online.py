@@ -1,0 +1,98 @@
+"""Resolving one arriving record in process, durably, in a home of a million records.
+
+    python benchmarks/online.py --home HOME --records FILE.parquet [--arrivals 600]
+
+HOME is a linked home (benchmarks/link.py --keep DIR leaves DIR/home and DIR/records.parquet); it is changed,
+so give a copy. Half of the arrivals repeat what another channel's record of the file says, so that they meet
+somebody; half are people the home has never seen. One at a time: seal, store, find candidates, score, decide,
+all on disk when the call returns. Prints median and 99th percentile in milliseconds, of the whole call and of
+storing and resolving by themselves.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from random import Random
+from statistics import quantiles
+from typing import Any, Final
+
+import pyarrow.parquet as pq
+
+from api.demo.channels import COLUMNS
+from api.demo.generator import generate
+from api.incoming import incoming
+from api.schemas import ConsentOfRecord, RecordIn
+from api.services import Services, open_services
+from api.settings import Settings
+from consent.incoming import IncomingRecord
+from identity.attributes import STANDARD
+
+_WARM: Final = 50
+_MANY: Final = 40_000  # rows of the file to choose from
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--home", type=Path, required=True)
+    options.add_argument("--records", type=Path, required=True)
+    options.add_argument("--arrivals", type=int, default=600)
+    chosen = options.parse_args()
+    services = open_services(Settings.from_environment({"AUREA_HOME": str(chosen.home)}))
+    arrivals = [arrival(row) for row in rows(chosen.records, chosen.arrivals + _WARM)]
+    stored, resolved, whole = [], [], []
+    decisions: dict[str, int] = {}
+    for record in arrivals:
+        began = time.perf_counter()
+        (written,) = services.writer.write([record], now=services.clock())
+        between = time.perf_counter()
+        resolution = services.resolver.resolve(written.record_no or 0, services.clock())
+        ended = time.perf_counter()
+        stored.append(between - began)
+        resolved.append(ended - between)
+        whole.append(ended - began)
+        decisions[resolution.decision] = decisions.get(resolution.decision, 0) + 1
+    found = {"stored": stored, "resolved": resolved, "whole": whole}
+    figures = {name: milliseconds(values[_WARM:]) for name, values in found.items()}
+    count = records_of(services)
+    services.close()
+    print(json.dumps({"benchmark": "online", "records": count, "arrivals": len(whole) - _WARM,
+                      "decisions": decisions, **figures}))  # fmt: skip
+
+
+def rows(file: Path, count: int) -> list[dict[str, Any]]:
+    """Return what arrives: known and unknown people in turn."""
+    chance = Random(7)  # noqa: S311 - which rows, the same in every run
+    known = pq.read_table(file).slice(0, _MANY).to_pylist()
+    unknown = [
+        dict(zip(COLUMNS, row, strict=True)) for rows in generate(customers=count, seed=99) for row, _ in rows
+    ]
+    picked = [chance.choice(known if at % 2 else unknown) for at in range(count)]
+    mark = f"{time.time_ns():x}"
+    return [row | {"source_id": f"{mark}-{at}"} for at, row in enumerate(picked)]
+
+
+def arrival(row: dict[str, Any]) -> IncomingRecord:
+    attributes = {name: row[name] for name in STANDARD if row.get(name)}
+    consents = [
+        ConsentOfRecord(purpose=purpose, state="granted")
+        for purpose in ("identity_linking", "personalization")
+    ]
+    sent = RecordIn(
+        channel=row["channel"], source_id=row["source_id"], attributes=attributes, consents=consents
+    )
+    return incoming(sent)
+
+
+def records_of(services: Services) -> int:
+    with services.db.read() as conn:
+        return services.memberships.counts(conn)[0]
+
+
+def milliseconds(values: list[float]) -> dict[str, float]:
+    cuts = quantiles(values, n=100)
+    return {name: round(cuts[at] * 1000, 2) for name, at in (("p50", 49), ("p99", 98))}
+
+
+if __name__ == "__main__":
+    main()
