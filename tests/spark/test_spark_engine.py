@@ -7,6 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+pytest.importorskip("pyspark", reason="needs pyspark: run `make test-spark`")
+
 from identity import spark_session
 from identity.errors import EngineError
 from tests.spark.running import QUIET, configuration, java_processes, spark, watched
