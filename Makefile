@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 DEMO_SERVE ?= 1
 
-.PHONY: demo test test-slow test-postgres check bench lock clean
+.PHONY: demo test test-slow test-postgres test-spark check bench lock clean
 
 # One stamp per lock file: the environment is rebuilt when, and only when, a lock file changes.
 $(VENV)/.run: requirements.lock pyproject.toml
@@ -15,6 +15,10 @@ $(VENV)/.run: requirements.lock pyproject.toml
 
 $(VENV)/.test: requirements-test.lock $(VENV)/.run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-test.lock
+	touch $@
+
+$(VENV)/.spark: requirements-spark.lock $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-spark.lock
 	touch $@
 
 demo: $(VENV)/.run
@@ -37,6 +41,10 @@ test-postgres: check
 	AUREA_TEST_STORE=postgresql $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow" \
 	  tests/identity tests/consent tests/api
 
+# needs Java 17 or newer; pyspark is 450 MB, so nothing else installs it
+test-spark: $(VENV)/.spark
+	$(BIN)/python -m pytest -n0 tests/spark
+
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/all.py
 
@@ -49,6 +57,9 @@ lock:
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --no-header -o requirements-image.lock \
 	  --extra vault --extra otel --extra postgres --extra build
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-header -o requirements-spark.lock \
+	  --extra spark --extra test --extra vault --extra otel --extra postgres --extra build
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

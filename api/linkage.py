@@ -1,16 +1,20 @@
 """A linkage run over this home: the parts that `identity.rerun` works with, and its report."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from api.disclosure_risk import disclosure_risk
 from api.resolution import frequency_token
+from api.settings import Settings
 from api.spill import spill_folder
 from identity.clustering import Clusters
-from identity.errors import ModelFileError
+from identity.engine import Engine, open_engine
+from identity.errors import EngineError, ModelFileError
 from identity.model import Model
 from identity.model_files import read_model
 from identity.past_runs import model_of, stored_models
@@ -22,6 +26,7 @@ from identity.sources import sentences
 if TYPE_CHECKING:
     from api.services import Services
 
+_NO_SPARK: Final = "the Spark engine is not installed: pip install 'aurea[spark]', or use --engine duckdb"
 _LARGEST_MODEL: Final = 16 * 2**20  # bytes of a model or report
 
 
@@ -35,6 +40,7 @@ class LinkRequest:
     seed: int = 1
     threads: int | None = None  # None: all; the result is the same
     memory_limit: str | None = None  # DuckDB's form; beyond it the engine spills, encrypted
+    engine: Literal["duckdb", "spark"] = "duckdb"
 
 
 def _silent(_step: str) -> None:
@@ -71,9 +77,7 @@ def _rerun(services: "Services", request: LinkRequest, progress: Callable[[str],
         EngineScorer(
             seed=request.seed,
             token=frequency_token(services.stores.index),
-            threads=request.threads,
-            memory_limit=request.memory_limit,
-            spill_dir=spill,
+            opened=_opener(services.settings, request, spill),
         ) as scorer,
     ):
         yield Rerun(
@@ -88,6 +92,27 @@ def _rerun(services: "Services", request: LinkRequest, progress: Callable[[str],
             ),
             risk=lambda merges: disclosure_risk(services, merges),
         )
+
+
+def _opener(settings: Settings, request: LinkRequest, spill: Path) -> Callable[[], Engine]:
+    """Return what opens the engine of this run. Raises EngineError where Spark is not installed."""
+    if request.engine == "duckdb":
+        return partial(
+            open_engine, threads=request.threads, memory_limit=request.memory_limit, spill_dir=spill
+        )
+    try:
+        from identity.spark_engine import open_spark  # noqa: PLC0415 - an extra that few install
+    except ModuleNotFoundError:
+        raise EngineError(_NO_SPARK) from None
+    memory = settings.spark_memory or (_half_the_memory() if settings.spark_master[:5] == "local" else None)
+    return partial(
+        open_spark, master=settings.spark_master, threads=request.threads, memory=memory, folder=spill
+    )
+
+
+def _half_the_memory() -> str:
+    """Return half of this machine's memory: with a local master the driver is the executor too."""
+    return f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') // 2**21}m"
 
 
 def _model(services: "Services", name: str) -> Model:

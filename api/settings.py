@@ -1,6 +1,7 @@
 """Settings: the only reader of the environment (`AUREA_*`). Everything else is handed this object."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,8 @@ class Settings:
     opendsr_key: Path | None = None
     otlp_endpoint: str | None = None  # AUREA_OTLP_ENDPOINT: where traces go, over HTTP; None: nowhere
     log_level: str = "info"
+    spark_master: str = "local[*]"  # where `aurea link --engine spark` links
+    spark_memory: str | None = None  # of its driver, such as "8g"; None: see `api.linkage`
     drain_seconds: int = DRAIN_SECONDS  # from SIGTERM until no new requests are taken
     erasure_log_file: Path | None = None  # AUREA_ERASURE_LOG: receipts of erasures, best on another disk
     webhooks_private: bool = False  # whether webhooks may go to private addresses, and without TLS
@@ -138,6 +141,8 @@ class Settings:
             opendsr_certificate=_optional_file(env, "AUREA_OPENDSR_CERTIFICATE"),
             opendsr_key=_optional_file(env, "AUREA_OPENDSR_KEY"),
             otlp_endpoint=_http_url(env, "AUREA_OTLP_ENDPOINT"),
+            spark_master=_spark_master(env.get("AUREA_SPARK_MASTER") or "local[*]"),
+            spark_memory=_spark_memory(env.get("AUREA_SPARK_MEMORY")),
             log_level=_log_level(env.get("AUREA_LOG_LEVEL") or "info"),
             client_rate=_integer(env, "AUREA_CLIENT_RATE", CLIENT_RATE, 0, _NO_LIMIT),
             people_per_day=_integer(env, "AUREA_PEOPLE_PER_DAY", PEOPLE_PER_DAY, 0, _NO_LIMIT),
@@ -210,6 +215,20 @@ def _region(raw: str | None) -> str | None:
     if len(raw) != 2 or not raw.isascii() or not raw.isalpha():
         raise SettingsError("AUREA_DEFAULT_REGION must be a two-letter ISO 3166 country code")
     return raw.upper()
+
+
+def _spark_master(raw: str) -> str:
+    if not re.fullmatch(r"local(-cluster)?(\[[0-9,*]+\])?|spark://\S+|k8s://\S+|yarn", raw):
+        raise SettingsError("AUREA_SPARK_MASTER must be local[*], spark://HOST:PORT, k8s://URL or yarn")
+    return raw
+
+
+def _spark_memory(raw: str | None) -> str | None:
+    if not raw:
+        return None
+    if not re.fullmatch(r"[1-9][0-9]*[mg]", raw):
+        raise SettingsError('AUREA_SPARK_MEMORY must be a number of megabytes or gigabytes, such as "8g"')
+    return raw
 
 
 def _log_level(raw: str) -> str:

@@ -13,9 +13,8 @@ value leaves it among strangers. One person's records stay tied together however
 from dataclasses import dataclass
 from typing import Final
 
-import duckdb
-
 from identity.blocking_rules import EQUAL, Rule, is_telling
+from identity.engine import Engine
 
 LARGEST_BLOCK: Final = 400
 """Records. A larger block is not worth its 80,000 pairs."""
@@ -45,9 +44,7 @@ class Blocking:
     thinned_blocks: int = 0
 
 
-def block(
-    engine: duckdb.DuckDBPyConnection, rules: tuple[Rule, ...], records: int, table: str
-) -> list[Blocking]:
+def block(engine: Engine, rules: tuple[Rule, ...], records: int, table: str) -> list[Blocking]:
     """Fill `table` (match_key, join_key_l, join_key_r) with every pair that a rule brings together.
 
     `match_key` is the position of the first rule that found the pair.
@@ -80,7 +77,7 @@ def _blocks_sql(rule: Rule) -> str:
     present = " AND ".join(f"{name} IS NOT NULL" for name in parts)
     return f"""
 CREATE OR REPLACE TABLE candidates AS
-SELECT list(unique_id) AS members, len(members) AS size
+SELECT list(unique_id) AS members, count(*) AS size
 FROM (SELECT unique_id, {selected} FROM records)
 WHERE {present}
 GROUP BY {", ".join(parts)}
@@ -94,7 +91,7 @@ WHERE size <= ? GROUP BY size ORDER BY size
 """
 
 
-def _largest_affordable(engine: duckdb.DuckDBPyConnection, budget: int) -> int:
+def _largest_affordable(engine: Engine, budget: int) -> int:
     """Return the size up to which all blocks together stay within the budget."""
     limit, total = 2, 0
     for size, pairs in engine.execute(_SIZES, [LARGEST_BLOCK]).fetchall():
@@ -120,25 +117,26 @@ FROM (SELECT rowid AS block, size, unnest(members) AS unique_id FROM candidates 
 JOIN records USING (unique_id)
 """  # noqa: S608 - our names
 
-_THIN = """
+_BESIDE: Final = ", ".join(
+    [
+        *(f"place + {step}" for step in range(1, NEIGHBOURS + 1)),
+        *(f"{2 * anchor + 1} * size // {2 * ANCHORS}" for anchor in range(ANCHORS)),
+    ]
+)
+
+_THIN = f"""
 INSERT INTO thinned
-SELECT DISTINCT $rule, least(l.unique_id, r.unique_id), greatest(l.unique_id, r.unique_id)
-FROM (
-    SELECT block, unique_id, unnest(list_concat(
-        range(place + 1, place + 1 + $neighbours),
-        list_transform(range($anchors), lambda n: (2 * n + 1) * size // (2 * $anchors))
-    )) AS beside
-    FROM placed
-) AS l
+SELECT DISTINCT ?, least(l.unique_id, r.unique_id), greatest(l.unique_id, r.unique_id)
+FROM (SELECT block, unique_id, unnest([{_BESIDE}]) AS beside FROM placed) AS l
 JOIN placed AS r ON l.block = r.block AND l.beside = r.place
 WHERE l.unique_id <> r.unique_id
-"""
+"""  # noqa: S608 - numbers of ours
 
 
-def _thin(engine: duckdb.DuckDBPyConnection, number: int, limit: int) -> int:
+def _thin(engine: Engine, number: int, limit: int) -> int:
     """Put the pairs of blocks beyond `limit` into `thinned`; return how many they are."""
     engine.execute(_PLACED, [limit])
-    engine.execute(_THIN, {"rule": number, "neighbours": NEIGHBOURS, "anchors": ANCHORS})
+    engine.execute(_THIN, [number])
     engine.execute("DROP TABLE placed")
     (pairs,) = engine.execute("SELECT count(*) FROM thinned WHERE rule = ?", [number]).fetchone() or (0,)
     return int(pairs)
@@ -154,7 +152,7 @@ FROM candidates
 """
 
 
-def _report(engine: duckdb.DuckDBPyConnection, rule: Rule, limit: int, thinned: int | None) -> Blocking:
+def _report(engine: Engine, rule: Rule, limit: int, thinned: int | None) -> Blocking:
     """Report on a rule; `thinned` pairs are of its blocks beyond `limit`, None where these were dropped."""
     row = engine.execute(_REPORT, [limit]).fetchone() or (0, 0, 0, 0)
     pairs, largest, blocks, lost = (int(value) for value in row)

@@ -7,12 +7,10 @@ block is too large, so the figures tell one run from another rather than the tru
 
 from typing import Final
 
-import duckdb
-
 from identity.canaries import CanaryFigures, Shape, planted
 from identity.clustering import cluster
 from identity.comparable import COLUMNS
-from identity.engine import open_engine
+from identity.engine import Engine, open_engine
 from identity.evaluation import evaluate
 from identity.linking import score
 from identity.model import Model
@@ -29,7 +27,7 @@ GROUP BY pattern ORDER BY count(*) DESC, pattern LIMIT {MOST_SHAPES}
 """  # noqa: S608 - our columns
 
 
-def shapes_of(engine: duckdb.DuckDBPyConnection) -> list[Shape]:
+def shapes_of(engine: Engine) -> list[Shape]:
     """Return which columns the loaded records fill, the commonest first. Holds no values."""
     return [
         Shape(

@@ -9,9 +9,8 @@ values, save the placeholders that everybody types.
 from dataclasses import dataclass
 from typing import Final
 
-import duckdb
-
 from identity.comparison import SEVERAL
+from identity.engine import Engine
 
 PERSONAL: Final = "personal"
 HOUSEHOLD: Final = "household"
@@ -46,15 +45,17 @@ class ContactClasses:
     counts: dict[str, int]
 
 
-def judge(engine: duckdb.DuckDBPyConnection) -> list[ContactClasses]:
+def judge(engine: Engine) -> list[ContactClasses]:
     """Class every contact and identifier of the table `records`; return the counts.
 
-    Values of nobody are taken out of `records` and kept in `shared_values` (column, value, holders). Adds
-    the columns of SEVERAL. A name counts by the initials of first and last name, so that most spellings of
-    one name count once; a birth date counts as another's only where both year and day differ, as a father's
-    and his son's do and a mistyped one does not.
+    Fills `shared_values` (column_name, value, holders) with the values of nobody and `not_personal`
+    (column_name, value, class) with all that are not one person's: `identity.record_table` takes the former
+    out of the records and adds the columns of SEVERAL. A name counts by the initials of first and last name,
+    so that most spellings of one name count once; a birth date counts as another's only where both year and
+    day differ, as a father's and his son's do and a mistyped one does not.
     """
     engine.execute("CREATE TABLE shared_values (column_name VARCHAR, value VARCHAR, holders BIGINT)")
+    engine.execute("CREATE TABLE not_personal (column_name VARCHAR, value VARCHAR, class VARCHAR)")
     found = []
     for column in (*LISTS, *OWNED):
         value = f"unnest({column})" if column in LISTS else column
@@ -63,17 +64,15 @@ def judge(engine: duckdb.DuckDBPyConnection) -> list[ContactClasses]:
         counts = dict(engine.execute(_COUNTS).fetchall())
         if counts:
             found.append(ContactClasses(column, {str(name): int(n) for name, n in counts.items()}))
+        if counts.keys() - {PERSONAL}:
+            engine.execute(_KEEP, [column])
         if JUNK in counts:
             engine.execute(_KEEP_JUNK, [column])
-            engine.execute((_EMPTY_LIST if column in LISTS else _EMPTY).format(column), [column])
-        if column in SEVERAL:
-            engine.execute(f"ALTER TABLE records ADD COLUMN {SEVERAL[column]} {_type(column)}")
-            engine.execute((_SEVERAL_LIST if column in LISTS else _SEVERAL).format(column))
     engine.execute("DROP TABLE classes")
     return found
 
 
-def several_values(engine: duckdb.DuckDBPyConnection) -> list[tuple[str, str, float]]:
+def several_values(engine: Engine) -> list[tuple[str, str, float]]:
     """Return (column of SEVERAL, value, 1.0) of every value that several people use."""
     found: list[tuple[str, str, float]] = []
     for column, several in SEVERAL.items():
@@ -83,10 +82,6 @@ def several_values(engine: duckdb.DuckDBPyConnection) -> list[tuple[str, str, fl
         )
         found += [(several, value, 1.0) for (value,) in rows.fetchall()]
     return found
-
-
-def _type(column: str) -> str:
-    return "VARCHAR[]" if column in LISTS else "VARCHAR"
 
 
 _LIMITS: Final = {"names": MOST_NAMES, "surnames": FEW_SURNAMES, "addresses": FEW_ADDRESSES}
@@ -122,30 +117,6 @@ FROM one LEFT JOIN several USING (value)
 
 _COUNTS = "SELECT class, count(*) FROM classes GROUP BY class ORDER BY class"
 
+_KEEP = "INSERT INTO not_personal SELECT ?, value, class FROM classes WHERE class <> 'personal'"
+
 _KEEP_JUNK = "INSERT INTO shared_values SELECT ?, value, holders FROM classes WHERE class = 'junk'"
-
-_EMPTY = """
-UPDATE records SET {0} = NULL WHERE {0} IN (SELECT value FROM shared_values WHERE column_name = ?)
-"""
-
-_EMPTY_LIST = """
-UPDATE records SET {0} = nullif(list_filter(records.{0}, lambda v: NOT list_contains(shared.taken, v)), [])
-FROM (SELECT list(value) AS taken FROM shared_values WHERE column_name = ?) AS shared
-WHERE list_has_any(records.{0}, shared.taken)
-"""
-
-_SEVERAL_LIST = """
-UPDATE records SET {0}_several = shared.taken
-FROM (
-    SELECT unique_id, list(value ORDER BY value) AS taken
-    FROM (SELECT unique_id, unnest({0}) AS value FROM records)
-    SEMI JOIN (SELECT value FROM classes WHERE class IN ('household', 'organisation')) USING (value)
-    GROUP BY unique_id
-) AS shared
-WHERE records.unique_id = shared.unique_id
-"""
-
-_SEVERAL = """
-UPDATE records SET {0}_several = {0}
-WHERE {0} IN (SELECT value FROM classes WHERE class IN ('household', 'organisation'))
-"""

@@ -16,11 +16,53 @@ the same version carries it, so no download happens (ADR 2).
 
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Protocol
 
 import duckdb
+import pyarrow as pa
 
 from identity.errors import EngineError
+
+
+class Rows(Protocol):
+    """What a statement found."""
+
+    def fetchone(self) -> Any:
+        """Return the first row, or None."""
+        ...
+
+    def fetchall(self) -> list[Any]:
+        """Return all rows, as tuples."""
+        ...
+
+    def fetchnumpy(self) -> dict[str, Any]:
+        """Return the columns by name, as arrays."""
+        ...
+
+
+class Engine(Protocol):
+    """What a run's SQL is executed by: DuckDB's connection, or `identity.spark_engine`.
+
+    The statements are DuckDB's SQL of a subset that Spark can say too (`identity.spark_sql`); the parameters
+    are numbers and names of ours, never a value of a person.
+    """
+
+    def execute(self, statement: str, parameters: Any = ..., /) -> Rows:
+        """Execute one statement."""
+        ...
+
+    def register(self, name: str, table: pa.Table, /) -> object:
+        """Let statements read `table` by this name."""
+        ...
+
+    def unregister(self, name: str, /) -> object:
+        """Forget the name."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything that was loaded or made."""
+        ...
+
 
 _SPILL_LIMIT: Final = "64GB"  # of encrypted bytes on disk, per run
 

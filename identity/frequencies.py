@@ -2,14 +2,13 @@
 
 from typing import Final
 
-import duckdb
-
+from identity.engine import Engine
 from identity.model import Model
 
 TABLE: Final = "frequencies"
 
 
-def count_frequencies(engine: duckdb.DuckDBPyConnection, model: Model) -> None:
+def count_frequencies(engine: Engine, model: Model) -> None:
     """Fill the table `frequencies` (unique_id, `tf_<column>`): shares of the records that hold a value."""
     names = model.frequency_columns()
     joins = "".join(

@@ -12,10 +12,9 @@ What is found here is never evidence that two records are one person.
 
 from typing import Final
 
-import duckdb
-
 from identity.clustering import Pairs
 from identity.contacts import FEW_SURNAMES
+from identity.engine import Engine
 from identity.frequencies import TABLE as FREQUENCIES
 from identity.frequencies import count_frequencies
 from identity.households import THRESHOLD
@@ -96,7 +95,8 @@ coalesce(regexp_replace(l.address_line2, '[^a-z0-9]', '', 'g')
 
 _BY_RULE: Final = f"""
 SELECT record_a, record_b,
-    CASE WHEN jaro_winkler_similarity(l.first_name, r.first_name) < 0.8 THEN ?::DOUBLE ELSE 0.0 END AS weight
+    CASE WHEN jaro_winkler_similarity(l.first_name, r.first_name) < 0.8 THEN CAST(? AS DOUBLE) ELSE 0.0 END
+        AS weight
 FROM household_candidates
 JOIN records AS l ON l.unique_id = record_a
 JOIN records AS r ON r.unique_id = record_b
@@ -114,7 +114,7 @@ SEMI JOIN (
 """  # noqa: S608 - tables of ours
 
 
-def household_pairs(engine: duckdb.DuckDBPyConnection, model: Model) -> Pairs:
+def household_pairs(engine: Engine, model: Model) -> Pairs:
     """Return pairs of the table `records` that may be of one household, weighed in bits.
 
     Those at THRESHOLD or above say that two people live together. The others are more likely one person

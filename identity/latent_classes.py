@@ -55,6 +55,13 @@ class Vectors:
     counts: Floats
     records: int  # among which the pairs were found
 
+    def seen(self, j: int, levels: int, pairs: Floats | None = None) -> Floats:
+        """Return how many pairs are at each level of comparison j, or how many of `pairs`."""
+        level = self.levels[:, j]
+        present = level >= 0
+        weights = (self.counts if pairs is None else pairs)[present]
+        return np.bincount(level[present], weights=weights, minlength=levels).astype(np.float64)
+
     @property
     def all_pairs(self) -> float:
         """The number of pairs of records, blocked or not."""
@@ -176,14 +183,8 @@ def _log_likelihood(vectors: Vectors, parameters: tuple[Floats, ...]) -> Floats:
     return total
 
 
-def _seen(vectors: Vectors, j: int, pairs: Floats, levels: int) -> Floats:
-    level = vectors.levels[:, j]
-    present = level >= 0
-    return np.bincount(level[present], weights=pairs[present], minlength=levels).astype(np.float64)
-
-
 def _updated(vectors: Vectors, j: int, pairs: Floats, prior: Floats, floor: float) -> Floats:
-    seen = _seen(vectors, j, pairs, len(prior))
+    seen = vectors.seen(j, len(prior), pairs)
     return _floored((seen + PSEUDO_PAIRS * prior) / (seen.sum() + PSEUDO_PAIRS), floor)
 
 
@@ -200,7 +201,7 @@ def _updated_u(
     u = np.maximum(share - related, 0.1 * share)
     if comparison.unique:
         accidents = ACCIDENTS * vectors.records / 2
-        u[0] = (_seen(vectors, j, unrelated, len(share))[0] + accidents) / vectors.all_pairs
+        u[0] = (vectors.seen(j, len(share), unrelated)[0] + accidents) / vectors.all_pairs
         return _floored(u, 0.0)
     return _floored(u, U_FLOOR)
 

@@ -4,14 +4,14 @@ import math
 from dataclasses import dataclass, replace
 from typing import Final
 
-import duckdb
-
 from identity import training
 from identity.blocking_rules import Rule
 from identity.comparison import Comparison
+from identity.engine import Engine
 from identity.errors import NoModelError
 from identity.model import MATCH_THRESHOLD, REVIEW_THRESHOLD, Model
 from identity.profile import Profile
+from identity.sampling import picked_sql
 from identity.splink_bridge import compare
 
 COMPARED_AT_ONCE: Final = 20_000_000
@@ -35,16 +35,14 @@ class Compared:
         return self.share == 1
 
 
-def compared(
-    engine: duckdb.DuckDBPyConnection, chosen: tuple[Comparison, ...], pairs: int, seed: int
-) -> Compared:
+def compared(engine: Engine, chosen: tuple[Comparison, ...], pairs: int, seed: int) -> Compared:
     """Compare the table `pairs`, which holds as many rows, or a sample of it. Raises NoModelError."""
     if not chosen:
         raise NoModelError(_NOTHING)
     share = min(1.0, COMPARED_AT_ONCE / max(pairs, 1))
     if share == 1:
         return Compared(compare(engine, chosen, "pairs"), share)
-    engine.execute(_SAMPLE, [seed, round(share * 1_000_000)])
+    engine.execute(_SAMPLE.format(picked_sql("join_key_l", "join_key_r", share=share, seed=seed)))
     table = compare(engine, chosen, "sampled_pairs")
     engine.execute("DROP TABLE sampled_pairs")
     return Compared(table, share)
@@ -55,12 +53,12 @@ _NOTHING: Final = "nothing to train on: the records hold no two values that coul
 _SAMPLE: Final = """
 CREATE OR REPLACE TABLE sampled_pairs AS
 SELECT match_key, join_key_l, join_key_r FROM pairs
-WHERE hash(join_key_l, join_key_r, ?::BIGINT) % 1000000 < ?
+WHERE {0}
 """
 
 
 def learn(
-    engine: duckdb.DuckDBPyConnection,
+    engine: Engine,
     chosen: tuple[Comparison, ...],
     rules: tuple[Rule, ...],
     profile: Profile,
@@ -105,7 +103,7 @@ SELECT sum(share * share) / sum(share) FROM (
 """
 
 
-def _rare_frequency(engine: duckdb.DuckDBPyConnection, column: str) -> float:
+def _rare_frequency(engine: Engine, column: str) -> float:
     """Return the term frequency that an average record with a rare value has."""
     (share,) = engine.execute(_RARE.format(column), [COMMON]).fetchone() or (None,)
     return round(float(share), 12) if share else COMMON / 2

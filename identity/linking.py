@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final, ParamSpec, TypeVar
 
-import duckdb
 import pyarrow as pa
 
 from identity import blocking_rules, comparisons, learning
@@ -18,6 +17,7 @@ from identity.blocking import Blocking, block
 from identity.clustering import Pairs, tied
 from identity.contacts import several_values
 from identity.contradictions import Evidence, evidence_of
+from identity.engine import Engine
 from identity.frequencies import TABLE as FREQUENCIES
 from identity.frequencies import count_frequencies, with_frequencies
 from identity.learning import COMMON
@@ -25,6 +25,7 @@ from identity.model import Model
 from identity.profile import Profile
 from identity.record_table import load
 from identity.records import OpenedBatch
+from identity.sampling import picked_sql
 from identity.scoring_sql import levels_sql, near_sql, weighed_sql
 from identity.splink_bridge import compare
 
@@ -59,7 +60,7 @@ class ScoredPairs:
 def score(
     batches: Iterable[OpenedBatch],
     *,
-    engine: duckdb.DuckDBPyConnection,
+    engine: Engine,
     model: Model | None,
     seed: int,
     on_frequency: Callable[[str, str, float], None] | None = None,
@@ -109,7 +110,7 @@ class _Steps:
         return result
 
 
-def _weighed(engine: duckdb.DuckDBPyConnection, model: Model, compared: str) -> Pairs:
+def _weighed(engine: Engine, model: Model, compared: str) -> Pairs:
     """Return the pairs at or above the review threshold, weighed against strangers and households."""
     count_frequencies(engine, model)
     near = with_frequencies(model, f"({near_sql(model, compared)})")
@@ -120,7 +121,7 @@ def _weighed(engine: duckdb.DuckDBPyConnection, model: Model, compared: str) -> 
     return Pairs(found["record_a"], found["record_b"], found["weight"])
 
 
-def _evidence(engine: duckdb.DuckDBPyConnection, model: Model, pairs: Pairs, compared: str) -> Evidence:
+def _evidence(engine: Engine, model: Model, pairs: Pairs, compared: str) -> Evidence:
     """Return what each comparison says of what links tie together, blocked or not.
 
     Most of these pairs were compared already; the others are now, by the same conditions. Drops `compared`.
@@ -136,7 +137,7 @@ def _evidence(engine: duckdb.DuckDBPyConnection, model: Model, pairs: Pairs, com
     return evidence_of(model, first, second, columns)
 
 
-def _tie(engine: duckdb.DuckDBPyConnection, pairs: Pairs, threshold: float) -> None:
+def _tie(engine: Engine, pairs: Pairs, threshold: float) -> None:
     """Fill the table `tied` with the pairs that the guard has to know of.
 
     Of large ties, where not every pair can be compared, blocked pairs are heard too, near or not: they are
@@ -150,7 +151,8 @@ def _tie(engine: duckdb.DuckDBPyConnection, pairs: Pairs, threshold: float) -> N
         engine.register("large", pa.table({"record": found.large}))
         (blocked,) = engine.execute(_COUNT_BLOCKED).fetchone() or (0,)
         share = min(1.0, BLOCKED_HEARD * len(found.large) / max(int(blocked), 1))
-        engine.execute(_TIE_BLOCKED, [round(share * 1_000_000)])
+        picked = picked_sql("join_key_l", "join_key_r", share=share, seed=0)
+        engine.execute(_TIE_BLOCKED.format(picked))
         engine.unregister("large")
 
 
@@ -162,8 +164,7 @@ _COUNT_BLOCKED = f"SELECT count(*) {_BLOCKED_TIES}"
 
 _TIE_BLOCKED = f"""
 INSERT INTO tied
-SELECT join_key_l, join_key_r FROM (
-    SELECT join_key_l, join_key_r {_BLOCKED_TIES} WHERE hash(join_key_l, join_key_r) % 1000000 < ?)
+SELECT join_key_l, join_key_r FROM (SELECT join_key_l, join_key_r {_BLOCKED_TIES} WHERE {{0}})
 ANTI JOIN tied ON a = join_key_l AND b = join_key_r
 """  # noqa: S608 - a constant of our own
 
@@ -194,7 +195,7 @@ SELECT column_name, value, holders / (SELECT count(*) FROM records) FROM shared_
 """
 
 
-def common_frequencies(engine: duckdb.DuckDBPyConnection, model: Model) -> Iterator[tuple[str, str, float]]:
+def common_frequencies(engine: Engine, model: Model) -> Iterator[tuple[str, str, float]]:
     """Yield (column, value, frequency) of values held by at least COMMON records, and of shared contacts."""
     for column in model.frequency_columns():
         for value, frequency in engine.execute(_COMMON.format(column), [COMMON]).fetchall():

@@ -7,7 +7,7 @@ by their year alone every first of January is frequent, and all of them stay: th
 
 from typing import Final
 
-import duckdb
+from identity.engine import Engine
 
 NOBODYS_DATE: Final = "birth_date_of_nobody"
 """The column name under which such dates are kept in `shared_values` and exported for the online path."""
@@ -20,10 +20,11 @@ TIMES_EXPECTED: Final = 40
 """How many times as often as the other dates of its year and of its day make one expect."""
 
 
-def empty_placeholder_dates(engine: duckdb.DuckDBPyConnection) -> None:
-    """Move placeholder birth dates from the table `records` to `shared_values`."""
+def find_placeholder_dates(engine: Engine) -> bool:
+    """Put the placeholder birth dates of the table `records` into `shared_values`; return whether any are."""
     engine.execute(_FIND, [NOBODYS_DATE, LEAST_NAMES, LEAST_SHARE, TIMES_EXPECTED])
-    engine.execute(_EMPTY, [NOBODYS_DATE])
+    (found,) = engine.execute(_COUNT, [NOBODYS_DATE]).fetchone() or (0,)
+    return bool(found)
 
 
 _FIND = """
@@ -43,7 +44,4 @@ WHERE names >= ? AND holders >= ? * dated
     AND holders > ? * greatest(others_of_year * others_of_day / dated, 1)
 """
 
-_EMPTY = """
-UPDATE records SET birth_date = NULL
-WHERE birth_date IN (SELECT value FROM shared_values WHERE column_name = ?)
-"""
+_COUNT = "SELECT count(*) FROM shared_values WHERE column_name = ?"

@@ -6,12 +6,13 @@ The values travel as Arrow columns and bound parameters; none is ever part of a 
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-import duckdb
 import pyarrow as pa
 
 from identity.comparable import COLUMNS, LIST_COLUMNS
-from identity.contacts import JUNK, ContactClasses, judge
-from identity.placeholder_dates import empty_placeholder_dates
+from identity.comparison import SEVERAL
+from identity.contacts import JUNK, LISTS, PERSONAL, ContactClasses, judge
+from identity.engine import Engine
+from identity.placeholder_dates import NOBODYS_DATE, find_placeholder_dates
 from identity.profile import Column, Profile
 from identity.records import OpenedBatch
 
@@ -29,10 +30,11 @@ _CREATE_RAW = "CREATE TABLE opened (record_no BIGINT, channel VARCHAR, comparabl
 _INSERT_RAW = "INSERT INTO opened SELECT record_no, channel, comparable FROM batch"
 
 
-def load(engine: duckdb.DuckDBPyConnection, batches: Iterable[OpenedBatch]) -> Profile:
+def load(engine: Engine, batches: Iterable[OpenedBatch]) -> Profile:
     """Fill the table `records` (unique_id, channel, every comparable column) and return its profile.
 
-    Contacts are judged (`identity.contacts`) and placeholder dates leave before anything is counted.
+    Contacts are judged (`identity.contacts`); what is nobody's, placeholder dates too, leaves before anything
+    is counted; and each contact of SEVERAL gets a column of those of its values that several people use.
     """
     engine.execute(_CREATE_RAW)
     for batch in batches:
@@ -40,11 +42,12 @@ def load(engine: duckdb.DuckDBPyConnection, batches: Iterable[OpenedBatch]) -> P
     engine.execute(unpacked_sql(TABLE))
     engine.execute("DROP TABLE opened")
     classes = judge(engine)
-    empty_placeholder_dates(engine)
+    engine.execute(_cleaned_sql(classes, placeholder_dates=find_placeholder_dates(engine)))
+    engine.execute("DROP TABLE not_personal")
     return profile_of(engine, classes)
 
 
-def insert_batch(engine: duckdb.DuckDBPyConnection, batch: OpenedBatch) -> None:
+def insert_batch(engine: Engine, batch: OpenedBatch) -> None:
     """Append one opened batch to the table `opened`."""
     arrow = pa.table(
         {
@@ -76,7 +79,59 @@ FROM (SELECT record_no, channel, string_split(decode(comparable), chr(31)) AS pa
 """  # noqa: S608 - column names of ours
 
 
-def profile_of(engine: duckdb.DuckDBPyConnection, classes: Sequence[ContactClasses]) -> Profile:
+def _cleaned_sql(classes: Sequence[ContactClasses], *, placeholder_dates: bool) -> str:
+    """Return the statement that takes from `records` what is nobody's, and adds the columns of SEVERAL."""
+    columns = {name: name for name in COLUMNS}
+    columns |= {
+        added: f"NULL::{'VARCHAR[]' if name in LISTS else 'VARCHAR'}" for name, added in SEVERAL.items()
+    }
+    joins = []
+    for judged in classes:
+        name = judged.column
+        if not judged.counts.keys() - {PERSONAL}:
+            continue
+        joins.append((_CLASSED_LISTS if name in LISTS else _CLASSED).format(name))
+        columns[name] = (_OWN_LIST if name in LISTS else _OWN).format(name)
+        if name in SEVERAL:
+            columns[SEVERAL[name]] = (_SEVERAL_LIST if name in LISTS else _SEVERAL).format(name)
+    if placeholder_dates:
+        joins.append(_DATES)
+        columns["birth_date"] = "CASE WHEN nobodys_date THEN NULL ELSE birth_date END"
+    selected = ",\n    ".join(f"{expression} AS {name}" for name, expression in columns.items())
+    return f"""
+CREATE OR REPLACE TABLE {TABLE} AS
+SELECT unique_id, channel,
+    {selected}
+FROM {TABLE}{"".join(joins)}
+"""  # noqa: S608 - our names
+
+
+_CLASSED = """
+LEFT JOIN (SELECT value AS {0}, class AS {0}_class FROM not_personal WHERE column_name = '{0}') USING ({0})"""
+_OWN = "CASE WHEN {0}_class = 'junk' THEN NULL ELSE {0} END"
+_SEVERAL = "CASE WHEN {0}_class IN ('household', 'organisation') THEN {0} END"
+
+_CLASSED_LISTS = """
+LEFT JOIN (
+    SELECT unique_id, list(value) FILTER (class = 'junk') AS {0}_junk,
+        list_sort(list(value) FILTER (class <> 'junk')) AS {0}_shared
+    FROM (SELECT unique_id, unnest({0}) AS value FROM records)
+    JOIN (SELECT value, class FROM not_personal WHERE column_name = '{0}') USING (value)
+    GROUP BY unique_id
+) USING (unique_id)"""
+_OWN_LIST = (
+    "CASE WHEN array_length({0}_junk) > 0"
+    " THEN nullif(list_filter({0}, lambda item: NOT list_contains({0}_junk, item)), []) ELSE {0} END"
+)
+_SEVERAL_LIST = "CASE WHEN array_length({0}_shared) > 0 THEN {0}_shared END"
+
+_DATES = f"""
+LEFT JOIN (
+    SELECT value AS birth_date, true AS nobodys_date FROM shared_values WHERE column_name = '{NOBODYS_DATE}'
+) USING (birth_date)"""  # noqa: S608 - a name of ours
+
+
+def profile_of(engine: Engine, classes: Sequence[ContactClasses]) -> Profile:
     """Return the profile of the table `records`, whose contacts were judged before."""
     figures = ", ".join(f"count({name}), approx_count_distinct({name})" for name in COLUMNS)
     row = engine.execute(f"SELECT count(*), {figures} FROM records").fetchone()  # noqa: S608 - our names
@@ -91,7 +146,7 @@ def profile_of(engine: duckdb.DuckDBPyConnection, classes: Sequence[ContactClass
     return Profile(records, columns, shared, {found.column: found.counts for found in classes}, told)
 
 
-def _told(engine: duckdb.DuckDBPyConnection, column: str, by: str) -> float:
+def _told(engine: Engine, column: str, by: str) -> float:
     """Return the share of wrong guesses of `column` that `by` saves (Goodman and Kruskal's lambda, 1954)."""
     row = engine.execute(_LAMBDA.format(column=column, by=by), [FEWEST_BEARERS]).fetchone()
     right, usual, records = (float(value or 0) for value in row or (0, 0, 0))
@@ -100,9 +155,11 @@ def _told(engine: duckdb.DuckDBPyConnection, column: str, by: str) -> float:
 
 _LAMBDA = """
 WITH counted AS (
-    SELECT {by} AS told_by, {column} AS told, count(*) AS records
-    FROM records WHERE {by} IS NOT NULL AND {column} IS NOT NULL GROUP BY {by}, {column}
-    QUALIFY sum(count(*)) OVER (PARTITION BY {by}) >= ?
+    SELECT told_by, told, records FROM (
+        SELECT told_by, told, records, sum(records) OVER (PARTITION BY told_by) AS bearers FROM (
+            SELECT {by} AS told_by, {column} AS told, count(*) AS records
+            FROM records WHERE {by} IS NOT NULL AND {column} IS NOT NULL GROUP BY {by}, {column}))
+    WHERE bearers >= ?
 )
 SELECT
     (SELECT sum(most) FROM (SELECT max(records) AS most FROM counted GROUP BY told_by)),

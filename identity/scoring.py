@@ -3,15 +3,12 @@
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Self
-
-import duckdb
 
 from identity.canaries import CanaryFigures
 from identity.canary_scoring import measure, shapes_of
 from identity.clustering import Pairs
-from identity.engine import open_engine
+from identity.engine import Engine, open_engine
 from identity.household_pairs import household_pairs
 from identity.linking import ScoredPairs, score
 from identity.model import Model
@@ -54,7 +51,7 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class EngineScorer:
-    """Scores with DuckDB and Splink on this machine.
+    """Scores in an engine that `opened` opens: by default DuckDB's, on this machine.
 
     The engine goes on with what is needed later while its caller clusters. Used as a context: at its end the
     engine, and what it held, is gone, whatever happened.
@@ -62,9 +59,7 @@ class EngineScorer:
 
     seed: int
     token: FrequencyToken
-    threads: int | None = None
-    memory_limit: str | None = None
-    spill_dir: Path | None = None
+    opened: Callable[[], Engine] = open_engine
     _aside: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1), init=False, repr=False)
 
     def __enter__(self) -> Self:
@@ -80,7 +75,7 @@ class EngineScorer:
         def keep(column: str, value: str, frequency: float) -> None:
             kept.append((column, self.token(column, value), frequency))
 
-        engine = open_engine(threads=self.threads, memory_limit=self.memory_limit, spill_dir=self.spill_dir)
+        engine = self.opened()
         try:
             scored = score(
                 batches,
@@ -95,7 +90,7 @@ class EngineScorer:
         return Scores(scored, kept, self._aside.submit(_aside, engine, scored.model))
 
 
-def _aside(engine: duckdb.DuckDBPyConnection, model: Model) -> Aside:
+def _aside(engine: Engine, model: Model) -> Aside:
     """Look into the records once more, and close the engine."""
     try:
         shapes = shapes_of(engine)

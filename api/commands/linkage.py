@@ -36,7 +36,9 @@ def link(
         str | None,
         typer.Option("--force", metavar="REASON", help="Publish although a gate closes; kept with the run."),
     ] = None,
-    engine: Annotated[Literal["duckdb", "spark"], typer.Option("--engine")] = "duckdb",
+    engine: Annotated[
+        Literal["duckdb", "spark"], typer.Option("--engine", help="spark: see AUREA_SPARK_MASTER.")
+    ] = "duckdb",
     seed: Annotated[int, typer.Option(help="Of the training's samples; same seed, same result.")] = 1,
     threads: Annotated[int | None, typer.Option(min=1, help="Default: all; the result is the same.")] = None,
     as_json: Json = False,
@@ -44,11 +46,11 @@ def link(
     """Link all permitted records into golden IDs and publish the difference."""
     from api.linkage import LinkRequest, compare_model, run_link
 
-    if engine == "spark":
-        raise CommandError("the Spark engine is not part of this version; use --engine duckdb")
     if compare is not None and (dry_run or retrain or force is not None):
         raise typer.BadParameter("--compare goes with none of --dry-run, --retrain and --force")
-    request = LinkRequest(dry_run=dry_run, retrain=retrain, seed=seed, threads=threads, force=_reason(force))
+    request = LinkRequest(
+        dry_run=dry_run, retrain=retrain, seed=seed, threads=threads, force=_reason(force), engine=engine
+    )
     with interruptible("interrupted; nothing changed"), services() as opened:
         opened.recover()
         with steps("aurea link") as progress:

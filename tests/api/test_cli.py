@@ -202,7 +202,6 @@ FAILURES = {
     "no such truth": ("evaluate", "--truth", "nowhere.csv"),
     "an unknown format": ("memberships", "--out", "m.xlsx"),
     "no such record": ("delete", "crm:nobody"),
-    "an engine of later": ("link", "--engine", "spark"),
 }
 
 
