@@ -63,7 +63,9 @@ def rows_of(store: Path, columns: Mapping[str, Sequence[str]]) -> dict[str, list
     """Every row of these tables and columns."""
     with sqlite3.connect(store) as conn:
         return {
-            table: sorted(map(repr, conn.execute(f"SELECT {', '.join(names)} FROM {table}")))  # noqa: S608 - ours
+            table: sorted(
+                map(repr, conn.execute(f"SELECT {', '.join(names)} FROM {table}"))  # noqa: S608 - our tables
+            )
             for table, names in columns.items()
         }
 

@@ -16,6 +16,7 @@ from api.problems import NOT_FOUND, ProblemError
 from api.profiles import find_profile
 from api.services import Services, open_services
 from api.settings import Settings, SettingsError
+from api.stores import create_home
 from consent.lookup import Identifier
 from identity.errors import StoreDamagedError
 from tests.faults.checker import READER
@@ -108,6 +109,22 @@ def test_a_command_ends_with_1_and_names_the_remedy_and_doctor_the_store(world: 
     doctor = world.command("doctor")
     assert doctor.returncode == 1
     assert "damaged" in doctor.stdout
+
+
+@pytest.mark.parametrize(
+    ("store", "version"), [("aurea.db", "schema_version"), ("keys.db", "key_schema_version")]
+)
+def test_a_store_that_lost_its_version_is_not_taken_for_a_new_one(
+    made_once: Path, tmp_path: Path, store: str, version: str
+) -> None:
+    """`aurea init` would begin its migrations anew over what is there."""
+    home = copied(made_once, tmp_path)
+    with closing(sqlite3.connect(home / store)) as conn, conn:
+        conn.execute(f"DELETE FROM {version}")  # noqa: S608 - a name of this test
+    settings = Settings.from_environment({"AUREA_HOME": str(home)})
+    for use in (create_home, open_services):
+        with pytest.raises(StoreDamagedError, match="restore a backup"):
+            use(settings)
 
 
 def outcome(services: Services, person: str, purpose: str) -> str:
