@@ -54,7 +54,7 @@ class Resolver:
         self._token = frequency_token(stores.index)
         self._memberships = MembershipReader()
         self._loading = Lock()
-        self._loaded: tuple[str, Model, OnlineScorer] | None = None
+        self._loaded: _Scoring | None = None
 
     def resolve(self, record_no: int, now: int) -> Resolution:
         """Give a stored record its golden ID. Raises StaleScoresError if it keeps changing."""
@@ -95,7 +95,7 @@ class Resolver:
                 return _Candidates(0.0, [], None)
             scored = [ScoredCandidate(number, VERIFIED_WEIGHT) for number in alike if number != record_no]
             return _Candidates(VERIFIED_WEIGHT, scored, None)
-        name, model, scorer = scoring
+        scorer, model = scoring.scorer, scoring.scorer.model
         batch = self._linkable.opened([record_no, *near.record_nos])
         opened = dict(zip(batch.record_nos, map(Comparable.decode, batch.comparables), strict=True))
         newcomer = opened.pop(record_no, None)
@@ -112,7 +112,7 @@ class Resolver:
         if matching:
             known = {record_no: newcomer, **opened}
             evidence = self._evidence(scorer, known, matching)
-        return _Candidates(model.threshold, kept, name, evidence)
+        return _Candidates(model.threshold, kept, scoring.model_version, evidence)
 
     def _evidence(
         self, scorer: OnlineScorer, known: Mapping[int, Comparable], matching: Mapping[int, float]
@@ -139,26 +139,34 @@ class Resolver:
     def scoring(self) -> tuple[Model, OnlineScorer] | None:
         """Return the model of the last published run with its scorer; None before the first run."""
         found = self._scoring()
-        return None if found is None else found[1:]
+        return None if found is None else (found.scorer.model, found.scorer)
 
-    def _scoring(self) -> tuple[str, Model, OnlineScorer] | None:
+    def _scoring(self) -> "_Scoring | None":
         with self._stores.db.snapshot() as conn:
-            name = model_store.current_version(conn)
-            if name is None:
+            run_id = model_store.current_run(conn)
+            if run_id is None:
                 return None
             with self._loading:
-                if self._loaded is None or self._loaded[0] != name:
-                    self._load(conn)
+                if self._loaded is None or self._loaded.run_id != run_id:
+                    self._loaded = self._load(conn)
                 return self._loaded
 
-    def _load(self, conn: Reading) -> None:
+    def _load(self, conn: Reading) -> "_Scoring | None":
         current = model_store.load_current(conn)
         if current is None:
-            self._loaded = None
-            return
-        name, model = current
-        known = model_store.frequencies(conn, name)
-        self._loaded = (name, model, OnlineScorer(model, lambda c, v: known.get((c, self._token(c, v)))))
+            return None
+        run_id, name, model = current
+        known = model_store.frequencies(conn, run_id)
+        return _Scoring(run_id, name, OnlineScorer(model, lambda c, v: known.get((c, self._token(c, v)))))
+
+
+@dataclass(frozen=True, slots=True)
+class _Scoring:
+    """What the last published run scored with."""
+
+    run_id: str
+    model_version: str
+    scorer: OnlineScorer
 
 
 @dataclass(frozen=True, slots=True)

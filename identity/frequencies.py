@@ -1,4 +1,8 @@
-"""How common each record's values are, of the columns whose frequency the weights use."""
+"""How common each record's values are, of the columns whose frequency the weights use.
+
+A value that fewer than COMMON records hold counts as an average rare one: outside a run nothing is kept of
+it, not even a keyed hash, and the batch knows no more than the online path, so that both weigh a pair alike.
+"""
 
 from typing import Final
 
@@ -7,6 +11,9 @@ from identity.model import Model
 
 TABLE: Final = "frequencies"
 
+COMMON: Final = 20
+"""Records that hold a value before its term frequency may be kept outside the run (as a keyed hash)."""
+
 
 def count_frequencies(engine: Engine, model: Model) -> None:
     """Fill the table `frequencies` (unique_id, `tf_<column>`): shares of the records that hold a value."""
@@ -14,7 +21,8 @@ def count_frequencies(engine: Engine, model: Model) -> None:
     joins = "".join(
         f"""
 LEFT JOIN (
-    SELECT {name}, count(*) / sum(count(*)) OVER () AS tf_{name}
+    SELECT {name}, CASE WHEN count(*) < {COMMON} THEN ({model.rare_frequencies[name]!r})::DOUBLE
+           ELSE count(*) / sum(count(*)) OVER () END AS tf_{name}
     FROM records WHERE {name} IS NOT NULL GROUP BY {name}
 ) USING ({name})"""  # noqa: S608 - columns of ours
         for name in names

@@ -9,6 +9,7 @@ from identity.blocking_rules import Rule
 from identity.comparison import Comparison
 from identity.engine import Engine
 from identity.errors import NoModelError
+from identity.frequencies import COMMON
 from identity.model import MATCH_THRESHOLD, REVIEW_THRESHOLD, Model
 from identity.profile import Profile
 from identity.sampling import picked_sql
@@ -17,9 +18,6 @@ from identity.splink_bridge import compare
 COMPARED_AT_ONCE: Final = 20_000_000
 """Pairs whose levels are kept while a model is trained on them, about 60 bytes each. Of more a sample by hash
 trains; then all are compared, and those near the threshold are kept."""
-
-COMMON: Final = 20
-"""Records that hold a value before its term frequency may be kept outside the run (as a keyed hash)."""
 
 
 @dataclass(frozen=True, slots=True)

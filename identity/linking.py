@@ -18,9 +18,8 @@ from identity.clustering import Pairs, tied
 from identity.contacts import several_values
 from identity.contradictions import Evidence, evidence_of
 from identity.engine import Engine
+from identity.frequencies import COMMON, count_frequencies, with_frequencies
 from identity.frequencies import TABLE as FREQUENCIES
-from identity.frequencies import count_frequencies, with_frequencies
-from identity.learning import COMMON
 from identity.model import Model
 from identity.profile import Profile
 from identity.record_table import load

@@ -131,7 +131,7 @@ class Rerun:
     def _stored_model(self) -> Model | None:
         with self.db.read() as conn:
             stored = model_store.load_current(conn)
-        return None if stored is None else stored[1]
+        return None if stored is None else stored[2]
 
     def _risk(self, proposal: Proposal) -> Mapping[str, Any] | None:
         if self.risk is None:
@@ -158,8 +158,8 @@ class Rerun:
         self.progress("publishing")
         catching_up.learn(proposal.pairs, proposal.threshold)
         version = catching_up.version + 1
-        if proposal.scores is not None and proposal.trained:
-            self._save_model(lease, publisher, proposal.scores)
+        if proposal.scores is not None:
+            self._save_model(lease, publisher, proposal.scores, outcome.run_id)
         rows = difference(proposal.before, proposal.assignment, proposal.found)
         publisher.stage(lease, rows, version)
         outcome = replace(outcome, **proposal.later())
@@ -196,19 +196,17 @@ class Rerun:
             now=self.clock(),
         )
 
-    def _save_model(self, lease: Lease, publisher: Publisher, scores: Scores) -> None:
-        model = scores.scored.model
+    def _save_model(self, lease: Lease, publisher: Publisher, scores: Scores, run_id: str) -> None:
         with publisher.locked("model") as conn:
             lease.check(conn)
-            model_store.save(conn, model, self.clock())
-        name = version_of(model)
-        rows = ((name, *row) for row in sorted(scores.frequencies))
+            model_store.save(conn, scores.scored.model, self.clock())
+        rows = ((run_id, *row) for row in sorted(scores.frequencies))
         publisher.in_batches("model", rows, model_store.save_frequencies, lease)
 
     def _forget_old_models(self, publisher: Publisher, lease: Lease) -> None:
-        """Delete the frequencies of every model but the current one; only the lease's holder adds any."""
+        """Delete the frequencies of every run but the current one; only the lease's holder adds any."""
         with self.db.read() as conn:
-            current = model_store.current_version(conn)
+            current = model_store.current_run(conn)
             old = model_store.superseded_frequencies(conn, current or "")
         publisher.in_batches("recover", iter(old), model_store.delete_frequencies, lease)
 

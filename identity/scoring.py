@@ -32,7 +32,7 @@ class Aside:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What a run needs: the pairs with their model, and the frequencies to keep if it was trained now."""
+    """What a run needs: the pairs with their model, and the frequencies to keep for the online path."""
 
     scored: ScoredPairs
     frequencies: list[Frequency]
@@ -82,7 +82,7 @@ class EngineScorer:
                 engine=engine,
                 model=model,
                 seed=self.seed,
-                on_frequency=keep if model is None else None,
+                on_frequency=keep,
             )
         except BaseException:
             engine.close()

@@ -239,12 +239,12 @@ models = Table(
     Column("model", Text, nullable=False),  # JSON: m, u, levels, blocking rules; no values
 )
 
-# Keyed hash -> relative frequency, for online scoring: of names held by at least 20 records, and of contacts
-# and identifiers that are several people's or nobody's. These go with the last record that has the value.
+# Keyed hash -> relative frequency in a run, for online scoring: of names held by at least 20 records, and of
+# contacts and identifiers that are several people's or nobody's. These go with the last record that has them.
 model_frequencies = Table(
     "model_frequencies",
     metadata,
-    Column("model_version", Text, primary_key=True),
+    Column("run_id", Text, primary_key=True),
     Column("column_name", Text, primary_key=True),
     Column("token", LargeBinary, primary_key=True),
     Column("frequency", Float, nullable=False),

@@ -59,8 +59,14 @@ def columns_of(store: Path) -> dict[str, list[str]]:
         }
 
 
+RENAMED = {("model_frequencies", "model_version"): "run_id"}  # and its rows by the run, migration 0016
+
+
 def rows_of(store: Path, columns: Mapping[str, Sequence[str]]) -> dict[str, list[Any]]:
     """Every row of these tables and columns."""
+    columns = {
+        table: [name for name in names if (table, name) not in RENAMED] for table, names in columns.items()
+    }
     with sqlite3.connect(store) as conn:
         return {
             table: sorted(

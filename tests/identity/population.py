@@ -203,7 +203,7 @@ class Population:
         pairs = {pair for numbers in holders.values() for pair in combinations(sorted(numbers), 2)}
         scored = [(a, b, weight(contents[a], contents[b])) for a, b in pairs]
         report = LinkingReport(Profile(len(contents), {}, {}), [], len(pairs), trained=model is None)
-        tokens = [("first_name", b"0" * 16, 0.5)] if model is None else []
+        tokens = [("first_name", b"0" * 16, 0.5)]
         return Scores(ScoredPairs(model or MODEL, pairs_of(scored), report), tokens)
 
     # inside

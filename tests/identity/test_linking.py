@@ -101,12 +101,6 @@ def test_the_online_scorer_agrees_with_the_batch(name):
             [batch], engine=engine, model=None, seed=1,
             on_frequency=lambda column, value, share: frequencies.__setitem__((column, value), share),
         )  # fmt: skip
-        for column in scored.model.frequency_columns():  # the same frequencies on both sides
-            rows = engine.execute(
-                f"SELECT {column}, count(*) / (SELECT count({column}) FROM records) FROM records"  # noqa: S608 - our columns
-                f" WHERE {column} IS NOT NULL GROUP BY 1"
-            ).fetchall()
-            frequencies |= {(column, value): share for value, share in rows}
     pairs = scored.pairs
     online = OnlineScorer(scored.model, lambda column, value: frequencies.get((column, value)))
     for a in sorted(set(pairs.record_a.tolist()))[:60]:

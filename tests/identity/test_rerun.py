@@ -67,15 +67,16 @@ def test_the_stored_model_is_used_again_unless_a_retraining_is_asked_for(people)
     assert people.scored_with == [None, MODEL, None]
 
 
-def test_the_frequencies_of_a_superseded_model_are_forgotten(people):
+@pytest.mark.parametrize("retrain", [True, False])
+def test_only_the_frequencies_that_the_last_run_scored_with_are_kept(people, retrain):
     people.put_all(PEOPLE)
     people.link()
     with people.db.write() as conn:
-        conn.execute(text("UPDATE model_frequencies SET model_version = 'model_of_last_year'"))
-    people.link(retrain=True)
+        conn.execute(text("UPDATE model_frequencies SET run_id = 'run_of_last_year'"))
+    people.link(retrain=retrain)
     with people.db.read() as conn:
-        kept = conn.execute(text("SELECT DISTINCT model_version FROM model_frequencies")).all()
-        assert kept == [(model_store.current_version(conn),)]
+        kept = conn.execute(text("SELECT DISTINCT run_id FROM model_frequencies")).all()
+        assert kept == [(model_store.current_run(conn),)]
 
 
 def test_a_record_that_may_not_be_linked_stays_alone_in_every_run(people):
