@@ -26,8 +26,10 @@ from consent.incoming import IncomingRecord
 from consent.lookup import Identifier
 from identity.records import RecordKey
 from tests.consent.erasing import erase
+from tests.stores import only_on_sqlite
 from tests.world import World, row
 
+pytestmark = only_on_sqlite("backups of its files")
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -335,8 +337,6 @@ from pathlib import Path
 import api.restore
 from api.restore import Source, restore
 from api.settings import Settings
-
-pytestmark = only_on_sqlite("backups of its files")
 home, folder, step = sys.argv[1:]
 def stop(*given, **named):
     os.kill(os.getpid(), signal.SIGKILL)
