@@ -289,11 +289,18 @@ def open_services(settings: Settings, clock: Callable[[], int] = wall_clock) -> 
     """Open the home that `settings` names. Raises SettingsError with the remedy if it is not usable."""
     check_home(settings)
     services = Services(settings, clock)
-    if not services.ready():
-        try:
-            check_usable(services.db, services.keys)
-        finally:
-            services.close()
-        raise SettingsError(f"the stores of {settings.home} are not at this version: run `aurea init`")
+    try:
+        _check_ready(services)
+    except BaseException:
+        services.close()
+        raise
     services.key_store.initialise(services.keyring.home_id)  # raises if this keyring is another home's
     return services
+
+
+def _check_ready(services: Services) -> None:
+    """Raise if a store is damaged, does not answer, has moved, or is of another version."""
+    if not is_ready(services.db, services.keys):
+        check_usable(services.db, services.keys)
+        home = services.settings.home
+        raise SettingsError(f"the stores of {home} are not at this version: run `aurea init`")

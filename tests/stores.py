@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def on_postgresql(home: Path) -> dict[str, str]:
 def in_schemas(home: Path) -> dict[str, str]:
     """Return the variables that name the stores of `home` as two schemas of one database."""
     url = _on_postgresql(home, "aurea")
-    with opened(url).write() as conn:
+    with closing(opened(url)) as store, store.write() as conn:
         for schema in ("data", "keys"):
             conn.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
     within = f"{url}&options=-csearch_path%3D"

@@ -28,10 +28,13 @@ from tests.world import World, a_world, fetch_token, record, row
 
 pytestmark = stores.needs_postgresql
 
-LAYOUTS = {"two databases": stores.on_postgresql, "two schemas": stores.in_schemas}
+LAYOUTS = [
+    pytest.param(stores.on_postgresql, id="two databases"),
+    pytest.param(stores.in_schemas, id="two schemas", marks=pytest.mark.slow),
+]
 
 
-@pytest.fixture(scope="module", params=LAYOUTS.values(), ids=LAYOUTS.keys())
+@pytest.fixture(scope="module", params=LAYOUTS)
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("world")
     with a_world(folder, store_urls=request.param(folder / "home")) as one:

@@ -12,11 +12,15 @@ ROOT = Path(__file__).resolve().parents[2]
 CALLERS = {
     "unwrap": {
         "consent.vault",  # the key-encryption key opens a wrapped key
+        "consent.sealed_files",  # the log of erasures, in which no person is named
+        "api.readiness",  # a probe of the keyring, wrapped by itself
     },
     "open_key": {
         "consent.stored_contents",  # what a snapshot holds of a record, for the callers of open_named below
         "consent.linkable",  # comparable forms of records that may be linked
         "consent.source_keys",  # record keys; see below
+        "api.diagnosis_stores",  # a few records, to say whether this keyring opens them
+        "api.readiness",  # a record's key, to say whether this keyring opens it
         "consent.suppressing",  # first name and birth date, to tell an erased person from their household
     },
     "open_evidence_key": {

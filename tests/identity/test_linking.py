@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from identity import comparisons
+from identity import comparisons, frequencies
 from identity.clustering import cluster
 from identity.comparable import Comparable
 from identity.engine import open_engine
@@ -92,17 +92,19 @@ ONLINE = ("splink_fake_1000", "senzing_truthset", "febrl_c10k")
 
 
 @pytest.mark.parametrize("name", ONLINE)
-def test_the_online_scorer_agrees_with_the_batch(name):
+def test_the_online_scorer_agrees_with_the_batch(name, monkeypatch):
+    """With no more than a run keeps, as in a home of POOLED_FROM records or more."""
+    monkeypatch.setattr(frequencies, "POOLED_FROM", 0)
     batch, _ = labelled(name)
     records = [Comparable.decode(encoded) for encoded in batch.comparables]
     with open_engine(threads=2) as engine:
-        frequencies = {}
+        kept = {}
         scored = score(
             [batch], engine=engine, model=None, seed=1,
-            on_frequency=lambda column, value, share: frequencies.__setitem__((column, value), share),
+            on_frequency=lambda column, value, share: kept.__setitem__((column, value), share),
         )  # fmt: skip
     pairs = scored.pairs
-    online = OnlineScorer(scored.model, lambda column, value: frequencies.get((column, value)))
+    online = OnlineScorer(scored.model, lambda column, value: kept.get((column, value)))
     for a in sorted(set(pairs.record_a.tolist()))[:60]:
         mine = pairs.record_a == a
         candidates = [records[b - 1] for b in pairs.record_b[mine].tolist()]

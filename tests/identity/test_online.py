@@ -157,8 +157,8 @@ def test_two_records_of_a_new_person_that_arrive_at_once_end_with_one_golden_id(
         people.online.attach(2, late, sequence=then, threshold=2.0, now=1)
     else:
         people.online.attach(2, late, sequence=then, threshold=2.0, now=1)
-        with pytest.raises(StaleScoresError, match="arrived"):
-            people.online.attach(1, [], sequence=scored_at, threshold=2.0, now=1)
+        with pytest.raises(StaleScoresError, match="resolved"):
+            people.online.attach(1, [], sequence=scored_at, threshold=2.0, now=1, was=None)
         again = [ScoredCandidate(2, 12.0)]
         assert people.online.attach(1, again, sequence=then, threshold=2.0, now=1).decision == "attached"
     assert people.groups() == {frozenset({1, 2})}

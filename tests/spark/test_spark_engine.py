@@ -75,7 +75,7 @@ def test_when_it_has_ended_its_processes_and_files_are_gone(tmp_path, monkeypatc
 
 FAILING = {
     "an error that quotes a value": "SELECT raise_error(name) FROM t",
-    "a table that is not there, in a statement with a value": f"SELECT a FROM nowhere WHERE a = '{MARKER}'",  # noqa: S608
+    "a table that is not there, in a statement with a value": f"SELECT a FROM nowhere WHERE a = '{MARKER}'",  # noqa: S608 - of this test
     "a value that Python can't take": "SELECT jaro_similarity(n, name) FROM t",
 }
 

@@ -79,7 +79,7 @@ def levels_of(engine, pairs):
         + f" ELSE {len(item.levels) - 1} END AS level_{item.name}"
         for item in CATALOGUE
     )
-    return engine.execute(f"SELECT {cases} FROM pairs_of_records ORDER BY number").fetchnumpy()  # noqa: S608 - ours
+    return engine.execute(f"SELECT {cases} FROM pairs_of_records ORDER BY number").fetchnumpy()  # noqa: S608 - of this test
 
 
 def test_every_condition_holds_of_the_same_pairs(tmp_path):
