@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import pytest
+
+from identity import frequencies
 from tests.world import World, record, row
 
 NEWCOMERS = ("Adela", "Bruno", "Celia", "Dario", "Elvira", "Felipe")
@@ -30,7 +33,11 @@ def owners(world: World) -> dict[int, str]:
         }
 
 
-def test_a_run_after_a_stream_changes_nobody_and_scores_every_pair_alike(settled: World) -> None:
+def test_a_run_after_a_stream_changes_nobody_and_scores_every_pair_alike(
+    settled: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a home of POOLED_FROM records: with fewer, a run knows how rare a name is that a stream may not."""
+    monkeypatch.setattr(frequencies, "POOLED_FROM", 0)
     for sent in arrivals():
         (answer,) = settled.send(sent)
         assert answer["status"] in {"created", "unchanged"}
@@ -46,6 +53,14 @@ def test_a_run_after_a_stream_changes_nobody_and_scores_every_pair_alike(settled
     differing = {pair for pair in both if abs(before[pair] - after[pair]) > 1e-6}
     assert not differing
     assert after.keys() == before.keys()
+
+
+def test_a_run_after_a_stream_changes_nobody_in_a_small_home(settled: World) -> None:
+    settled.send(*arrivals())
+    streamed = owners(settled)
+    outcome = settled.link()
+    assert (outcome["created"], outcome["merged"], outcome["split"]) == (0, 0, 0)
+    assert owners(settled) == streamed
 
 
 def test_a_file_after_a_stream_and_a_stream_after_a_file_end_alike(settled: World) -> None:
