@@ -98,7 +98,7 @@ async def _keyed(
 IdempotencyKey = Annotated[Attempt | None, Depends(_keyed)]
 
 
-async def _opted_out(
+async def opted_out_of(
     sec_gpc: Annotated[
         str | None,
         Header(alias="Sec-GPC", description="Global Privacy Control of the person's browser: `1`, passed on"),
@@ -108,7 +108,7 @@ async def _opted_out(
     return sec_gpc == "1"
 
 
-OptedOut = Annotated[bool, Depends(_opted_out)]
+OptedOut = Annotated[bool, Depends(opted_out_of)]
 
 
 def run_once(

@@ -36,7 +36,7 @@ def owners(world: World) -> dict[int, str]:
 def test_a_run_after_a_stream_changes_nobody_and_scores_every_pair_alike(
     settled: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As in a home of POOLED_FROM records: with fewer, a run knows how rare a name is that a stream may not."""
+    """As in a home of POOLED_FROM records: of a smaller one a run knows more names than a stream may."""
     monkeypatch.setattr(frequencies, "POOLED_FROM", 0)
     for sent in arrivals():
         (answer,) = settled.send(sent)
