@@ -44,6 +44,11 @@ class Caller:
     rate: int | None = None  # requests a second; None: as many as there are
     people_per_day: int | None = None  # golden IDs that it may be told a day; None: all
 
+    @property
+    def quota(self) -> int | None:
+        """Return how many people it may be told of a day, which only consumers are bound by."""
+        return self.people_per_day if self.role == "consumer" else None
+
     def may(self, operation: str) -> bool:
         """Whether the role permits `operation` (see `api.roles`)."""
         return self.role in PERMITTED[operation]

@@ -5,7 +5,7 @@ A disclosure is stored before the answer leaves, so that a crash can lose an ans
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from threading import Lock
 from typing import Final
 
@@ -34,11 +34,10 @@ class Disclosures:
         if new:
             self._store(new)
 
-    async def noted(self, caller: Caller, golden_nos: Iterable[int]) -> None:
-        """Do as `note` on an event loop: all that wait there share one transaction."""
+    def noted(self, caller: Caller, golden_nos: Iterable[int]) -> Awaitable[None] | None:
+        """Do as `note` on an event loop, where all that wait share one transaction; None: nothing is new."""
         new = self._new(caller, golden_nos)
-        if new:
-            await self._together.committed(new)
+        return self._together.committed(new) if new else None
 
     def _new(self, caller: Caller, golden_nos: Iterable[int]) -> list[tuple[str, int]]:
         if caller.role != "consumer":

@@ -100,22 +100,22 @@ class PeopleQuota:
 
         Raises a 429 problem before anybody is looked up.
         """
-        if caller.people_per_day is None or caller.role != "consumer":
+        if caller.quota is None:
             yield _nobody_counts
             return
-        day = self._take(caller.client_id, caller.people_per_day, people)
+        day = self._take(caller.client_id, caller.quota, people)
         with self._held(day, people) as tell:
             yield tell
 
     @asynccontextmanager
     async def reserved_soon(self, caller: Caller, people: int = 1) -> AsyncIterator[Tell]:
         """Do as `reserved` on an event loop: where this worker has none in hand, a thread asks the store."""
-        if caller.people_per_day is None or caller.role != "consumer":
+        if caller.quota is None:
             yield _nobody_counts
             return
-        day = self._at_hand(caller.client_id, caller.people_per_day, people)
+        day = self._at_hand(caller.client_id, caller.quota, people)
         if day is None:
-            day = await run_in_threadpool(self._take, caller.client_id, caller.people_per_day, people)
+            day = await run_in_threadpool(self._take, caller.client_id, caller.quota, people)
         with self._held(day, people) as tell:
             yield tell
 

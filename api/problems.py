@@ -239,8 +239,9 @@ async def answer_http_error(request: Request, error: Exception) -> Response:
 def _methods(request: Request) -> set[str]:
     """Return every method that is served at the path of `request`."""
     at_path = [each for each in request.app.state.routes if each.matches(request.scope)[0] is not Match.NONE]
-    # Of `/lookup` and `/{golden_id}` the first is meant, as in serving it.
-    same = [each for each in at_path if each.path == at_path[0].path]
+    # Of `/lookup` and `/{golden_id}` the first is meant, whichever is tried first.
+    exact = [each for each in at_path if "{" not in each.path] or at_path
+    same = [each for each in exact if each.path == exact[0].path]
     return {method for each in same for method in each.methods or ()}
 
 

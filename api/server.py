@@ -1,6 +1,7 @@
 """`aurea serve`: HTTP workers over one home, by uvicorn. Each worker builds its own services."""
 
 import errno
+import gc
 import os
 import signal
 import socket
@@ -23,6 +24,7 @@ from api.tracing import open_tracing
 
 GRACE_SECONDS: Final = 10  # how long a stopping worker waits for requests under way
 BACKLOG: Final = 2048
+_COLLECT_AFTER: Final = (20_000, 10, 10)  # more objects made than freed; then every tenth time older ones too
 NOT_STARTED: Final = "the server could not start: its log above says why"
 
 
@@ -31,7 +33,19 @@ def application(settings: Settings) -> ASGIApp:
     configure_logging(settings.log_level)
     services = open_services(settings)
     during = partial(leaving, services.readiness, settings.drain_seconds, GRACE_SECONDS)
-    return create_app(services, during=during, tracing=open_tracing(settings))
+    app = create_app(services, during=during, tracing=open_tracing(settings))
+    collect_rarely()
+    return app
+
+
+def collect_rarely() -> None:
+    """Let the garbage collector leave alone what was loaded to serve, and look at the rest less often.
+
+    A request leaves no cycles that could pile up, and searching everything for them took a sixth of a read.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECT_AFTER)
 
 
 def _end(_signal: int, _frame: FrameType | None) -> NoReturn:

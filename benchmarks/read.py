@@ -37,6 +37,7 @@ from api.ingesting import ingest_files
 from api.linkage import LinkRequest, run_link
 from api.memberships import by_key
 from api.observability import configure_logging
+from api.server import collect_rarely
 from api.services import open_services
 from api.settings import Settings
 from api.stores import create_home
@@ -85,6 +86,7 @@ def serve(home: str, listener: socket.socket) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     configure_logging("info")  # logging is part of the cost, and of the product
     application = create_app(open_services(Settings.from_environment({"AUREA_HOME": home})))
+    collect_rarely()  # as `aurea serve` does; the bare route gains by it too
     bare = FastAPI(docs_url=None, redoc_url=None)
     bare.get("/constant")(lambda: Response(CONSTANT, media_type="application/json"))
 

@@ -13,14 +13,14 @@ queries, a decision and one log entry. Why nothing is answered is in `Withheld.w
 know; consumers must not be told.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final, Protocol
 
 from consent.access_log import AccessEntry, AccessLog
 from consent.answers import Answer, Profile, RevealRequest, Scattered, Withheld
+from consent.gathered_reads import GatheredReads, Meanwhile
 from consent.households import Households
 from consent.lookup import Found, Identifier, Lookup, enters
 from consent.people import NOBODY, People, Person
@@ -72,7 +72,7 @@ class _Case:
 
 
 @dataclass(frozen=True, slots=True)
-class _Decided:
+class Decided:
     """A request that is decided: what the log must say before `answer` is given, or else `case` opened."""
 
     request: RevealRequest
@@ -87,6 +87,10 @@ class _Decided:
         if isinstance(self.answer, Scattered):
             return self.answer.golden_nos
         return () if self.answer or self.case.view is None else (self.case.view.golden_no,)
+
+
+def _nothing(_golden_nos: Sequence[int]) -> None:
+    """Do nothing meanwhile."""
 
 
 class Door:
@@ -108,6 +112,7 @@ class Door:
         self._opener, self._purposes, self._access_log = opener, purposes, access_log
         self._households = Households(db=db, memberships=memberships, people=people)
         self._withheld = cache(purposes.withheld)
+        self._together = GatheredReads(self)
 
     def reveal(self, request: RevealRequest, now: int) -> Answer:
         """Answer `request` as of `now` (ms since the epoch).
@@ -118,38 +123,30 @@ class Door:
 
     def reveal_each(self, requests: Sequence[RevealRequest], now: int) -> list[Answer]:
         """Answer many requests for one purpose, each as `reveal` would, from one snapshot of the stores."""
-        decided = self._decided(requests, now)
+        decided = self.decided(requests, now)
         self._access_log.append(*(each.entry for each in decided))
-        return self._answers(decided, now)
+        return self.answers(decided, now)
 
     async def revealed(
-        self,
-        requests: Sequence[RevealRequest],
-        now: int,
-        meanwhile: Callable[[Sequence[int]], Awaitable[None]] | None = None,
+        self, requests: Sequence[RevealRequest], now: int, meanwhile: Meanwhile = _nothing
     ) -> list[Answer]:
-        """Do as `reveal_each` on an event loop, which is held up while stores are read, not by the log.
+        """Do as `reveal_each` on an event loop, together with whoever else asks there at this moment.
 
-        `meanwhile` is told whose golden numbers the answers will name, and what it does must be done too
-        before anything is opened.
+        The loop is held up while stores are read, not by the log. `meanwhile` is told whose golden numbers
+        the answers will name, and what it does must be done too before anything is opened.
         """
-        decided = self._decided(requests, now)
-        logged = self._access_log.appended([each.entry for each in decided])
-        if meanwhile is None:
-            await logged
-        else:
-            named = [no for each in decided for no in each.named]
-            await asyncio.gather(logged, meanwhile(named))
-        return self._answers(decided, now)
+        return await self._together.answers(requests, now, meanwhile)
 
-    def _decided(self, requests: Sequence[RevealRequest], now: int) -> list[_Decided]:
+    def decided(self, requests: Sequence[RevealRequest], now: int) -> list[Decided]:
         """Read and decide; nothing is opened."""
         purpose = self._purposes[requests[0].purpose]
         founds = self._found(requests)
         with self._db.snapshot() as conn:
             views = self._views(conn, requests, founds)
             finals = {_number(None if view is None else view.final.golden_no) for view in views}
-            people = self._people.of_goldens(conn, sorted(finals), now, births=purpose.age_matters)
+            people = self._people.of_goldens(
+                conn, sorted(finals), now, births=purpose.age_matters, purpose=purpose.name
+            )
         return [
             self._decide(request, found, view, people, now=now)
             for request, found, view in zip(requests, founds, views, strict=True)
@@ -163,7 +160,7 @@ class Door:
         people: Mapping[int, Person],
         *,
         now: int,
-    ) -> _Decided:
+    ) -> Decided:
         purpose = self._purposes[request.purpose]
         refused = request.opted_out and is_sale(purpose)
         if found is None and requested is not None and requested.final.status == "split" and not refused:
@@ -174,11 +171,15 @@ class Door:
             case = replace(case, why="opted_out")
         entry = _entry(request, purpose, case, now)
         if not case.allowed or case.view is None:
-            return _Decided(request, entry, case, Withheld(case.why, case.permission.decision))
+            return Decided(request, entry, case, Withheld(case.why, case.permission.decision))
         merged = requested is not None and found is None and requested.golden_no != case.view.golden_no
-        return _Decided(request, entry, case, merged=merged)
+        return Decided(request, entry, case, merged=merged)
 
-    def _answers(self, decided: Sequence[_Decided], now: int) -> list[Answer]:
+    def logged(self, decided: Sequence[Decided]) -> Awaitable[None]:
+        """Return what ends once the log says on disk what will be opened."""
+        return self._access_log.appended([each.entry for each in decided])
+
+    def answers(self, decided: Sequence[Decided], now: int) -> list[Answer]:
         """Open what the log says will be. Nothing calls this before the log is on disk."""
         purpose = self._purposes[decided[0].request.purpose]
         wanted = [
@@ -270,13 +271,15 @@ class Door:
 
     def _scattered(
         self, requested: GoldenView, purpose: Purpose, request: RevealRequest, now: int
-    ) -> _Decided:
+    ) -> Decided:
         """Name the successors of a split ID where every one of them may be read, and open nothing."""
         split = requested.final
         with self._db.snapshot() as conn:
             views = [self._memberships.resolve(conn, successor) for successor in split.successors]
             finals = [_number(None if view is None else view.final.golden_no) for view in views or [None]]
-            people = self._people.of_goldens(conn, sorted(set(finals)), now, births=purpose.age_matters)
+            people = self._people.of_goldens(
+                conn, sorted(set(finals)), now, births=purpose.age_matters, purpose=purpose.name
+            )
         cases = [
             self._case(view, None, people[no], purpose)
             for view, no in zip(views or [None], finals, strict=True)
@@ -284,15 +287,15 @@ class Door:
         refused = next((case for case in cases if not case.allowed), None)
         if refused is not None:
             withheld = Withheld(refused.why, refused.permission.decision)
-            return _Decided(request, _entry(request, purpose, refused, now), refused, withheld)
+            return Decided(request, _entry(request, purpose, refused, now), refused, withheld)
         entry = AccessEntry(now, request.client, purpose.name, "split", (), split.golden_no, ())
         after = {case.view.golden_no: case.view.golden_id for case in cases if case.view is not None}
         answer = Scattered(requested.golden_id, tuple(after), tuple(after.values()))
-        return _Decided(request, entry, cases[0], answer)
+        return Decided(request, entry, cases[0], answer)
 
     def _profile(
         self,
-        decided: _Decided,
+        decided: Decided,
         opened: Mapping[int, OpenedRecord],
         purpose: Purpose,
         now: int,

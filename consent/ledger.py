@@ -51,6 +51,17 @@ _EVENTS = Statement("""
            expires_at
     FROM ledger WHERE subject_kind = 2 AND subject_no IN :contact_nos
 """)
+_EVENTS_ABOUT = Statement("""
+    SELECT idx, subject_kind, subject_no, purpose, state, method, source, notice, event_time, recorded_at,
+           expires_at
+    FROM ledger WHERE subject_kind = 1 AND subject_no IN :record_nos
+     AND (purpose = :purpose OR state = 'restricted')
+    UNION ALL
+    SELECT idx, subject_kind, subject_no, purpose, state, method, source, notice, event_time, recorded_at,
+           expires_at
+    FROM ledger WHERE subject_kind = 2 AND subject_no IN :contact_nos
+     AND (purpose = :purpose OR state = 'restricted')
+""")
 _EVENTS_AT = Statement("""
     SELECT idx, subject_kind, subject_no, purpose, state, method, source, notice, event_time, recorded_at,
            expires_at
@@ -118,17 +129,23 @@ class Ledger:
         """Return the latest time ever recorded (ms), which a clock set back does not lower."""
         return int(_LEDGER_TIME.rows(conn)[0][0])
 
-    def events_for(self, conn: Reading, subjects: Iterable[Subject]) -> list[ConsentEvent]:
-        """Return the events of `subjects`, in the order of the ledger."""
+    def events_for(
+        self, conn: Reading, subjects: Iterable[Subject], purpose: str | None = None
+    ) -> list[ConsentEvent]:
+        """Return the events of `subjects`, in the order of the ledger.
+
+        With `purpose` only those that could matter to it: its own, and restrictions of any.
+        """
         by_kind: dict[int, list[int]] = {RECORD: [], CONTACT: []}
         for kind, no in dict.fromkeys(subjects):
             by_kind[kind].append(no)
         none: list[int] = []
         parts = zip_longest(slices(by_kind[RECORD]), slices(by_kind[CONTACT]), fillvalue=none)
+        statement = _EVENTS if purpose is None else _EVENTS_ABOUT
         rows = [
             row
             for record_nos, contact_nos in parts
-            for row in _EVENTS.rows(conn, record_nos=record_nos, contact_nos=contact_nos)
+            for row in statement.rows(conn, record_nos=record_nos, contact_nos=contact_nos, purpose=purpose)
         ]
         return [_event(row) for row in sorted(rows)]  # the index comes first and is unique
 

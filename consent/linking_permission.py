@@ -31,8 +31,13 @@ _SET_LINKING = Statement("""
 class EventSource(Protocol):
     """What this module needs of the ledger."""
 
-    def events_for(self, conn: Reading, subjects: Iterable[Subject]) -> Sequence[ConsentEvent]:
-        """Return the events of these subjects, in the order of the ledger."""
+    def events_for(
+        self, conn: Reading, subjects: Iterable[Subject], purpose: str | None = None
+    ) -> Sequence[ConsentEvent]:
+        """Return the events of these subjects, in the order of the ledger.
+
+        With `purpose` only those that could matter to it: its own, and restrictions of any.
+        """
         ...
 
 

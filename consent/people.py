@@ -5,6 +5,7 @@ Opens nothing but, where the policy states an age of consent, what the records s
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Final
 
 from consent.birth_facts import BirthFacts
@@ -44,10 +45,16 @@ class Person:
 
     members: tuple[Member, ...]
     evidence: Evidence
-    addresses: frozenset[tuple[int, str, bytes]] = field(repr=False)  # record, email or phone, token
     contacts: Mapping[bytes, int] = field(repr=False)  # token -> contact point, of those spoken of before
     lapsed: frozenset[int] = frozenset()  # records whose permission to be linked has run out
     contents: Mapping[int, StoredContent] = field(default_factory=dict, repr=False)  # by record
+
+    @property
+    def addresses(self) -> frozenset[tuple[int, str, bytes]]:
+        """Return the contact points that the records carry: record, email or phone, token."""
+        return frozenset(
+            (number, *pair) for number, content in self.contents.items() for pair in _addresses(content.key)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +63,7 @@ class _Records:
 
     members: Mapping[int, Member]  # those that have a key, ascending; their confidence is not known yet
     contents: Mapping[int, StoredContent]
-    addresses: Mapping[int, Sequence[tuple[str, bytes]]]
+    tokens: Mapping[int, Sequence[bytes]]  # of the contact points that each carries
     contacts: Mapping[bytes, int]
     events: Mapping[Subject, Sequence[ConsentEvent]]
     lapsed: frozenset[int]
@@ -66,20 +73,17 @@ class _Records:
     def person(self, confidences: Mapping[int, float], also: Iterable[Subject] = ()) -> Person:
         """Return the person that these records are of."""
         members = tuple(
-            replace(self.members[no], confidence=confidences[no])
+            _with_confidence(self.members[no], confidences[no])
             for no in sorted(confidences)
             if no in self.members
         )
-        addresses = frozenset(
-            (each.record_no, *pair) for each in members for pair in self.addresses[each.record_no]
-        )
+        tokens = {token for each in members for token in self.tokens[each.record_no]}
         subjects = {*also, *(subject for member in members for subject in member.subjects)}
         events = sorted((event for each in subjects for event in self.events.get(each, ())), key=_index)
         return Person(
             members=members,
             evidence=Evidence(tuple(events), self.now, self.ledger_time),
-            addresses=addresses,
-            contacts={token: self.contacts[token] for *_, token in addresses if token in self.contacts},
+            contacts={token: self.contacts[token] for token in tokens if token in self.contacts},
             lapsed=frozenset(each.record_no for each in members if each.record_no in self.lapsed),
             contents={each.record_no: self.contents[each.record_no] for each in members},
         )
@@ -111,12 +115,21 @@ class People:
             return self.of_goldens(conn, [wanted], now, births=births)[wanted]
 
     def of_goldens(
-        self, conn: Reading, golden_nos: Sequence[int], now: int, *, births: bool = True
+        self,
+        conn: Reading,
+        golden_nos: Sequence[int],
+        now: int,
+        *,
+        births: bool = True,
+        purpose: str | None = None,
     ) -> dict[int, Person]:
-        """Do the same for several, in the caller's snapshot, by golden number."""
+        """Do the same for several, in the caller's snapshot, by golden number.
+
+        With `purpose` the evidence holds only what could matter to it.
+        """
         published = self._memberships.members_of(conn, golden_nos)
         record_nos = [no for of_one in published.values() for no in of_one]
-        records = self._records(conn, record_nos, now, births=births)
+        records = self._records(conn, record_nos, now, births=births, purpose=purpose)
         people = {}
         for golden_no in golden_nos:
             confidences = published.get(golden_no, {})
@@ -161,6 +174,7 @@ class People:
         also: Collection[Subject] = (),
         *,
         births: bool = True,
+        purpose: str | None = None,
     ) -> _Records:
         """Read records, keys and events; leave out the records that have no key.
 
@@ -169,13 +183,12 @@ class People:
         """
         parts = slices(sorted(record_nos) or [NOBODY])
         rows = [row for part in parts for row in _RECORDS.rows(conn, record_nos=part)]
-        with self._keys.snapshot(
-            single=True
-        ) as keys_conn:  # contact points that are newer than keys do no harm
+        # Several snapshots of the key store: contact points that are newer than the keys do no harm.
+        with self._keys.snapshot(single=True) as keys_conn:
             keys = self._key_store.fetch(keys_conn, [row[0] for row in rows] or [NOBODY])
-            addresses = {key.record_no: _addresses(key) for key in keys.values()}
-            tokens = {token for carried in addresses.values() for _, token in carried}
-            contacts = self._key_store.evidence.find_contacts(keys_conn, tokens or [_NO_TOKEN])
+            tokens = {key.record_no: [token for _, token in _addresses(key)] for key in keys.values()}
+            every = {token for carried in tokens.values() for token in carried}
+            contacts = self._key_store.evidence.find_contacts(keys_conn, every or [_NO_TOKEN])
         ledger_time = _ledger_time(conn)
         clock = max(now, ledger_time)  # as expiry is judged: a clock set back revives nothing
         members: dict[int, Member] = {}
@@ -199,16 +212,17 @@ class People:
                 record_no=record_no,
                 channel=channel,
                 confidence=1.0,
-                verified=frozenset(verified.split(",")) - {""},
-                contacts=frozenset(contacts[token] for _, token in addresses[record_no] if token in contacts),
+                verified=_verified(verified),
+                contacts=frozenset([contacts[token] for token in tokens[record_no] if token in contacts]),
                 held=bool(doubtful),
                 born=self._births.of_record(content) if self._births and births else None,
             )
         subjects = {*also, *(subject for member in members.values() for subject in member.subjects)}
         events: dict[Subject, list[ConsentEvent]] = {}
-        for event in self._events.events_for(conn, sorted(subjects) or [Subject(RECORD, NOBODY)]):
+        spoken_of = sorted(subjects) or [Subject(RECORD, NOBODY)]
+        for event in self._events.events_for(conn, spoken_of, purpose):
             events.setdefault(event.subject, []).append(event)
-        return _Records(members, contents, addresses, contacts, events, frozenset(lapsed), now, ledger_time)
+        return _Records(members, contents, tokens, contacts, events, frozenset(lapsed), now, ledger_time)
 
     def _without_the_lost(self, conn: Reading, golden_no: int, person: Person) -> Person:
         """Judge anew, from the stored links, how surely the records that are left belong to the person.
@@ -232,6 +246,26 @@ class People:
             replace(each, confidence=confidences.get(each.record_no, APART)) for each in person.members
         )
         return replace(person, members=tuple(members))
+
+
+def _with_confidence(member: Member, confidence: float) -> Member:
+    if confidence == member.confidence:
+        return member
+    return Member(
+        member.record_no,
+        member.channel,
+        confidence,
+        member.verified,
+        member.contacts,
+        member.held,
+        member.born,
+    )
+
+
+@lru_cache(maxsize=1024)
+def _verified(stored: str) -> frozenset[str]:
+    """Return the identifier types of a comma-separated list."""
+    return frozenset(stored.split(",")) - {""}
 
 
 def _addresses(key: KeyRow) -> list[tuple[str, bytes]]:

@@ -38,8 +38,7 @@ class StoredContent:
             except KeyUnavailableError:
                 return None
             self._fields = unpack_fields(self.sealed)
-        fields = self._fields
-        return {name: key.open(name, fields[name]) for name in names if name in fields}
+        return key.open_each(self._fields, names)
 
     def __repr__(self) -> str:
         return f"<sealed content of record {self.record_no}>"

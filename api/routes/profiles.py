@@ -1,5 +1,6 @@
 """Profiles: one person, or up to 1,000, for one purpose."""
 
+import re
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Annotated, Any, Final
 
@@ -16,6 +17,7 @@ from api.profile_schemas import BatchLookupIn, BatchLookupOut, LookupIn, Profile
 from api.profile_schemas import Identifier as IdentifierIn
 from api.profiles import answer_many, answers, by_id, by_identifiers, refuse_steward
 from api.schemas import problems
+from api.services import Services
 from consent.lookup import Identifier
 
 router = APIRouter(tags=["profiles"])
@@ -24,6 +26,69 @@ Reader = Annotated[Caller, Depends(_reader)]
 Seeker = Annotated[Caller, Depends(permit("look up"))]
 _ANSWERS = problems(401, 403, 404, 409, 422, 503)
 _LONGEST_PURPOSE: Final = 64
+_PLAIN_QUERY: Final = re.compile(rb"purpose=([a-z0-9_]{1,64})")
+
+
+class _Direct(APIRoute):
+    """Hands the well-formed request to the endpoint below itself; anything else is the framework's to refuse.
+
+    Solving the endpoint's dependencies took the framework longer than reading the person from both stores.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return what answers a request."""
+        by_the_framework = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            plain = _PLAIN_QUERY.fullmatch(request.scope["query_string"])
+            if plain is None:
+                return await by_the_framework(request)
+            purpose = plain[1].decode()
+            services = await services_of(request)
+            caller = await _reader(request, request.headers.get("authorization"))
+            opted_out = await opted_out_of(request.headers.get("sec-gpc"))
+            golden_id = request.path_params["golden_id"]
+            return await _profile(request, caller, services, golden_id, purpose, opted_out=opted_out)
+
+        return answer
+
+
+async def profile(
+    golden_id: str,
+    request: Request,
+    caller: Reader,
+    services: ServicesOf,
+    *,
+    opted_out: OptedOut,
+    purpose: Annotated[
+        str, Query(max_length=_LONGEST_PURPOSE, description="Exactly one purpose of the policy")
+    ],
+) -> Response:
+    """Answer with what the purpose may see of the person, and what it withholds and why."""
+    if len(request.query_params.getlist("purpose")) != 1:
+        raise ProblemError(
+            INVALID, extra={"errors": [{"field": "query.purpose", "rule": "name exactly one"}]}
+        )
+    return await _profile(request, caller, services, golden_id, purpose, opted_out=opted_out)
+
+
+async def _profile(
+    request: Request, caller: Caller, services: Services, golden_id: str, purpose: str, *, opted_out: bool
+) -> Response:
+    check_purpose(caller, purpose)
+    asked = by_id(services, caller, golden_id, purpose, opted_out=opted_out)
+    (answer,) = await answers(services, caller, [asked], since=request.scope["aurea.since"])
+    return _one(answer)
+
+
+router.add_api_route(
+    "/v1/profiles/{golden_id}",
+    profile,
+    methods=["GET"],
+    responses=_ANSWERS,
+    response_model=Profile,
+    route_class_override=_Direct,
+)
 
 
 @router.post("/v1/profiles/lookup", responses=_ANSWERS | problems(413), response_model=Profile)
@@ -70,64 +135,6 @@ async def lookup_batch(
         for each in found
     ]
     return _json({"results": results})
-
-
-class _Direct(APIRoute):
-    """Hands the well-formed request to the endpoint below itself; anything else is the framework's to refuse.
-
-    Solving the endpoint's dependencies took the framework longer than reading the person from both stores.
-    """
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return what answers a request."""
-        by_the_framework = super().get_route_handler()
-
-        async def answer(request: Request) -> Response:
-            purposes = request.query_params.getlist("purpose")
-            if len(purposes) != 1 or len(purposes[0]) > _LONGEST_PURPOSE:
-                return await by_the_framework(request)
-            return await profile(
-                request.path_params["golden_id"],
-                request,
-                await _reader(request, request.headers.get("authorization")),
-                await services_of(request),
-                opted_out=await opted_out_of(request.headers.get("sec-gpc")),
-                purpose=purposes[0],
-            )
-
-        return answer
-
-
-async def profile(
-    golden_id: str,
-    request: Request,
-    caller: Reader,
-    services: ServicesOf,
-    *,
-    opted_out: OptedOut,
-    purpose: Annotated[
-        str, Query(max_length=_LONGEST_PURPOSE, description="Exactly one purpose of the policy")
-    ],
-) -> Response:
-    """Answer with what the purpose may see of the person, and what it withholds and why."""
-    if len(request.query_params.getlist("purpose")) != 1:
-        raise ProblemError(
-            INVALID, extra={"errors": [{"field": "query.purpose", "rule": "name exactly one"}]}
-        )
-    check_purpose(caller, purpose)
-    asked = by_id(services, caller, golden_id, purpose, opted_out=opted_out)
-    (answer,) = await answers(services, caller, [asked], since=request.scope["aurea.since"])
-    return _one(answer)
-
-
-router.add_api_route(
-    "/v1/profiles/{golden_id}",
-    profile,
-    methods=["GET"],
-    responses=_ANSWERS,
-    response_model=Profile,
-    route_class_override=_Direct,
-)
 
 
 def _identifiers(stated: Sequence[IdentifierIn]) -> list[Identifier]:

@@ -1,0 +1,120 @@
+"""The reads that wait on an event loop, answered together: one snapshot, one write of the access log.
+
+A read alone spends half its time on what several could share: the statements, the transactions around them,
+the wait for the disk. So a read that comes joins those that came in the same turn of the loop, and the more
+there are, the more they share. Each is decided, logged and answered as if it had come alone.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from weakref import WeakKeyDictionary
+
+from consent.answers import Answer, RevealRequest
+from consent.errors import AccessLogError
+
+if TYPE_CHECKING:
+    from consent.enforcement import Door
+
+MOST_TOGETHER: Final = 32
+"""Requests answered in one go: about 8 ms, for which the loop is held up."""
+
+Meanwhile = Callable[[Sequence[int]], Awaitable[None] | None]
+"""Told whose golden numbers an answer will name; what it returns must be done before anything is opened."""
+
+
+@dataclass(slots=True)
+class _Read:
+    """Requests for one purpose that one caller sent, and whoever waits for the answers."""
+
+    requests: Sequence[RevealRequest]
+    now: int
+    meanwhile: Meanwhile
+    done: asyncio.Future[list[Answer]]
+
+
+class GatheredReads:
+    """Gathers the reads of each event loop by purpose. Safe for several loops in several threads."""
+
+    def __init__(self, door: "Door") -> None:
+        self._door = door
+        self._waiting: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, list[_Read]]] = (
+            WeakKeyDictionary()
+        )
+        self._answering: set[asyncio.Task[None]] = set()  # a loop itself does not keep its tasks
+
+    async def answers(
+        self, requests: Sequence[RevealRequest], now: int, meanwhile: Meanwhile
+    ) -> list[Answer]:
+        """Answer requests for one purpose, in their order. Raises as `Door.reveal`."""
+        loop = asyncio.get_running_loop()
+        waiting = self._waiting.setdefault(loop, {})
+        read = _Read(requests, now, meanwhile, loop.create_future())
+        purpose = requests[0].purpose
+        if purpose in waiting:
+            waiting[purpose].append(read)
+        else:
+            waiting[purpose] = [read]
+            loop.call_soon(self._begin, loop, waiting, purpose)
+        return await read.done
+
+    def _begin(self, loop: asyncio.AbstractEventLoop, waiting: dict[str, list[_Read]], purpose: str) -> None:
+        for together in _parts(waiting.pop(purpose)):
+            task = loop.create_task(self._answer(together))
+            self._answering.add(task)
+            task.add_done_callback(self._answering.discard)
+
+    async def _answer(self, reads: Sequence[_Read]) -> None:
+        try:
+            found = await self._found(reads)
+        except Exception as error:  # noqa: BLE001 - handed on to whom it concerns
+            if len(reads) == 1 or isinstance(error, AccessLogError):  # which is everybody's
+                for read in reads:
+                    if not read.done.done():
+                        read.done.set_exception(error)
+                return
+            for read in reads:  # one must not fail for another; what is logged twice was opened once at most
+                await self._answer([read])
+            return
+        except BaseException:  # the service stops
+            for read in reads:
+                read.done.cancel()
+            raise
+        for read, answers in zip(reads, found, strict=True):
+            if not read.done.done():  # or its caller has gone
+                read.done.set_result(answers)
+
+    async def _found(self, reads: Sequence[_Read]) -> list[list[Answer]]:
+        now = max(read.now for read in reads)
+        decided = self._door.decided([request for read in reads for request in read.requests], now)
+        of_reads = []
+        at = 0
+        for read in reads:
+            of_reads.append(decided[at : at + len(read.requests)])
+            at += len(read.requests)
+        others = [
+            told
+            for read, mine in zip(reads, of_reads, strict=True)
+            if (told := read.meanwhile([no for each in mine for no in each.named])) is not None
+        ]
+        logged = self._door.logged(decided)
+        if others:
+            await asyncio.gather(logged, *others)
+        else:
+            await logged
+        answers = iter(self._door.answers(decided, now))
+        return [[next(answers) for _ in mine] for mine in of_reads]
+
+
+def _parts(reads: Sequence[_Read]) -> list[list[_Read]]:
+    """Cut into groups of at most MOST_TOGETHER requests, a read of more alone."""
+    parts: list[list[_Read]] = []
+    room = 0
+    for read in reads:
+        if len(read.requests) > room:
+            parts.append([])
+            room = MOST_TOGETHER
+        parts[-1].append(read)
+        room -= len(read.requests)
+    return parts

@@ -1,0 +1,166 @@
+"""Reads that come together share statements and the log's write, and nothing else."""
+
+import asyncio
+from collections.abc import Awaitable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from consent.access_log import AccessEntry
+from consent.access_log_reading import entries
+from consent.answers import Answer, Profile, RevealRequest, Withheld
+from consent.errors import AccessLogError, VaultError
+from consent.events import CONTACT, RECORD, Subject
+from consent.gathered_reads import MOST_TOGETHER
+from consent.lookup import Identifier
+from tests.consent.home import NOW, Home, a_home, counted
+
+GRANTED = {"identity_linking": "granted", "personalization": "granted"}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    with a_home(tmp_path) as one:
+        yield one
+
+
+def people(home: Home, count: int) -> list[str]:
+    """Make people of one record each; every fourth permits nothing."""
+    return [
+        home.person(
+            home.add(
+                f"{number}",
+                attributes={"first_name": f"Ana{number}", "email": f"a{number}@example.com"},
+                consents=GRANTED if number % 4 else {"identity_linking": "granted"},
+            )
+        )
+        for number in range(count)
+    ]
+
+
+def together(
+    home: Home, reads: Sequence[Sequence[RevealRequest]], **more: object
+) -> list[list[Answer] | BaseException]:
+    async def ask() -> list[list[Answer] | BaseException]:
+        asked = (home.door.revealed(read, NOW, **more) for read in reads)  # type: ignore[arg-type]  # of tests
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    return asyncio.run(ask())
+
+
+def by_id(golden_id: str, purpose: str = "personalization") -> list[RevealRequest]:
+    return [RevealRequest(purpose, "c_1", golden_id=golden_id)]
+
+
+def test_each_is_answered_as_it_would_be_alone(home: Home) -> None:
+    known = people(home, 9)
+    found = [
+        RevealRequest("personalization", "c_1", identifiers=(Identifier("email", f"a{number}@example.com"),))
+        for number in range(9)
+    ]
+    reads = [by_id(golden_id) for golden_id in (*known, "g_unknown")]
+    reads += [by_id(golden_id, "service") for golden_id in known]
+    reads += [found[:4], found[4:]]
+    alone = [home.door.reveal_each(read, NOW) for read in reads]
+    assert together(home, reads) == alone
+    assert {type(answer) for answers in alone for answer in answers} == {Profile, Withheld}
+
+
+def test_of_a_purpose_the_ledger_gives_its_own_events_and_every_restriction(home: Home) -> None:
+    said = {"identity_linking": "granted", "personalization": "granted", "service": "objected"}
+    golden_ids = [
+        home.person(home.add(name, attributes={"email": f"{name}@example.com"}, consents=said))
+        for name in "ab"
+    ]
+    home.say(golden_ids[0], "restricted", "service")
+    home.say(golden_ids[1], "withdrawn", "marketing_email")  # also on the contact point
+    with home.db.read() as conn:
+        subjects = [Subject(RECORD, 1), Subject(RECORD, 2), Subject(CONTACT, 1), Subject(CONTACT, 2)]
+        every = home.ledger.events_for(conn, subjects)
+        for purpose in (*said, "marketing_email", "analytics"):
+            found = home.ledger.events_for(conn, subjects, purpose)
+            assert found == [each for each in every if each.purpose == purpose or each.state == "restricted"]
+            assert len(found) < len(every)
+
+
+def test_together_they_take_as_many_statements_as_one(home: Home) -> None:
+    known = people(home, 8)
+    together(home, [by_id(known[1])])
+    with counted(home) as of_one:
+        together(home, [by_id(known[1])])
+    with counted(home) as of_all:
+        together(home, [by_id(golden_id) for golden_id in known])
+    assert len(of_all) == len(of_one) > 0
+
+
+def test_they_share_one_write_of_the_log_up_to_a_bound(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = people(home, 2)
+    writes: list[int] = []
+    appended = home.access_log.appended
+
+    def counting(items: Sequence[AccessEntry]) -> Awaitable[None]:
+        writes.append(len(items))
+        return appended(items)
+
+    monkeypatch.setattr(home.access_log, "appended", counting)
+    many = by_id(known[0]) * (MOST_TOGETHER + 5)
+    together(home, [*(by_id(known[1]) for _ in range(MOST_TOGETHER + 1)), many])
+    assert writes == [MOST_TOGETHER, 1, len(many)]
+    assert len(list(entries(home.log_folder))) == sum(writes)
+
+
+def test_a_record_that_was_altered_fails_for_whoever_asked_for_it_alone(home: Home) -> None:
+    known = people(home, 6)
+    with home.db.write() as conn:
+        whole = conn.execute(text("SELECT sealed FROM records WHERE record_no = 2")).scalar_one()
+        altered = bytes(whole[:-1]) + bytes([whole[-1] ^ 1])
+        conn.execute(text("UPDATE records SET sealed = :altered WHERE record_no = 2"), {"altered": altered})
+    altered_one, *others = together(home, [by_id(known[1]), by_id(known[2]), by_id(known[3])])
+    assert isinstance(altered_one, VaultError)
+    assert [type(answers[0]) for answers in others if isinstance(answers, list)] == [Profile, Profile]
+
+
+def test_where_the_log_cannot_be_written_nobody_is_answered(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = people(home, 4)
+
+    def broken(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fdatasync", broken)
+    for answers in together(home, [by_id(golden_id) for golden_id in known]):
+        assert isinstance(answers, AccessLogError)
+
+
+def test_nothing_is_opened_before_what_must_be_done_meanwhile_is(home: Home) -> None:
+    known = people(home, 4)
+    told: list[Sequence[int]] = []
+
+    async def failing() -> None:
+        await asyncio.sleep(0)
+        raise RuntimeError("not stored")
+
+    def meanwhile(golden_nos: Sequence[int]) -> Awaitable[None] | None:
+        told.append(golden_nos)
+        return failing() if golden_nos else None
+
+    denied, *permitted = together(home, [by_id(golden_id) for golden_id in known], meanwhile=meanwhile)
+    assert isinstance(denied, list)  # nobody is named to whom nothing is shown
+    assert {type(answers) for answers in permitted} == {RuntimeError}
+    assert {len(numbers) for numbers in told} == {0, 1}
+
+
+def test_who_does_not_wait_any_longer_spoils_nothing_for_others(home: Home) -> None:
+    known = people(home, 3)
+
+    async def ask() -> list[Answer]:
+        leaving = asyncio.create_task(home.door.revealed(by_id(known[1]), NOW))
+        staying = asyncio.create_task(home.door.revealed(by_id(known[2]), NOW))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        return await staying
+
+    (answer,) = asyncio.run(ask())
+    assert isinstance(answer, Profile)
