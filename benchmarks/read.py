@@ -5,9 +5,10 @@ drives both in turn, in short alternating bursts over kept-alive connections, so
 meanwhile falls on both alike. The profile read is all there is: token, role and purpose, golden ID,
 members, consent, the access log on disk, opening three sealed records, survivorship, JSON.
 
-    python benchmarks/read.py [--people 2000] [--seconds 20] [--connections 8]
+    python benchmarks/read.py [--people 2000] [--seconds 20] [--connections 32]
 
-Prints one JSON object: requests a second of both, their ratio, and latencies in milliseconds.
+Prints one JSON object: requests a second of both, their ratio, latencies in milliseconds, and how many
+profiles a second two callers get that look up a thousand at once.
 """
 
 import argparse
@@ -45,6 +46,7 @@ from api.stores import create_home
 PURPOSE = "personalization"
 CONSTANT = b'{"status":"constant"}'
 BURST_SECONDS = 1.0
+BATCH = 1_000
 
 
 def populate(home: Path, people: int) -> tuple[str, list[str]]:
@@ -146,6 +148,13 @@ async def measure(port: int, token: str, golden_ids: list[str], seconds: float, 
         bare += await burst(connections, constant, BURST_SECONDS)
         read += await burst(connections, profiles, BURST_SECONDS)
     spent = rounds * BURST_SECONDS
+    batches = [
+        batch(golden_ids[at : at + BATCH], token) for at in range(0, len(golden_ids) - BATCH + 1, BATCH)
+    ]
+    await burst(connections[:2], batches, BURST_SECONDS)
+    started = time.perf_counter()
+    answered = len(await burst(connections[:2], batches, 5 * BURST_SECONDS)) * BATCH
+    in_batches = answered / (time.perf_counter() - started)
     return {
         "profile_reads_per_second": round(len(read) / spent, 1),
         "bare_requests_per_second": round(len(bare) / spent, 1),
@@ -153,7 +162,18 @@ async def measure(port: int, token: str, golden_ids: list[str], seconds: float, 
         "profile_ms": latency(read),
         "bare_ms": latency(bare),
         "connections": count,
+        "profiles_per_second_in_batches": round(in_batches),
     }
+
+
+def batch(golden_ids: Sequence[str], token: str) -> bytes:
+    """Return one request that looks all of them up."""
+    body = json.dumps({"purpose": PURPOSE, "lookups": [{"golden_id": each} for each in golden_ids]}).encode()
+    head = (
+        f"POST /v1/profiles/lookup/batch HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
 
 
 def latency(values: list[float]) -> dict[str, float]:
@@ -165,8 +185,10 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--people", type=int, default=2_000)
     options.add_argument("--seconds", type=float, default=20)
-    options.add_argument("--connections", type=int, default=8)
+    options.add_argument("--connections", type=int, default=32)
     chosen = options.parse_args()
+    if chosen.people < BATCH:
+        options.error(f"--people: {BATCH} at least, for one whole batch")
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
         token, golden_ids = populate(home, chosen.people)
