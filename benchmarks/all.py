@@ -3,19 +3,24 @@
     python benchmarks/all.py [NAME]...
 
 Each line of JSON goes to the terminal and to benchmarks/results/figures.jsonl, which is not committed: a
-figure belongs to the machine it was measured on. Exit status 1 if a benchmark failed.
+figure belongs to the machine it was measured on. At the end a table says which of them meet their targets
+(benchmarks/targets.py). Exit status 1 if a benchmark failed.
 """
 
 import subprocess
 import sys
 from pathlib import Path
 
+from targets import table
+
 HERE = Path(__file__).parent
 
 
 def is_benchmark(path: Path) -> bool:
     """Tell a benchmark from a module that benchmarks share."""
-    return path != Path(__file__) and '__name__ == "__main__"' in path.read_text(encoding="utf-8")
+    return path.stem not in {"all", "targets"} and '__name__ == "__main__"' in path.read_text(
+        encoding="utf-8"
+    )
 
 
 def main(chosen: list[str]) -> int:
@@ -32,6 +37,7 @@ def main(chosen: list[str]) -> int:
             print(done.stdout, end="", flush=True)
             file.writelines(line + "\n" for line in done.stdout.splitlines() if line.startswith("{"))
             failed += done.returncode != 0
+    print("\n" + "\n".join(table(results.read_text(encoding="utf-8").splitlines())))
     return 1 if failed else 0
 
 
