@@ -14,7 +14,7 @@ know; consumers must not be told.
 """
 
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Final, Protocol
 
@@ -89,6 +89,27 @@ class Decided:
         return () if self.answer or self.case.view is None else (self.case.view.golden_no,)
 
 
+@dataclass(frozen=True, slots=True)
+class _People:
+    """Whom several requests for one purpose ask for, and what was decided of them.
+
+    Each person is decided once, however often asked for. Else whoever repeats one golden ID a thousand times
+    could tell by the time whether somebody stands behind it, and how much that person ever said.
+    """
+
+    purpose: Purpose
+    by_golden: Mapping[int, Person]
+    permissions: dict[int, Permission] = field(default_factory=dict)
+    by_id: dict[int, _Case] = field(default_factory=dict)  # of golden numbers that were asked for by ID
+    successors: dict[int, list[_Case]] = field(default_factory=dict)  # of split golden numbers
+
+    def permission(self, golden_no: int) -> Permission:
+        if golden_no not in self.permissions:
+            person = self.by_golden[golden_no]
+            self.permissions[golden_no] = permission(person.members, person.evidence, self.purpose)
+        return self.permissions[golden_no]
+
+
 def _nothing(_golden_nos: Sequence[int]) -> None:
     """Do nothing meanwhile."""
 
@@ -144,9 +165,10 @@ class Door:
         with self._db.snapshot() as conn:
             views = self._views(conn, requests, founds)
             finals = {_number(None if view is None else view.final.golden_no) for view in views}
-            people = self._people.of_goldens(
+            read = self._people.of_goldens(
                 conn, sorted(finals), now, births=purpose.age_matters, purpose=purpose.name
             )
+        people = _People(purpose, read)
         return [
             self._decide(request, found, view, people, now=now)
             for request, found, view in zip(requests, founds, views, strict=True)
@@ -157,16 +179,15 @@ class Door:
         request: RevealRequest,
         found: Found | None,
         requested: GoldenView | None,
-        people: Mapping[int, Person],
+        people: _People,
         *,
         now: int,
     ) -> Decided:
-        purpose = self._purposes[request.purpose]
+        purpose = people.purpose
         refused = request.opted_out and is_sale(purpose)
         if found is None and requested is not None and requested.final.status == "split" and not refused:
-            return self._scattered(requested, purpose, request, now)
-        person = people[_number(None if requested is None else requested.final.golden_no)]
-        case = self._case(requested, found, person, purpose)
+            return self._scattered(requested, people, request, now)
+        case = self._case(requested, found, people)
         if refused:
             case = replace(case, why="opted_out")
         entry = _entry(request, purpose, case, now)
@@ -244,15 +265,20 @@ class Door:
         )
         return [views.get(key) for key in keys]
 
-    def _case(
-        self, requested: GoldenView | None, found: Found | None, person: Person, purpose: Purpose
-    ) -> _Case:
+    def _case(self, requested: GoldenView | None, found: Found | None, people: _People) -> _Case:
+        asked_for = _number(None if requested is None else requested.golden_no)
+        if found is None and asked_for in people.by_id:
+            return people.by_id[asked_for]
         view = None if requested is None else requested.final
-        granted = permission(person.members, person.evidence, purpose)
+        number = _number(None if view is None else view.golden_no)
+        person, granted, purpose = people.by_golden[number], people.permission(number), people.purpose
         why = _why(view, found, granted, purpose)
         if why == REVEALED and not self._leads_into_view(requested, found, person, purpose):
             why = "entry"
-        return _Case(why, person, granted, view)
+        case = _Case(why, person, granted, view)
+        if found is None:
+            people.by_id[asked_for] = case
+        return case
 
     def _leads_into_view(
         self, requested: GoldenView | None, found: Found | None, person: Person, purpose: Purpose
@@ -269,21 +295,12 @@ class Door:
         sure = (member.confidence for member in person.members if member.record_no in former)
         return min(sure, default=APART) >= purpose.minimum_confidence
 
-    def _scattered(
-        self, requested: GoldenView, purpose: Purpose, request: RevealRequest, now: int
-    ) -> Decided:
+    def _scattered(self, requested: GoldenView, people: _People, request: RevealRequest, now: int) -> Decided:
         """Name the successors of a split ID where every one of them may be read, and open nothing."""
-        split = requested.final
-        with self._db.snapshot() as conn:
-            views = [self._memberships.resolve(conn, successor) for successor in split.successors]
-            finals = [_number(None if view is None else view.final.golden_no) for view in views or [None]]
-            people = self._people.of_goldens(
-                conn, sorted(set(finals)), now, births=purpose.age_matters, purpose=purpose.name
-            )
-        cases = [
-            self._case(view, None, people[no], purpose)
-            for view, no in zip(views or [None], finals, strict=True)
-        ]
+        split, purpose = requested.final, people.purpose
+        if split.golden_no not in people.successors:
+            people.successors[split.golden_no] = self._successors(split, purpose, now)
+        cases = people.successors[split.golden_no]
         refused = next((case for case in cases if not case.allowed), None)
         if refused is not None:
             withheld = Withheld(refused.why, refused.permission.decision)
@@ -292,6 +309,17 @@ class Door:
         after = {case.view.golden_no: case.view.golden_id for case in cases if case.view is not None}
         answer = Scattered(requested.golden_id, tuple(after), tuple(after.values()))
         return Decided(request, entry, cases[0], answer)
+
+    def _successors(self, split: GoldenView, purpose: Purpose, now: int) -> list[_Case]:
+        """Decide on each successor of a split ID; on nobody where it has none."""
+        with self._db.snapshot() as conn:
+            views = [self._memberships.resolve(conn, each) for each in split.successors] or [None]
+            finals = {_number(None if view is None else view.final.golden_no) for view in views}
+            read = self._people.of_goldens(
+                conn, sorted(finals), now, births=purpose.age_matters, purpose=purpose.name
+            )
+        people = _People(purpose, read)
+        return [self._case(view, None, people) for view in views]
 
     def _profile(
         self,

@@ -14,6 +14,8 @@ from consent.errors import AccessLogError, VaultError
 from consent.events import CONTACT, RECORD, Subject
 from consent.gathered_reads import MOST_TOGETHER
 from consent.lookup import Identifier
+from consent.permission import Evidence, Member, Permission, permission
+from consent.purposes import Purpose
 from tests.consent.home import NOW, Home, a_home, counted
 
 GRANTED = {"identity_linking": "granted", "personalization": "granted"}
@@ -92,6 +94,41 @@ def test_together_they_take_as_many_statements_as_one(home: Home) -> None:
     with counted(home) as of_all:
         together(home, [by_id(golden_id) for golden_id in known])
     assert len(of_all) == len(of_one) > 0
+
+
+@pytest.mark.parametrize("cause", ["not permitted", "split", "merged"])
+def test_who_is_asked_for_again_and_again_is_decided_once(
+    home: Home, cause: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a thousand times one golden ID would tell by the time whether somebody stands behind it."""
+    asked_for, *others = (
+        home.person(home.add(name, attributes={"email": f"{name}@example.com"}, consents=GRANTED))
+        for name in "abc"
+    )
+    if cause == "split":
+        home.retire(asked_for, "split", into=others)
+        home.say(others[0], "withdrawn", "personalization")
+    elif cause == "merged":  # on evidence too weak to be shown another person's profile
+        home.retire(asked_for, "merged", into=others[:1])
+    else:
+        home.say(asked_for, "withdrawn", "personalization")
+    decisions: list[str] = []
+
+    def counting(members: Sequence[Member], evidence: Evidence, purpose: Purpose) -> Permission:
+        decisions.append(purpose.name)
+        return permission(members, evidence, purpose)
+
+    monkeypatch.setattr("consent.enforcement.permission", counting)
+    (once,) = home.door.reveal_each(by_id(asked_for), NOW)
+    of_once = len(decisions)
+    with counted(home) as asked:
+        home.door.reveal_each(by_id(asked_for), NOW)
+    with counted(home) as asked_often:
+        assert home.door.reveal_each(by_id(asked_for) * 40, NOW) == [once] * 40
+    assert isinstance(once, Withheld)
+    assert len(decisions) == 3 * of_once > 0
+    assert len(asked_often) == len(asked)
+    assert len(list(entries(home.log_folder))) == 42
 
 
 def test_they_share_one_write_of_the_log_up_to_a_bound(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
