@@ -74,7 +74,8 @@ class OutsideIssuer:
             not isinstance(kid, str) or "crit" in header
         ):  # we understand no critical extension (RFC 7515 4.1.11)
             raise InvalidTokenError
-        if algorithm not in {"RS256", "ES256", "EdDSA"}:  # before the issuer is asked for anything
+        # Before the issuer is asked for anything. No set: whoever sends it may have written a list there.
+        if algorithm not in ("RS256", "ES256", "EdDSA"):
             raise InvalidTokenError
         key = self._keys.find(kid)
         if key is None or key.algorithm != algorithm:

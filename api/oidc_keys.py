@@ -157,7 +157,9 @@ def _usable(document: Mapping[str, Any]) -> dict[str, IssuerKey]:
 def _key(jwk: Mapping[str, Any]) -> IssuerKey | None:
     """Return a key for signatures of one of the three kinds, or None."""
     kind, curve = jwk.get("kty"), jwk.get("crv")
-    algorithm = _ALGORITHMS.get((kind, None if kind == "RSA" else curve)) if isinstance(kind, str) else None
+    if not (isinstance(kind, str) and isinstance(curve, str | None)):
+        return None
+    algorithm = _ALGORITHMS.get((kind, None if kind == "RSA" else curve))
     if (
         algorithm is None
         or jwk.get("use", "sig") != "sig"
@@ -165,7 +167,8 @@ def _key(jwk: Mapping[str, Any]) -> IssuerKey | None:
         or "d" in jwk
     ):
         return None
-    if "verify" not in jwk.get("key_ops", ["verify"]):
+    uses = jwk.get("key_ops", ["verify"])
+    if not isinstance(uses, list) or "verify" not in uses:
         return None
     try:
         key = jwt.PyJWK(dict(jwk), algorithm).key
