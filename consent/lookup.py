@@ -6,6 +6,7 @@ content.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -22,6 +23,7 @@ from identity.statements import Reading, Statement, slices
 from identity.store import MembershipReader
 
 IDENTIFIER_TYPES: Final = (*LOOKUP_TYPES, RECORD)
+_ATTEMPTS: Final = 3
 
 _CURRENT = Statement("SELECT record_no, key_id FROM records WHERE record_no IN :record_nos")
 
@@ -79,17 +81,7 @@ class Lookup:
     def find_each(self, sought: Sequence[Sequence[Identifier]]) -> list[Found]:
         """Do the same for many at once."""
         tokens = [[self._token(identifier) for identifier in identifiers] for identifiers in sought]
-        with self._keys.snapshot() as conn:
-            rows = self._key_store.find_many(conn, {token for of_one in tokens for token in of_one})
-            if not any(rows.values()):
-                self._key_store.fetch(conn, [NOBODY])  # what nobody carries costs what somebody does
-        with self._db.snapshot() as conn:
-            live = _live(conn, [row for found in rows.values() for row in found])
-            goldens = self._memberships.goldens_of(conn, sorted(live.values()) or [NOBODY])
-        carriers = {
-            token: frozenset(live[row.key_id] for row in found if row.key_id in live)
-            for token, found in rows.items()
-        }
+        carriers, goldens = self._carriers({token for of_one in tokens for token in of_one})
         return [
             _found(
                 [Match(each.type, carriers[token]) for each, token in zip(identifiers, of_one, strict=True)],
@@ -101,11 +93,8 @@ class Lookup:
     def record(self, key: RecordKey) -> int | None:
         """Return the number of a live record by its key."""
         token = self._index.token(RECORD, f"{key.channel}:{key.source_id}")
-        with self._keys.snapshot() as conn:
-            rows = self._key_store.find(conn, token)
-        with self._db.snapshot() as conn:
-            live = _live(conn, rows)
-        return next(iter(live.values()), None)
+        carriers, _ = self._carriers({token})
+        return min(carriers[token], default=None)
 
     def token(self, identifier: Identifier) -> bytes | None:
         """Return the blind-index token of an identifier; None if it cannot be read as its type."""
@@ -122,6 +111,28 @@ class Lookup:
             return str
         return lambda value: normalise_identifier(name, value, default_region=self._region) or value
 
+    def _carriers(self, tokens: AbstractSet[bytes]) -> tuple[dict[bytes, frozenset[int]], dict[int, int]]:
+        """Return the live records that carry each of `tokens`, and the golden numbers of these records.
+
+        A record that was replaced between the two snapshots would be left out, and of two people who share
+        an identifier the other one would be found alone. So then both stores are read again.
+        """
+        for _ in range(_ATTEMPTS):
+            with self._keys.snapshot() as conn:
+                rows = self._key_store.find_many(conn, tokens)
+                if not any(rows.values()):
+                    self._key_store.fetch(conn, [NOBODY])  # what nobody carries costs what somebody does
+            with self._db.snapshot() as conn:
+                live, replaced = _live(conn, [row for found in rows.values() for row in found])
+                goldens = self._memberships.goldens_of(conn, sorted(live.values()) or [NOBODY])
+            if not replaced:
+                break  # else its key may just not be destroyed yet, and its content carries the token no more
+        carriers = {
+            token: frozenset(live[row.key_id] for row in found if row.key_id in live)
+            for token, found in rows.items()
+        }
+        return carriers, goldens
+
     def _token(self, identifier: Identifier) -> bytes:
         # A value that cannot be read is looked up as one that nobody has: the same work as any other.
         return self.token(identifier) or self._index.token(identifier.type, "")
@@ -134,14 +145,18 @@ def _found(matches: Sequence[Match], goldens: Mapping[int, int]) -> Found:
     return Found(fitting.pop() if count == 1 else None, count > 1, tuple(matches), count)
 
 
-def _live(conn: Reading, rows: Sequence[KeyRow]) -> dict[int, int]:
-    """Map key id -> record number for the `rows` under which a record's present content is sealed."""
+def _live(conn: Reading, rows: Sequence[KeyRow]) -> tuple[dict[int, int], bool]:
+    """Map key id -> record number for the `rows` under which a record's present content is sealed.
+
+    And say whether the present content of a record among them is sealed under a key that is not.
+    """
     current = {
         record_no: key_id
         for part in slices(sorted({row.record_no for row in rows}) or [NOBODY])
         for record_no, key_id in _CURRENT.rows(conn, record_nos=part)
     }
-    return {row.key_id: row.record_no for row in rows if current.get(row.record_no) == row.key_id}
+    live = {row.key_id: row.record_no for row in rows if current.get(row.record_no) == row.key_id}
+    return live, len(live) < len(current)
 
 
 def enters(matches: Sequence[Match], view: Sequence[Member], purpose: Purpose) -> bool:

@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from consent.answers import Profile
+from consent.key_store import KeyRow
 from consent.purposes import Purposes
+from identity.records import RecordKey
 from tests.consent.home import Home, a_home, record_ref
 
 MAIL = {"email": "ana@example.com"}
@@ -45,6 +48,28 @@ def test_a_shared_identifier_finds_nobody_unless_another_decides(home: Home) -> 
     found = home.look_up(("email", "family@example.com"), ("user_id", "u1"))
     assert isinstance(found, Profile)
     assert found.golden_id == mother
+
+
+def test_a_shared_identifier_finds_nobody_while_one_of_its_people_is_updated(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What changes between the snapshots of the two stores must not leave the other person alone with it."""
+    family = {"email": "family@example.com"}
+    home.person(home.add("1", attributes=family, consents=GRANTED))
+    home.person(home.add("2", attributes=family, consents=GRANTED))
+    find_many = home.key_store.find_many
+    updates = iter(["Bilbao"])
+
+    def then_updated(*asked: Any) -> dict[bytes, list[KeyRow]]:
+        found = find_many(*asked)
+        for city in updates:
+            home.add("1", attributes={**family, "city": city})
+        return found
+
+    monkeypatch.setattr(home.key_store, "find_many", then_updated)
+    assert home.look_up(("email", "family@example.com")) == "shared"
+    updates = iter(["Bermeo"])
+    assert home.lookup.record(RecordKey("web", "1")) == 1
 
 
 def test_identifiers_of_different_people_fit_nobody(home: Home) -> None:
