@@ -76,12 +76,14 @@ def restore(settings: Settings, source: Source, clock: Callable[[], int]) -> dic
     _bring_up(settings, keyring, keep_keys=source.keys is None)
     services = Services(settings, clock)  # `open_services` refuses while the mark is there
     try:
-        dropped, replayed = _replay(services, manifest, source.erasures)
+        dropped, replayed, unknown = _replay(services, manifest, source.erasures)
         answer = _verified(services, manifest, source.checkpoint)
     finally:
         services.close()
     settings.restoring.unlink()
-    return answer | {"erasures_replayed": replayed, "records_dropped": dropped}
+    unrefused = 0 if source.keys is None else unknown  # the key store that stayed refuses them
+    replays = {"erasures_replayed": replayed, "erasures_unrefused": unrefused, "records_dropped": dropped}
+    return answer | replays
 
 
 # 1. The mark
@@ -186,13 +188,17 @@ def _bring_up(settings: Settings, keyring: FileKeyring, *, keep_keys: bool) -> N
 # 4. and 5. What must not come back
 
 
-def _replay(services: Services, manifest: Manifest, log: Path | None) -> tuple[int, int]:
+def _replay(services: Services, manifest: Manifest, log: Path | None) -> tuple[int, int, int]:
+    """Return how many dead records went, how many erasures were repeated, and how many are unknown here.
+
+    Unknown are those of people who came after the backup: nothing is left by which to know them again.
+    """
     services.recover()
     dropped = _drop_dead(services)
     path = log or services.settings.erasure_log
     if log is not None and not log.is_file():
         raise SettingsError("--erasures names no readable file")
-    replayed = 0
+    replayed = unknown = 0
     logged = list(read_log(path, services.ledger.verifier_key())) if path.is_file() else []
     for each in logged:
         if each.finished_at + 1000 < manifest.made_at:  # the log is to the second
@@ -200,6 +206,7 @@ def _replay(services: Services, manifest: Manifest, log: Path | None) -> tuple[i
         with services.db.read() as conn:
             known = conn.execute(_FINISHED, {"no": each.erasure_no}).scalar_one()
             live = [no for no in each.record_nos if conn.execute(_LIVE, {"record_no": no}).scalar_one()]
+        unknown += not known and not live
         if known or not live:
             continue
         try:
@@ -207,7 +214,7 @@ def _replay(services: Services, manifest: Manifest, log: Path | None) -> tuple[i
         except UnknownSubjectError:
             continue
         replayed += 1
-    return dropped, replayed
+    return dropped, replayed, unknown
 
 
 def _drop_dead(services: Services) -> int:

@@ -64,6 +64,9 @@ def restore(
     if done["ledger_entries_lost"]:
         lost = done["ledger_entries_lost"]
         note(f"aurea: {lost} consent events after the backup are lost: have them sent again")
+    if done["erasures_unrefused"]:
+        lost = done["erasures_unrefused"]
+        note(f"aurea: {lost} people came after the backup and were erased: see that nobody sends them again")
     show(done, as_json=as_json)
 
 

@@ -199,6 +199,20 @@ def test_who_was_erased_after_the_backup_is_erased_again_and_stays_refused(world
         assert services.erasure.resume(world.clock()) == 0
 
 
+def test_of_who_came_after_the_backup_and_was_erased_the_answer_says_that_they_are_not_refused(
+    world: World,
+) -> None:
+    world.ingest(row("crm", "1", "Ana"))
+    folder = backed_up(world)
+    world.clock.pass_(days=1)
+    world.ingest(row("crm", "2", "Berta"))
+    erase(world, "1", request="r_1")
+    erase(world, "2", request="r_2")
+    log = shutil.copy(world.settings.erasure_log, world.folder / "kept.jsonl")
+    with restored(world, new_home(world), parts(folder, erasures=log)) as (answer, _):
+        assert (answer["erasures_replayed"], answer["erasures_unrefused"]) == (1, 1)
+
+
 def test_without_the_log_the_answer_says_what_the_backup_lacks(world: World) -> None:
     world.ingest(row("crm", "1", "Ana"))
     folder = backed_up(world)
@@ -225,7 +239,7 @@ def test_the_data_under_the_key_store_that_was_kept_brings_back_nothing_deleted(
     (world.home / "purposes.toml").unlink(missing_ok=True)
     shutil.rmtree(world.home / "runs")
     answer = world.answer("restore", str(folder), "--keep-keys")
-    assert (answer["records"], answer["records_dropped"]) == (1, 2)
+    assert (answer["records"], answer["records_dropped"], answer["erasures_unrefused"]) == (1, 2, 0)
     world.services = open_services(world.settings, world.clock)
     assert emails(world.services, "1", "2", "3") == [["carla@example.com"]]
     again = IncomingRecord("crm", "9", attributes={"email": ["berta@example.com"]})
