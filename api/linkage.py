@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from api.disclosure_risk import disclosure_risk
-from api.resolution import frequency_token
 from api.settings import Settings
 from api.spill import spill_folder
+from consent.run_values import RunValues
 from identity.clustering import Clusters
 from identity.engine import Engine, open_engine
 from identity.errors import EngineError, ModelFileError
@@ -72,11 +72,12 @@ def compare_model(
 
 @contextmanager
 def _rerun(services: "Services", request: LinkRequest, progress: Callable[[str], None]) -> Iterator[Rerun]:
+    values = RunValues(services.stores)
     with (
         spill_folder(services.settings.home) as spill,
         EngineScorer(
             seed=request.seed,
-            token=frequency_token(services.stores.index),
+            token=values.token,
             opened=_opener(services.settings, request, spill),
         ) as scorer,
     ):
@@ -91,6 +92,7 @@ def _rerun(services: "Services", request: LinkRequest, progress: Callable[[str],
                 services.settings.runs_dir, services.clock(), outcome, scores, clusters
             ),
             risk=lambda merges: disclosure_risk(services, merges),
+            forget=values.forget_uncarried,
         )
 
 

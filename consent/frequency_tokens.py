@@ -17,10 +17,16 @@ _KINDS = {kind: kind for kind in LOOKUP_TYPES} | {several: kind for kind, severa
 
 def frequency_token(index: BlindIndex, column: str, value: str) -> bytes:
     """Return the hash of a normalised value of `column`."""
-    kind = _KINDS.get(column)
-    if kind is None:
+    token = lookup_token(index, column, value)
+    if token is None:
         return index.token(f"frequency:{column}", value)
-    return _of_lookup(index, column, index.token(kind, value))
+    return _of_lookup(index, column, token)
+
+
+def lookup_token(index: BlindIndex, column: str, value: str) -> bytes | None:
+    """Return the lookup token that the hash of a value is made of; None where it is of the value itself."""
+    kind = _KINDS.get(column)
+    return None if kind is None else index.token(kind, value)
 
 
 def frequency_tokens(index: BlindIndex, kind: str, token: bytes) -> Iterable[tuple[str, bytes]]:

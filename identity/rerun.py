@@ -46,6 +46,9 @@ Report = Callable[[RunOutcome, Scores | None, Clusters], None]
 Risk = Callable[[Sequence[Merge]], Mapping[str, Any]]
 """What would be disclosed if these merges were wrong: counts. The privacy side knows; identity does not."""
 
+Forget = Callable[[str], None]
+"""Told a run's ID once its frequencies are stored: deletes those of values that nobody has any more."""
+
 
 def _silent(_step: str) -> None:
     """Report no progress."""
@@ -64,6 +67,7 @@ class Rerun:
     report: Report | None = None
     hook: Hook = _silent
     risk: Risk | None = None
+    forget: Forget = _silent
 
     def run(self, *, dry_run: bool = False, retrain: bool = False, force: str | None = None) -> RunOutcome:
         """Link everything; `force` is the reason to publish although a gate closes.
@@ -202,6 +206,7 @@ class Rerun:
             model_store.save(conn, scores.scored.model, self.clock())
         rows = ((run_id, *row) for row in sorted(scores.frequencies))
         publisher.in_batches("model", rows, model_store.save_frequencies, lease)
+        self.forget(run_id)
 
     def _forget_old_models(self, publisher: Publisher, lease: Lease) -> None:
         """Delete the frequencies of every run but the current one; only the lease's holder adds any."""

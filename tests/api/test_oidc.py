@@ -235,7 +235,6 @@ ATTACKS: dict[str, Attack] = {
     "no ID": lambda i, c: jwt.encode(c, i.keys["rsa"], "RS256"),
     "an ID that is a number": lambda _, c: unsigned(c, {"alg": "RS256", "kid": 7}, lambda _: b"x"),
     "an algorithm that is a list": lambda _, c: unsigned(c, {"alg": ["RS256"], "kid": "rsa"}, lambda _: b"x"),
-    "an algorithm that is an object": lambda _, c: unsigned(c, {"alg": {}, "kid": "rsa"}, lambda _: b"x"),
     "another of its keys than the one named": lambda i, c: jwt.encode(
         c, i.keys["ec"], "ES256", headers={"kid": "rsa"}
     ),
@@ -250,8 +249,7 @@ ATTACKS: dict[str, Attack] = {
     "a critical extension": lambda i, c: i.sign(c, crit=["exp"]),
     "an altered claim": lambda i, c: altered(i.sign(c)),
     "no signature": lambda i, c: i.sign(c).rpartition(".")[0] + ".",
-    "two parts": lambda i, c: i.sign(c).rpartition(".")[0],
-    "no token": lambda _i, _c: "x",
+    "two parts": lambda i, c: i.sign(c).rpartition(".")[0], "no token": lambda _i, _c: "x",
 }  # fmt: skip
 
 
@@ -288,12 +286,10 @@ def test_of_a_key_set_only_keys_that_sign_in_one_of_three_ways_are_used(world: W
         jwk_of(MINE, kinds.RSAAlgorithm, kid="other algorithm", alg="RS512"),
         jwk_of(MINE, kinds.RSAAlgorithm, kid="twice"),
         jwk_of(MINE, kinds.RSAAlgorithm, kid="twice"),
-        jwk_of(MINE, kinds.RSAAlgorithm),
+        jwk_of(MINE, kinds.RSAAlgorithm), jwk_of(MINE, kinds.RSAAlgorithm, kid="for nothing", key_ops=None),
         jwk_of(other_curve, kinds.ECAlgorithm, kid="curve"),
         {"kty": "EC", "crv": "P-256", "kid": "off", "x": "AAAA", "y": "AAAA"},
-        jwk_of(MINE, kinds.RSAAlgorithm, kid="for nothing", key_ops=None),
-        {"kty": "EC", "crv": ["P-256"], "kid": "curves"},
-        {"kty": ["RSA"], "kid": "list"}, {"kid": "nothing"}, "text", None,
+        {"kty": ["RSA"], "kid": "a"}, {"kty": "EC", "crv": ["P-256"], "kid": "c"}, {"kid": "none"}, "", None,
     ]  # fmt: skip
     keys = IssuerKeys(issuer.url, world.clock, loopback=True)
     assert keys.find("rsa") is not None
