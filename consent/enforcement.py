@@ -20,7 +20,7 @@ from typing import Final, Protocol
 
 from consent.access_log import AccessEntry, AccessLog
 from consent.answers import Answer, Profile, RevealRequest, Scattered, Withheld
-from consent.gathered_reads import GatheredReads, Meanwhile
+from consent.gathered_reads import GatheredReads, Noted
 from consent.households import Households
 from consent.lookup import Found, Identifier, Lookup, enters
 from consent.people import NOBODY, People, Person
@@ -111,7 +111,7 @@ class _People:
 
 
 def _nothing(_golden_nos: Sequence[int]) -> None:
-    """Do nothing meanwhile."""
+    """Note nothing."""
 
 
 class Door:
@@ -149,14 +149,14 @@ class Door:
         return self.answers(decided, now)
 
     async def revealed(
-        self, requests: Sequence[RevealRequest], now: int, meanwhile: Meanwhile = _nothing
+        self, requests: Sequence[RevealRequest], now: int, noted: Noted = _nothing
     ) -> list[Answer]:
         """Do as `reveal_each` on an event loop, together with whoever else asks there at this moment.
 
-        The loop is held up while stores are read, not by the log. `meanwhile` is told whose golden numbers
-        the answers will name, and what it does must be done too before anything is opened.
+        The loop is held up while stores are read, not by the log. `noted` is told whose golden numbers
+        the answers will name once the log is written, and what it does is done before anything is opened.
         """
-        return await self._together.answers(requests, now, meanwhile)
+        return await self._together.answers(requests, now, noted)
 
     def decided(self, requests: Sequence[RevealRequest], now: int) -> list[Decided]:
         """Read and decide; nothing is opened."""

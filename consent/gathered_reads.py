@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 MOST_TOGETHER: Final = 32
 """Requests answered in one go: about 8 ms, for which the loop is held up."""
 
-Meanwhile = Callable[[Sequence[int]], Awaitable[None] | None]
-"""Told whose golden numbers an answer will name; what it returns must be done before anything is opened."""
+Noted = Callable[[Sequence[int]], Awaitable[None] | None]
+"""Told whose golden numbers an answer will name, once the log says so; what it returns must be done before
+anything is opened. Earlier it would let the change feed tell of people of whom the log says nothing."""
 
 
 @dataclass(slots=True)
@@ -30,7 +31,7 @@ class _Read:
 
     requests: Sequence[RevealRequest]
     now: int
-    meanwhile: Meanwhile
+    noted: Noted
     done: asyncio.Future[list[Answer]]
 
 
@@ -44,13 +45,11 @@ class GatheredReads:
         )
         self._answering: set[asyncio.Task[None]] = set()  # a loop itself does not keep its tasks
 
-    async def answers(
-        self, requests: Sequence[RevealRequest], now: int, meanwhile: Meanwhile
-    ) -> list[Answer]:
+    async def answers(self, requests: Sequence[RevealRequest], now: int, noted: Noted) -> list[Answer]:
         """Answer requests for one purpose, in their order. Raises as `Door.reveal`."""
         loop = asyncio.get_running_loop()
         waiting = self._waiting.setdefault(loop, {})
-        read = _Read(requests, now, meanwhile, loop.create_future())
+        read = _Read(requests, now, noted, loop.create_future())
         purpose = requests[0].purpose
         if purpose in waiting:
             waiting[purpose].append(read)
@@ -93,16 +92,14 @@ class GatheredReads:
         for read in reads:
             of_reads.append(decided[at : at + len(read.requests)])
             at += len(read.requests)
+        await self._door.logged(decided)
         others = [
             told
             for read, mine in zip(reads, of_reads, strict=True)
-            if (told := read.meanwhile([no for each in mine for no in each.named])) is not None
+            if (told := read.noted([no for each in mine for no in each.named])) is not None
         ]
-        logged = self._door.logged(decided)
         if others:
-            await asyncio.gather(logged, *others)
-        else:
-            await logged
+            await asyncio.gather(*others)
         answers = iter(self._door.answers(decided, now))
         return [[next(answers) for _ in mine] for mine in of_reads]
 

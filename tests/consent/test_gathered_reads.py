@@ -167,11 +167,13 @@ def test_where_the_log_cannot_be_written_nobody_is_answered(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fdatasync", broken)
-    for answers in together(home, [by_id(golden_id) for golden_id in known]):
+    told: list[int] = []
+    for answers in together(home, [by_id(golden_id) for golden_id in known], noted=told.extend):
         assert isinstance(answers, AccessLogError)
+    assert told == [], "else the change feed would tell of people of whom the log says nothing"
 
 
-def test_nothing_is_opened_before_what_must_be_done_meanwhile_is(home: Home) -> None:
+def test_nothing_is_opened_before_it_is_noted_who_is_told_of_whom(home: Home) -> None:
     known = people(home, 4)
     told: list[Sequence[int]] = []
 
@@ -179,11 +181,11 @@ def test_nothing_is_opened_before_what_must_be_done_meanwhile_is(home: Home) -> 
         await asyncio.sleep(0)
         raise RuntimeError("not stored")
 
-    def meanwhile(golden_nos: Sequence[int]) -> Awaitable[None] | None:
+    def noted(golden_nos: Sequence[int]) -> Awaitable[None] | None:
         told.append(golden_nos)
         return failing() if golden_nos else None
 
-    denied, *permitted = together(home, [by_id(golden_id) for golden_id in known], meanwhile=meanwhile)
+    denied, *permitted = together(home, [by_id(golden_id) for golden_id in known], noted=noted)
     assert isinstance(denied, list)  # nobody is named to whom nothing is shown
     assert {type(answers) for answers in permitted} == {RuntimeError}
     assert {len(numbers) for numbers in told} == {0, 1}
