@@ -22,7 +22,7 @@ from sqlalchemy import text
 from api import __version__
 from api.migrations import KEYS, OPERATIONAL, versions
 from api.settings import Settings
-from api.spill import spill_folder
+from api.spill import KEY_COPY, spill_folder
 from api.stores import check_home, load_keyring, open_keys, open_operational
 from api.times import rfc3339
 from consent import backup_manifest
@@ -84,7 +84,7 @@ def _write(home: _Home, folder: Path, now: int) -> dict[str, Any]:
     note = _ledger(home, home.db).checkpoint(now)  # before the snapshot, so that this holds it
     data, held = folder / "data", folder / "keys"
     with spill_folder(home.settings.home) as temporary:
-        copied = temporary / "keys.db"
+        copied = temporary / KEY_COPY
         try:
             copy_stores(home.db, home.keys, db_to=data / "aurea.db", keys_to=copied)
             check_copy(copied)

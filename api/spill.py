@@ -11,6 +11,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
+
+from consent.store_copies import wipe
+
+KEY_COPY: Final = "keys.db"
+"""What a backup copies the key store to before it is sealed: unlike what a run spills not encrypted."""
 
 
 @contextmanager
@@ -30,6 +36,8 @@ def sweep_spill(home: Path) -> None:
         with _locked(home, fcntl.LOCK_EX | fcntl.LOCK_NB) as root:
             for left in root.iterdir():
                 if left.is_dir() and not left.is_symlink():
+                    if (left / KEY_COPY).is_file():
+                        wipe(left / KEY_COPY)
                     shutil.rmtree(left, ignore_errors=True)
                 else:
                     left.unlink(missing_ok=True)

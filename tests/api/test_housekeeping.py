@@ -7,7 +7,7 @@ import pytest
 
 from api.app import create_app
 from api.housekeeping import kept, only_one
-from api.spill import spill_folder, sweep_spill
+from api.spill import KEY_COPY, spill_folder, sweep_spill
 from tests.world import World, row
 
 
@@ -33,6 +33,16 @@ def test_what_a_crash_left_goes_at_the_next_start_and_a_run_at_work_keeps_its_ow
         sweep_spill(world.home)
         assert folder.is_dir()
     world.services.recover()
+    assert spilled(world.home) == []
+
+
+def test_of_a_backup_that_was_killed_the_copy_of_the_key_store_is_overwritten(world: World) -> None:
+    left = world.home / "spill" / "crashed"
+    left.mkdir(parents=True)
+    (left / KEY_COPY).write_bytes(b"wrapped keys and tokens")
+    with (left / KEY_COPY).open("rb") as disk:
+        sweep_spill(world.home)
+        assert disk.read() == bytes(23)
     assert spilled(world.home) == []
 
 
