@@ -201,4 +201,5 @@ def _discipline_sqlite(engine: Engine, *, secure_delete: bool, cache_mb: int) ->
     @event.listens_for(engine, "begin")
     def _begin(conn: Connection) -> None:
         immediate = conn.get_execution_options().get(_WRITE, False)
-        conn.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+        # On the driver: 10 us instead of 50. What it raises, `_failures_named` names as well.
+        _driver(conn).execute("BEGIN IMMEDIATE" if immediate else "BEGIN")
