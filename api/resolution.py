@@ -6,6 +6,7 @@ identifier that both channels have verified attaches a record to another.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from threading import Lock
 from typing import Final
@@ -32,7 +33,7 @@ MOST_EVIDENCE: Final = 100  # records that are compared with each other, for the
 VERIFIED_WEIGHT: Final = 20.0  # bits, a million to one: two channels have verified the same identifier
 _ATTEMPTS: Final = 5
 
-_RECORD = Statement("SELECT key_id, verified FROM records WHERE record_no IN :record_nos")
+_RECORD = Statement("SELECT key_id, verified FROM records WHERE record_no = :record_no")
 _CURRENT = Statement("SELECT record_no, key_id, verified FROM records WHERE key_id IN :key_ids")
 _DEPARTED = Statement(f"""
     SELECT d.record_no
@@ -59,14 +60,20 @@ class Resolver:
     def resolve(self, record_no: int, now: int) -> Resolution:
         """Give a stored record its golden ID. Raises StaleScoresError if it keeps changing."""
         for attempt in range(_ATTEMPTS):
-            with self._stores.db.snapshot() as conn:  # both before anything is looked for
+            with self._stores.db.snapshot() as conn:  # all of it before anything is looked for
                 sequence = self._linkable.sequence_in(conn)
                 was = self._memberships.golden_of(conn, record_no)
-            found = self._candidates(record_no)
+                scoring = self._scoring_in(conn)
+                ((key_id, verified),) = _RECORD.rows(conn, record_no=record_no)
+            near = _Neighbours(self._stores, key_id)
+            if scoring is None:
+                found = self._verified_alike(record_no, near, verified)
+            else:
+                found = self._candidates(record_no, near, scoring)
             try:
                 return self._online.attach(
                     record_no, found.scored, sequence=sequence, threshold=found.threshold, now=now,
-                    model_version=found.model_version, evidence=found.evidence, was=was,
+                    model_version=found.model_version, evidence=found.evidence, owners=found.owners, was=was,
                 )  # fmt: skip
             except StaleScoresError:
                 if attempt == _ATTEMPTS - 1:
@@ -85,18 +92,19 @@ class Resolver:
         with self._loading:
             self._loaded = None
 
-    def _candidates(self, record_no: int) -> "_Candidates":
+    def _verified_alike(self, record_no: int, near: "_Neighbours", verified: str) -> "_Candidates":
+        """Return the candidates before the first run."""
+        numbers = near.verified_alike(frozenset(verified.split(",")) - {""})
+        alike = self._linkable.opened([record_no, *numbers]).record_nos
+        if record_no not in alike:  # it may not be linked: it stays alone
+            return _Candidates(0.0, [], None)
+        scored = [ScoredCandidate(number, VERIFIED_WEIGHT) for number in alike if number != record_no]
+        return _Candidates(VERIFIED_WEIGHT, scored, None)
+
+    def _candidates(self, record_no: int, near: "_Neighbours", scoring: "_Scoring") -> "_Candidates":
         """Return the candidates worth a steward's look or more."""
-        near = _Neighbours(self._stores, record_no)
-        scoring = self._scoring()
-        if scoring is None:
-            alike = self._linkable.opened([record_no, *near.verified_alike()]).record_nos
-            if record_no not in alike:  # it may not be linked: it stays alone
-                return _Candidates(0.0, [], None)
-            scored = [ScoredCandidate(number, VERIFIED_WEIGHT) for number in alike if number != record_no]
-            return _Candidates(VERIFIED_WEIGHT, scored, None)
-        scorer, model = scoring.scorer, scoring.scorer.model
-        batch = self._linkable.opened([record_no, *near.record_nos])
+        scorer, model = scoring.scorer.remembering(), scoring.scorer.model
+        batch = self._linkable.opened_under([near.key_id, *near.key_ids])
         opened = dict(zip(batch.record_nos, map(Comparable.decode, batch.comparables), strict=True))
         newcomer = opened.pop(record_no, None)
         if newcomer is None:  # it may not be linked
@@ -108,56 +116,68 @@ class Resolver:
             if weight >= model.review_threshold
         ]
         matching = {each.record_no: each.weight for each in kept if each.weight >= model.threshold}
-        evidence = None
-        if matching:
-            known = {record_no: newcomer, **opened}
-            evidence = self._evidence(scorer, known, matching)
-        return _Candidates(model.threshold, kept, scoring.model_version, evidence)
+        if not matching:
+            return _Candidates(model.threshold, kept, scoring.model_version)
+        known = {record_no: newcomer, **opened}
+        evidence, owners = self._evidence(scorer, known, matching)
+        return _Candidates(model.threshold, kept, scoring.model_version, evidence, owners)
 
     def _evidence(
         self, scorer: OnlineScorer, known: Mapping[int, Comparable], matching: Mapping[int, float]
-    ) -> Evidence:
+    ) -> tuple[Evidence, dict[int, int]]:
         """Return what the arriving record, its matches and all records of their golden IDs say of each other.
 
         A record that shares nothing with the arriving one may be the very one that contradicts. `known` are
-        the records opened so far, the arriving one first.
+        the records opened so far, the arriving one first. With it come the golden numbers of those heard.
         """
         newcomer = next(iter(known))
         with self._stores.db.snapshot() as conn:
             owner = self._memberships.goldens_of(conn, sorted(matching))
-            people = [
-                [member.record_no for member in self._memberships.members(conn, golden_no)]
-                for golden_no in sorted(set(owner.values()))
-            ]
+            held = self._memberships.members_of(conn, sorted(set(owner.values())))
+        people = [list(held[golden_no]) for golden_no in sorted(held)]
         people += [[number] for number in matching if number not in owner]
         heard = {newcomer, *spread(people, matching, MOST_EVIDENCE)}
-        opened = self._linkable.opened(heard - known.keys())
-        late = zip(opened.record_nos, map(Comparable.decode, opened.comparables), strict=True)
-        records = {number: known[number] for number in heard & known.keys()} | dict(late)
-        return scorer.evidence(list(records), list(records.values()))
+        records = {number: known[number] for number in heard & known.keys()}
+        if late := heard - known.keys():
+            opened = self._linkable.opened(late)
+            records |= zip(opened.record_nos, map(Comparable.decode, opened.comparables), strict=True)
+        owners = {
+            number: golden_no
+            for golden_no, members in held.items()
+            for number in members
+            if number in records and number != newcomer
+        }
+        return scorer.evidence(list(records), list(records.values()), owners), owners
 
     def scoring(self) -> tuple[Model, OnlineScorer] | None:
         """Return the model of the last published run with its scorer; None before the first run."""
-        found = self._scoring()
+        with self._stores.db.snapshot() as conn:
+            found = self._scoring_in(conn)
         return None if found is None else (found.scorer.model, found.scorer)
 
-    def _scoring(self) -> "_Scoring | None":
-        with self._stores.db.snapshot() as conn:
-            run_id = model_store.current_run(conn)
-            if run_id is None:
-                return None
-            with self._loading:
-                if self._loaded is None or self._loaded.run_id != run_id:
-                    self._loaded = self._load(conn)
-                return self._loaded
+    def _scoring_in(self, conn: Reading) -> "_Scoring | None":
+        run_id = model_store.current_run(conn)
+        if run_id is None:
+            return None
+        with self._loading:
+            if self._loaded is None or self._loaded.run_id != run_id:
+                self._loaded = self._load(conn)
+            return self._loaded
 
     def _load(self, conn: Reading) -> "_Scoring | None":
         current = model_store.load_current(conn)
         if current is None:
             return None
         run_id, name, model = current
-        known = model_store.frequencies(conn, run_id)
-        return _Scoring(run_id, name, OnlineScorer(model, lambda c, v: known.get((c, self._token(c, v)))))
+        known: dict[str, dict[bytes, float]] = {}
+        for (column, token), share in model_store.frequencies(conn, run_id).items():
+            known.setdefault(column, {})[token] = share
+
+        def frequency(column: str, value: str) -> float | None:
+            shares = known.get(column)  # of a column without any, no value need be hashed
+            return None if shares is None else shares.get(self._token(column, value))
+
+        return _Scoring(run_id, name, OnlineScorer(model, frequency, known.keys()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,49 +197,42 @@ class _Candidates:
     scored: list[ScoredCandidate]
     model_version: str | None
     evidence: Evidence | None = None  # of the record and its candidates, where one of them matches
+    owners: Mapping[int, int] | None = None  # the golden numbers of these candidates, where they have one
 
 
 class _Neighbours:
-    """The records that share a token with one record; nothing is opened."""
+    """The keys under which a token of one record's is listed; nothing is opened."""
 
-    def __init__(self, stores: RecordStores, record_no: int) -> None:
-        self._stores = stores
-        with stores.db.snapshot(single=True) as conn:
-            ((self._key_id, verified),) = _RECORD.rows(conn, record_nos=[record_no])
-        self._verified = frozenset(verified.split(",")) - {""}
+    def __init__(self, stores: RecordStores, key_id: int) -> None:
+        self._stores, self.key_id = stores, key_id
         with stores.keys.snapshot() as conn:
-            row: KeyRow | None = stores.key_store.fetch(conn, [self._key_id]).get(self._key_id)
+            row: KeyRow | None = stores.key_store.fetch(conn, [key_id]).get(key_id)
             pairs = unpack_tokens(row.tokens) if row is not None else []
             self._tokens = [(kind_of(code), token) for code, token in pairs if kind_of(code) != RECORD]
             found = stores.key_store.candidates(conn, [token for _, token in self._tokens], limit=BLOCK_LIMIT)
-        ids = {key_id for numbers in found.values() for key_id in numbers} - {self._key_id}
-        self._current = self._records(sorted(ids))
+        self.key_ids: Sequence[int] = sorted({no for numbers in found.values() for no in numbers} - {key_id})
 
-    @property
-    def record_nos(self) -> Sequence[int]:
-        """The candidates."""
-        return sorted(record_no for record_no, _ in self._current.values())
-
-    def verified_alike(self) -> list[int]:
-        """Return the candidates that carry one of this record's verified identifiers, verified as well."""
-        tokens = {token: kind for kind, token in self._tokens if kind in self._verified}
+    def verified_alike(self, verified: AbstractSet[str]) -> list[int]:
+        """Return the records that carry one of its `verified` identifiers, verified as well."""
+        tokens = {token: kind for kind, token in self._tokens if kind in verified}
         if not tokens:
             return []
         with self._stores.keys.snapshot() as conn:
             found = self._stores.key_store.find_many(conn, tokens)
+        current = self._current()
         alike = set()
         for token, rows in found.items():
             for row in rows:
-                record_no, verified = self._current.get(row.key_id, (0, frozenset()))
-                if tokens[token] in verified:
+                record_no, theirs = current.get(row.key_id, (0, frozenset()))
+                if tokens[token] in theirs:
                     alike.add(record_no)
         return sorted(alike)
 
-    def _records(self, key_ids: Sequence[int]) -> dict[int, tuple[int, frozenset[str]]]:
+    def _current(self) -> dict[int, tuple[int, frozenset[str]]]:
         """Return key id -> record and its verified identifiers, for keys of a record's present content."""
         with self._stores.db.snapshot() as conn:
             return {
                 key_id: (record_no, frozenset(verified.split(",")))
-                for part in slices(key_ids)
+                for part in slices(self.key_ids)
                 for record_no, key_id, verified in _CURRENT.rows(conn, key_ids=part)
             }

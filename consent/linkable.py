@@ -41,6 +41,13 @@ _SOME: Final = Statement("""
       AND linking = 1 AND (linking_until IS NULL OR linking_until > :now)
     ORDER BY record_no
 """)
+_UNDER: Final = Statement("""
+    SELECT record_no, channel, key_id, comparable
+    FROM records
+    WHERE key_id IN :key_ids
+      AND linking = 1 AND (linking_until IS NULL OR linking_until > :now)
+    ORDER BY record_no
+""")
 _CHANGED: Final = Statement("""
     SELECT record_no FROM records WHERE change_sequence > :sequence
     UNION ALL
@@ -101,6 +108,13 @@ class LinkableRecords:
                 row for part in slices(wanted) for row in _SOME.rows(conn, record_nos=part, now=self._clock())
             ]
         return _opened(self._stores, rows)
+
+    def opened_under(self, key_ids: Iterable[int]) -> OpenedBatch:
+        """Open the records whose present content is under one of these keys, as `opened` does."""
+        wanted, now = sorted(set(key_ids)), self._clock()
+        with self._stores.db.snapshot() as conn:
+            rows = [row for part in slices(wanted) for row in _UNDER.rows(conn, key_ids=part, now=now)]
+        return _opened(self._stores, sorted(rows))
 
     def changed_since(self, sequence: int) -> set[int]:
         """Return records created, updated, deleted or changed in linking permission after `sequence`."""

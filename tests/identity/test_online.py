@@ -2,11 +2,13 @@
 
 import threading
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from identity.contradictions import Evidence
 from identity.errors import StaleScoresError
 from identity.online import ScoredCandidate
 from tests.identity.population import Population, consistent
@@ -164,6 +166,25 @@ def test_two_records_of_a_new_person_that_arrive_at_once_end_with_one_golden_id(
     assert people.groups() == {frozenset({1, 2})}
     assert {change.type for change in people.feed()} <= {"created", "updated"}, "nothing had to be merged"
     consistent(people)
+
+
+def test_what_was_heard_of_golden_ids_that_changed_since_counts_no_more(people):
+    people.put_all({1: "ann", 2: "ann"})
+    people.link()
+    owners = {1: people.view(people.golden(1)).golden_no, 2: people.view(people.golden(2)).golden_no}
+    pair = np.array([1, 2]), np.array([3, 3]), np.zeros((2, 1), dtype=np.float32)  # each with the newcomer
+
+    def attach():
+        people.put(3, "ann")
+        return people.online.attach(
+            3, [ScoredCandidate(1, 11.0), ScoredCandidate(2, 11.0)], sequence=people.sequence(),
+            threshold=2.0, now=people.now, evidence=Evidence(*pair), owners=owners,
+        )  # fmt: skip
+
+    assert attach().golden_id == people.golden(1)
+    people.arrive(2, "bo")
+    with pytest.raises(StaleScoresError, match="golden IDs"):
+        attach()
 
 
 def test_the_same_arrival_twice_changes_nothing_the_second_time(people):
