@@ -39,6 +39,32 @@ class ScoredCandidate:
     weight: float
 
 
+ANY: Final = -1
+"""No golden number: whatever golden ID the record has, or none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A new or updated record, and what was found before it is resolved.
+
+    `candidates` are those worth a steward's look or more. `sequence` is the store's change sequence read
+    before they were opened: one that changed, left or lost its permission since counts no more.
+
+    `evidence` is what the record and its candidates say against each other; without it, links decide.
+    `owners` are the golden numbers that records in it had then: it may lack what two of one golden ID say of
+    each other. `was` is the record's golden number (None: none) when the candidates were looked for.
+    """
+
+    record_no: int
+    candidates: Sequence[ScoredCandidate]
+    sequence: int
+    threshold: float  # bits
+    model_version: str | None = None
+    evidence: Evidence | None = None
+    owners: Mapping[int, int] | None = None
+    was: int | None = ANY
+
+
 @dataclass(frozen=True, slots=True)
 class Resolution:
     """Where a record ended up. `linked`: it may be linked; if not it stays alone."""
@@ -51,9 +77,6 @@ class Resolution:
 
 _NOBODY: Final[frozenset[int]] = frozenset()
 
-ANY: Final = -1
-"""No golden number: whatever golden ID the record has, or none."""
-
 
 class OnlineResolver:
     """Attaches and detaches records at the published version."""
@@ -63,60 +86,39 @@ class OnlineResolver:
         self._facts = facts
         self._reader = MembershipReader()
 
-    def attach(
-        self,
-        record_no: int,
-        candidates: Sequence[ScoredCandidate],
-        *,
-        sequence: int,
-        threshold: float,
-        now: int,
-        model_version: str | None = None,
-        evidence: Evidence | None = None,
-        owners: Mapping[int, int] | None = None,
-        was: int | None = ANY,
-    ) -> Resolution:
-        """Resolve a new or updated record. `candidates` are those worth a steward's look or more.
+    def attach(self, arrival: Arrival, now: int) -> Resolution:
+        """Resolve a record.
 
-        `was` is the record's golden number (None: none) when the candidates were looked for: if it has
-        another one now, somebody else resolved it with one that came later. `evidence` is what the record and
-        its candidates say against each other; without it, links decide. `owners` are the golden numbers that
-        records in it had then: it may lack what two of one golden ID say of each other.
-
-        `sequence` is the store's change sequence read before the candidates were opened: one that
-        changed, left or lost its permission since counts no more. Raises StaleScoresError if the record
-        itself did, one arrived since that asks about it, or `owners` changed: open and score it again.
+        Raises StaleScoresError if it changed itself, if one arrived since that asks about it, or if `owners`
+        changed: open and score it again.
         """
         with self._db.write() as conn:
-            return self.attach_in(
-                conn, record_no, candidates, sequence=sequence, threshold=threshold, now=now,
-                model_version=model_version, evidence=evidence, owners=owners, was=was,
-            )  # fmt: skip
+            return self.attach_in(conn, arrival, now)
 
-    def attach_in(
-        self,
-        conn: Connection,
-        record_no: int,
-        candidates: Sequence[ScoredCandidate],
-        *,
-        sequence: int,
-        threshold: float,
-        now: int,
-        model_version: str | None = None,
-        evidence: Evidence | None = None,
-        owners: Mapping[int, int] | None = None,
-        was: int | None = ANY,
-    ) -> Resolution:
-        """Do as `attach`, inside the caller's write transaction."""
+    def attach_all(self, arrivals: Iterable[Arrival], now: int) -> dict[int, Resolution | StaleScoresError]:
+        """Resolve records one after the other in one transaction; with each, what `attach` does."""
+        found: dict[int, Resolution | StaleScoresError] = {}
+        with self._db.write() as conn:
+            for arrival in arrivals:
+                try:
+                    found[arrival.record_no] = self.attach_in(conn, arrival, now)
+                except StaleScoresError as stale:  # raised before anything of this record is written
+                    found[arrival.record_no] = stale
+        return found
+
+    def attach_in(self, conn: Connection, arrival: Arrival, now: int) -> Resolution:
+        """Do as `attach`, inside the caller's write transaction; writes nothing where it raises."""
+        record_no, candidates, threshold = arrival.record_no, arrival.candidates, arrival.threshold
+        evidence, owners = arrival.evidence, arrival.owners
         numbers = [record_no, *(candidate.record_no for candidate in candidates)]
         facts = self._facts.facts(conn, numbers, now)
         own = facts.get(record_no)
-        if own is None or own.change_sequence > sequence:
+        if own is None or own.change_sequence > arrival.sequence:
             raise StaleScoresError("the record changed after it was scored")
-        usable = [c for c in candidates if own.linkable and _counts(facts.get(c.record_no), sequence)]
+        usable = [c for c in candidates if own.linkable and _counts(facts.get(c.record_no), arrival.sequence)]
         heard = set() if evidence is None else {*evidence.record_a.tolist(), *evidence.record_b.tolist()}
         owner = self._reader.goldens_of(conn, sorted({record_no, *heard, *(c.record_no for c in usable)}))
-        if was not in {ANY, owner.get(record_no)}:
+        if arrival.was not in {ANY, owner.get(record_no)}:
             raise StaleScoresError("another record was resolved with it after it was scored")
         if owners is not None and any(owner.get(no) != owners.get(no) for no in heard - {record_no}):
             raise StaleScoresError("golden IDs changed after their records were heard")
@@ -142,7 +144,7 @@ class OnlineResolver:
         review_queue.add(
             conn,
             [
-                Doubt(record_no, c.record_no, c.weight, cause(c.weight, threshold), model_version)
+                Doubt(record_no, c.record_no, c.weight, cause(c.weight, threshold), arrival.model_version)
                 for c in doubtful
             ],
             now,
