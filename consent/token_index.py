@@ -94,7 +94,7 @@ class TokenIndex:
         self._cache = self._cache | {(new.run, new.stamp): _Cached.of(entries)}
         runs = _runs(conn)
         recent = sorted((r for r in runs if r.state == _RECENT), key=lambda run: run.entries)
-        smallest = recent[:_COMPACTED]
+        smallest = _alike(recent)
         if len(recent) <= _MAX_RECENT_RUNS or sum(run.entries for run in smallest) > _COMPACTION_ENTRIES:
             return
         if not any(run.state == _BUILDING for run in runs):  # a merge is reading these very runs
@@ -194,6 +194,20 @@ class TokenIndex:
         }
         self._cache = cache  # one assignment: threads see the old or the new dictionary
         return list(cache.values())
+
+
+def _alike(recent: Sequence[_Run]) -> Sequence[_Run]:
+    """Return the runs to compact, of `recent` ones ascending by size: at least two.
+
+    A run that is more than twice as large as all smaller ones together is left out: written again with every
+    few additions, it would make each of them wait longer than the last.
+    """
+    count, entries = 0, 0
+    for run in recent[:_COMPACTED]:
+        if count >= 2 and run.entries > 2 * entries:
+            break
+        count, entries = count + 1, entries + run.entries
+    return recent[:count]
 
 
 def _runs(conn: Reading) -> list[_Run]:
