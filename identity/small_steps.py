@@ -107,10 +107,10 @@ def small_step(
         or nearby.formers
         or nearby.overridden
         or not old.keys() <= facts.keys()
-        or any(math.isinf(weight) for _, _, weight in nearby.links)
+        or any(weight == math.inf for _, _, weight in nearby.links)
     ):
         return None
-    stored = ((one, other, weight) for one, other, weight in nearby.links if not {one, other} & fresh)
+    stored = (link for link in nearby.links if link[0] not in fresh and link[1] not in fresh)
     scored = ((one, other, round(weight, 6)) for one, other, weight in links)
     forest = _Forest(facts, chain(stored, scored))
     clusters = forest.clusters()
@@ -125,21 +125,23 @@ class _Forest:
 
     def __init__(self, facts: Mapping[int, RecordFact], links: Iterable[Scored]) -> None:
         self._root = {record_no: record_no for record_no in sorted(facts)}
+        linkable = {record_no for record_no, fact in facts.items() if fact.linkable}
         best: dict[Pair, float] = {}
         for one, other, weight in links:
-            if one in facts and other in facts and facts[one].linkable and facts[other].linkable:
+            if one in linkable and other in linkable:
                 pair = (one, other) if one < other else (other, one)
-                best[pair] = max(best.get(pair, weight), weight)
+                if pair not in best or best[pair] < weight:
+                    best[pair] = weight
         self.degree = dict.fromkeys(self._root, 0)
         self.near: dict[int, list[tuple[int, float]]] = {}  # along the tree
         self.kept: dict[Pair, float] = {}  # the tree and the best links of each record
         for (one, other), weight in sorted(best.items(), key=lambda item: (-item[1], item[0])):
-            roots = self.root(one), self.root(other)
-            if roots[0] != roots[1]:
-                self._root[max(roots)] = min(roots)
+            left, right = self.root(one), self.root(other)
+            if left != right:
+                self._root[max(left, right)] = min(left, right)
                 self.near.setdefault(one, []).append((other, weight))
                 self.near.setdefault(other, []).append((one, weight))
-            if roots[0] != roots[1] or min(self.degree[one], self.degree[other]) < BEST_LINKS:
+            if left != right or self.degree[one] < BEST_LINKS or self.degree[other] < BEST_LINKS:
                 self.kept[one, other] = weight
             self.degree[one] += 1
             self.degree[other] += 1

@@ -103,7 +103,7 @@ def is_like(step: SmallStep, found: Difference) -> None:
 SEEN: Counter[str] = Counter()
 
 
-@settings(max_examples=600)
+@settings(max_examples=300)
 @given(cases(), st.sampled_from([frozenset(), frozenset({"crm"})]))
 def test_a_small_step_is_the_columns_step(case: Case, unique: frozenset[str]) -> None:
     nearby, facts, fresh, links = case
