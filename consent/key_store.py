@@ -49,6 +49,7 @@ _FETCH = Statement("""
     SELECT key_id, record_no, wrapped, tokens, content_mac, created_at
     FROM record_keys WHERE key_id IN :key_ids
 """)
+_WRAPPED = Statement("SELECT key_id, wrapped FROM record_keys WHERE key_id IN :key_ids")
 _DESTROYED = Statement("SELECT key_id FROM record_keys WHERE key_id IN :key_ids AND length(wrapped) = 0")
 _SCAN = Statement("""
     SELECT key_id, record_no, wrapped FROM record_keys
@@ -138,6 +139,13 @@ class KeyStore:
                     epoch = _epoch(wrapped)
                     rows[key_id] = KeyRow(key_id, record_no, epoch, wrapped[2:], tokens, mac, created_at)
         return rows
+
+    def wrapped(self, conn: Reading, key_ids: Iterable[int]) -> Iterator[tuple[int, int, bytes]]:
+        """Yield key id, epoch and wrapped key of the live ones: less work than to fetch their rows."""
+        for part in slices(list(key_ids)):
+            for key_id, wrapped in _WRAPPED.rows(conn, key_ids=part):
+                if wrapped:
+                    yield key_id, _epoch(wrapped), wrapped[2:]
 
     def destroyed(self, conn: Reading, key_ids: Iterable[int]) -> set[int]:
         """Return those of `key_ids` that were destroyed: less work than to fetch the others."""
