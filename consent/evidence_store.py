@@ -22,9 +22,6 @@ from identity.statements import Reading, Statement, slices
 FOREVER: Final = 2**62
 """`retain_until` of a key that no erasure has dated. Setting a date makes the row smaller, never larger."""
 
-_FEW: Final = 200
-"""At most as many tokens has a read, or a record that arrives; the index is better at more at once."""
-
 _INSERT = Statement("""
     INSERT INTO evidence_keys (subject_kind, subject_no, wrapped, retain_until)
     VALUES (:kind, :no, :wrapped, :retain_until)
@@ -179,14 +176,21 @@ class EvidenceStore:
             self._index.remove(conn, found_by, [-no for no in tokens])
             _BLANK_CONTACT.many(conn, [(b"", no) for no in tokens])
 
-    def find_contacts(self, conn: Reading, tokens: Iterable[bytes]) -> dict[bytes, int]:
-        """Return the contact points that exist for these 32-byte tokens."""
+    def find_contacts(
+        self, conn: Reading, tokens: Iterable[bytes], *, found: Mapping[int, Sequence[int]] | None = None
+    ) -> dict[bytes, int]:
+        """Return the contact points that exist for these 32-byte tokens.
+
+        `found` is what the token index said of them, if it was asked already.
+        """
         wanted = {token: BlindIndex.prefix(token) for token in tokens}
-        if isinstance(conn, ReadSnapshot) and len(wanted) <= _FEW:
+        if found is None and isinstance(conn, ReadSnapshot):
             numbers = set(self._known.numbers(conn, list(wanted.values())))
         else:  # contact points are entered as negative numbers
-            found = self._index.find(conn, wanted.values())
-            numbers = {-number for numbers in found.values() for number in numbers if number < 0}
+            found = self._index.find(conn, wanted.values()) if found is None else found
+            numbers = {
+                -number for prefix in wanted.values() for number in found.get(prefix, ()) if number < 0
+            }
         by_token = {token: no for no, token in self.tokens_of(conn, sorted(numbers)).items()}
         return {token: by_token[token] for token in wanted if token in by_token}
 

@@ -159,9 +159,12 @@ class RecordPreparer:
             change_sequence = int(_CHANGE_SEQUENCE.rows(conn)[0][0])
             ledger_size = int(_LEDGER_SIZE.rows(conn)[0][0])
             with stores.keys.snapshot() as keys_conn:
-                found = stores.key_store.find_many(keys_conn, [content.token for content in contents])
+                tokens = [content.token for content in contents]
+                # Most stores have no contact points: no look-ups then.
+                speak = bool(_ANY_CONTACT.rows(keys_conn))
+                carried = {token for content in contents for _, token in content.contacts} if speak else ()
+                found, contacts = stores.key_store.find_arriving(keys_conn, tokens, carried)
                 suppressed = stores.suppression.matches(keys_conn, contents, now)
-                contacts = self._contacts(keys_conn, contents)
             stored = stored_under(conn, found)
             speaking = {content.token for content in contents}
             numbers = [each.record_no for token, each in stored.items() if token in speaking]
@@ -179,13 +182,6 @@ class RecordPreparer:
                 if Subject(CONTACT, no) in about
             },
         )
-
-    def _contacts(self, keys_conn: Reading, contents: Sequence[Content]) -> dict[bytes, int]:
-        """Return the contact points that carry events. Most stores have none: no look-ups then."""
-        if not _ANY_CONTACT.rows(keys_conn):
-            return {}
-        tokens = {token for content in contents for _, token in content.contacts}
-        return self._stores.key_store.evidence.find_contacts(keys_conn, tokens)
 
 
 class _Arrival(NamedTuple):
