@@ -17,7 +17,7 @@ from api import readiness
 from consent.access_log_reading import verify
 from identity.database import open_database
 from tests.api.test_serve import serving, wait_until_ready
-from tests.stores import ON_POSTGRESQL
+from tests.stores import ON_POSTGRESQL, environment
 from tests.world import World, fetch_token, row
 
 
@@ -40,7 +40,7 @@ def older_schema(world: World) -> None:
 
 def another_homes_keyring(world: World) -> None:
     other = world.folder / "other"
-    world.answer("init", environment={"AUREA_HOME": str(other)})
+    world.answer("init", environment=environment(other))
     shutil.copy(other / "keyring", world.home / "keyring")
     time.sleep(1.1)  # the keyring looks at its file once a second
 
