@@ -299,10 +299,10 @@ def open_services(settings: Settings, clock: Callable[[], int] = wall_clock) -> 
     services = Services(settings, clock)
     try:
         _check_ready(services)
+        services.key_store.initialise(services.keyring.home_id)  # raises if this keyring is another home's
     except BaseException:
         services.close()
         raise
-    services.key_store.initialise(services.keyring.home_id)  # raises if this keyring is another home's
     return services
 
 
