@@ -66,29 +66,24 @@ async def answers(
     `since` is when the requests came, by `time.perf_counter`. If anybody is not found it takes until the next
     NOT_FOUND_STEP.
     """
-    now = services.clock()
     if not services.db.is_sqlite:
-        return await answer_many(services, caller, requests, since)
-
-    def noted(golden_nos: Sequence[int]) -> Awaitable[None] | None:
-        return services.disclosures.noted(caller, golden_nos)
-
-    # The loop is held up for some milliseconds at most, since readers of SQLite wait for nobody.
-    if caller.quota is None:
-        found = await services.door.revealed(requests, now, noted)
+        found = await run_in_threadpool(_reveal, services, caller, requests, services.clock())
+    elif caller.quota is None:
+        found = await _revealed(services, caller, requests)
     else:
         async with services.quota.reserved_soon(caller, len(requests)) as count:  # 429 before any look-up
-            found = await services.door.revealed(requests, now, noted)
+            found = await _revealed(services, caller, requests)
             count(_named(found))
     return await _in_step(services, caller, requests, found, since)
 
 
-async def answer_many(
-    services: "Services", caller: Caller, requests: Sequence[RevealRequest], since: float
-) -> list[dict[str, Any] | ProblemError]:
-    """Do the same in a thread, for what would hold the event loop up."""
-    found = await run_in_threadpool(_reveal, services, caller, requests, services.clock())
-    return await _in_step(services, caller, requests, found, since)
+async def _revealed(services: "Services", caller: Caller, requests: Sequence[RevealRequest]) -> list[Answer]:
+    """Ask the door on the event loop, since readers of SQLite wait for nobody."""
+
+    def noted(golden_nos: Sequence[int]) -> Awaitable[None] | None:
+        return services.disclosures.noted(caller, golden_nos)
+
+    return await services.door.revealed(requests, services.clock(), noted)
 
 
 async def _in_step(

@@ -26,8 +26,8 @@ GPC: Final = "Sec-GPC"
 def receive(services: "Services", caller: Caller, records: Sequence[RecordIn]) -> list[RecordResult]:
     """Store `records` and give each its golden ID; answer in their order.
 
-    Storing is one durable step per store; resolution follows record by record, so a crash between them
-    leaves records that the next linkage run, or the same request again, resolves.
+    Storing is one durable step per store, resolution another, so a crash between them leaves records that the
+    next linkage run, or the same request again, resolves.
     """
     results: list[RecordResult | None] = []
     accepted: list[IncomingRecord] = []
@@ -67,26 +67,14 @@ def delete_records(services: "Services", keys: Sequence[RecordKey]) -> list[bool
 
 
 def _store(services: "Services", caller: Caller, records: Sequence[IncomingRecord]) -> list[RecordResult]:
-    now = services.clock()
-    written = services.writer.write(records, now=now)
-    with services.db.read() as conn:
-        kept = [each.record_no for each in written if each.status == "unchanged" and each.record_no]
-        goldens = services.memberships.goldens_of(conn, kept)
-        names = services.memberships.names(conn, goldens.values())
-        sizes = {no: len(services.memberships.members(conn, no)) for no in set(goldens.values())}
     results = []
-    for record, each in zip(records, written, strict=True):
-        golden_no = goldens.get(each.record_no or 0)
+    for record, (each, golden_id, decision) in zip(records, services.arrivals.receive(records), strict=True):
         if each.status == "rejected":
             results.append(_rejected(each.column or "", each.reason or ""))
-        elif each.status == "suppressed":
+        elif golden_id is None or decision is None:  # suppressed
             results.append(_like_created(services, caller, record))
-        elif golden_no is not None:  # unchanged, and resolved before
-            decision: Decision = "attached" if sizes[golden_no] > 1 else "new"
-            results.append(_result(services, caller, each, names[golden_no], decision))
         else:
-            resolution = services.resolver.resolve(each.record_no or 0, now)
-            results.append(_result(services, caller, each, resolution.golden_id, resolution.decision))
+            results.append(_result(services, caller, each, golden_id, decision))
     return results
 
 

@@ -23,6 +23,7 @@ from api.settings import Settings, SettingsError
 from api.tracing import open_tracing
 
 GRACE_SECONDS: Final = 10  # how long a stopping worker waits for requests under way
+STARTING_SECONDS: Final = 30  # how long a worker may take to its first sign of life, or to a later one
 BACKLOG: Final = 2048
 _COLLECT_AFTER: Final = (20_000, 10, 10)  # more objects made than freed; then every tenth time older ones too
 NOT_STARTED: Final = "the server could not start: its log above says why"
@@ -110,6 +111,8 @@ def run(settings: Settings, *, host: str, port: int, workers: int) -> None:
             server_header=False,
             proxy_headers=False,  # nothing here depends on a peer's address
             timeout_graceful_shutdown=GRACE_SECONDS,
+            # With uvicorn's 5 seconds a busy machine ends every worker before it has imported its libraries.
+            timeout_worker_healthcheck=STARTING_SECONDS,
         )
         try:
             if workers > 1:

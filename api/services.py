@@ -8,6 +8,7 @@ from functools import cached_property
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.access import Access
+from api.arrivals import Arrivals
 from api.auth import Caller, Tokens
 from api.changes import ChangeFeed
 from api.clients import Clients, Limits
@@ -112,6 +113,13 @@ class Services:
         self.resolver = Resolver(self.stores, self.linkable, self.online)
         self.recipients = Recipients(self.db, self.memberships)
         self.writer = RecordWriter(self.stores, detach=self.online.detach_in, tell=self.recipients.withdrawn)
+        self.arrivals = Arrivals(
+            db=self.db,
+            writer=self.writer,
+            resolver=self.resolver,
+            memberships=self.memberships,
+            clock=self.clock,
+        )
         self.erasure = Erasure(
             self.writer,
             signing_key=self.keyring.signing_key(),
@@ -291,10 +299,10 @@ def open_services(settings: Settings, clock: Callable[[], int] = wall_clock) -> 
     services = Services(settings, clock)
     try:
         _check_ready(services)
+        services.key_store.initialise(services.keyring.home_id)  # raises if this keyring is another home's
     except BaseException:
         services.close()
         raise
-    services.key_store.initialise(services.keyring.home_id)  # raises if this keyring is another home's
     return services
 
 

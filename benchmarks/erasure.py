@@ -20,7 +20,7 @@ from api.ingesting import ingest_files
 from api.services import Services, open_services
 from api.settings import Settings
 from api.stores import create_home
-from identity.online import ScoredCandidate
+from identity.online import Arrival, ScoredCandidate
 from identity.records import RecordKey
 
 PEOPLE = 40
@@ -63,9 +63,8 @@ def join(services: Services, numbers: list[int]) -> None:
     """Make the records one golden ID, as the online path does."""
     for at, number in enumerate(numbers):
         candidates = [ScoredCandidate(other, 30.0) for other in numbers[:at]]
-        services.online.attach(
-            number, candidates, sequence=services.linkable.sequence(), threshold=10.0, now=services.clock()
-        )
+        arrival = Arrival(number, candidates, services.linkable.sequence(), 10.0)
+        services.online.attach(arrival, services.clock())
 
 
 def main() -> None:

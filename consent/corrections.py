@@ -21,7 +21,7 @@ from consent.requests import Approved
 from consent.subjects import RecordsRef
 from identity.database import Database
 from identity.judging import Judge
-from identity.online import OnlineResolver
+from identity.online import Arrival, OnlineResolver
 from identity.records import RECTIFICATION
 from identity.statements import Statement
 
@@ -63,7 +63,7 @@ class Corrector:
             raise RequestBlockedError(f"the correction was not stored: it is {result.status}")
         said = Saying(IDENTITY_LINKING, "granted", "verified", f"client:{client}")
         self._recorder.record(RecordsRef((result.record_no,)), said, now)
-        self._online.attach(result.record_no, [], sequence=_ANY, threshold=0.0, now=now)
+        self._online.attach(Arrival(result.record_no, [], _ANY, 0.0), now)
         self._judge.decide((entry, result.record_no), "same", author=client, reason=REASON, now=now)
         return result.record_no
 

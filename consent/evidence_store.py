@@ -8,7 +8,7 @@ found by the value's token. Functions run in the caller's transaction of the key
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, bindparam, text
+from sqlalchemy import Connection
 
 from consent.blind_indexes import BlindIndex
 from consent.contact_cache import ContactCache
@@ -22,42 +22,40 @@ from identity.statements import Reading, Statement, slices
 FOREVER: Final = 2**62
 """`retain_until` of a key that no erasure has dated. Setting a date makes the row smaller, never larger."""
 
-_CHUNK: Final = 1000
-
 _INSERT = Statement("""
     INSERT INTO evidence_keys (subject_kind, subject_no, wrapped, retain_until)
     VALUES (:kind, :no, :wrapped, :retain_until)
     ON CONFLICT (subject_kind, subject_no) DO NOTHING
 """)
-_FETCH = text("""
+_FETCH = Statement("""
     SELECT subject_no, wrapped, retain_until FROM evidence_keys
     WHERE subject_kind = :kind AND subject_no IN :nos
-""").bindparams(bindparam("nos", expanding=True))
-_BLANK = text("""
+""")
+_BLANK = Statement("""
     UPDATE evidence_keys SET wrapped = :empty WHERE subject_kind = :kind AND subject_no = :no
 """)
-_RETAIN = text("""
+_RETAIN = Statement("""
     UPDATE evidence_keys SET retain_until = :until WHERE subject_kind = :kind AND subject_no = :no
 """)
-_DUE = text("""
+_DUE = Statement("""
     SELECT subject_kind, subject_no, wrapped FROM evidence_keys
     WHERE retain_until <= :now ORDER BY slot
 """)
 
-_PAGE = text("""
+_PAGE = Statement("""
     SELECT slot, subject_kind, subject_no, wrapped, retain_until FROM evidence_keys
     WHERE slot > :after ORDER BY slot LIMIT :limit
 """)
 
-_NEXT_CONTACTS = text("""
+_NEXT_CONTACTS = Statement("""
     UPDATE key_counters SET value = value + :n WHERE name = 'contact_no' RETURNING value
 """)
-_ADD_CONTACT = text("INSERT INTO contact_points (contact_no, token) VALUES (:no, :token)")
+_ADD_CONTACT = Statement("INSERT INTO contact_points (contact_no, token) VALUES (:no, :token)")
 _CONTACTS = Statement("SELECT contact_no, token FROM contact_points WHERE contact_no IN :numbers")
-_BLANK_CONTACT = text("UPDATE contact_points SET token = :empty WHERE contact_no = :no")
+_BLANK_CONTACT = Statement("UPDATE contact_points SET token = :empty WHERE contact_no = :no")
 
 
-_CLOSED = text("SELECT value FROM key_counters WHERE name = 'closed_epoch'")
+_CLOSED = Statement("SELECT value FROM key_counters WHERE name = 'closed_epoch'")
 
 
 def refuse_closed_epochs(conn: Connection, epochs: Sequence[int]) -> None:
@@ -65,7 +63,10 @@ def refuse_closed_epochs(conn: Connection, epochs: Sequence[int]) -> None:
 
     Asked in the transaction that stores the key, so a key that was wrapped just before cannot be lost.
     """
-    if epochs and min(epochs) <= (conn.execute(_CLOSED).scalar() or 0):
+    if not epochs:
+        return
+    closed = _CLOSED.rows(conn)
+    if closed and min(epochs) <= closed[0][0]:
         raise EpochClosedError("a key was wrapped under an epoch that is closed; try again")
 
 
@@ -103,10 +104,8 @@ class EvidenceStore:
         for subject in subjects:
             by_kind.setdefault(subject.kind, []).append(subject.no)
         for kind, numbers in by_kind.items():
-            for at in range(0, len(numbers), _CHUNK):
-                for no, wrapped, until in conn.execute(
-                    _FETCH, {"kind": kind, "nos": numbers[at : at + _CHUNK]}
-                ):
+            for part in slices(numbers):
+                for no, wrapped, until in _FETCH.rows(conn, kind=kind, nos=part):
                     if wrapped:
                         subject = Subject(kind, no)
                         epoch = int.from_bytes(wrapped[:2], "big")
@@ -115,13 +114,13 @@ class EvidenceStore:
 
     def page(self, conn: Connection, after: int, limit: int) -> tuple[int, list[EvidenceRow]]:
         """Return up to `limit` keys stored after slot `after`, and the last slot read: 0 at the end."""
-        rows = conn.execute(_PAGE, {"after": after, "limit": limit}).all()
+        rows = _PAGE.rows(conn, after=after, limit=limit)
         live = [
             EvidenceRow(Subject(kind, no), int.from_bytes(wrapped[:2], "big"), wrapped[2:], until)
             for _slot, kind, no, wrapped, until in rows
             if wrapped
         ]
-        return (rows[-1].slot if rows else 0), live
+        return (rows[-1][0] if rows else 0), live
 
     def open_or_create(
         self, conn: Connection, subjects: Iterable[Subject], vault: Vault
@@ -148,19 +147,17 @@ class EvidenceStore:
 
     def retain(self, conn: Connection, subjects: Iterable[Subject], until: int) -> None:
         """Date the destruction of evidence that outlives its subject's data (ms)."""
-        rows = [{"kind": subject.kind, "no": subject.no, "until": until} for subject in subjects]
-        if rows:
-            conn.execute(_RETAIN, rows)
+        _RETAIN.many(conn, [(until, subject.kind, subject.no) for subject in subjects])
 
     def due(self, conn: Connection, now: int) -> list[Subject]:
         """Return the subjects whose evidence key has reached its date and still exists."""
-        return [Subject(kind, no) for kind, no, wrapped in conn.execute(_DUE, {"now": now}) if wrapped]
+        return [Subject(kind, no) for kind, no, wrapped in _DUE.rows(conn, now=now) if wrapped]
 
     def destroy(self, conn: Connection, subjects: Sequence[Subject]) -> None:
         """Blank evidence keys, and the tokens of contact points; then call `KeyStore.truncate_log`."""
         if not subjects:
             return
-        conn.execute(_BLANK, [{"kind": s.kind, "no": s.no, "empty": b""} for s in subjects])
+        _BLANK.many(conn, [(b"", subject.kind, subject.no) for subject in subjects])
         self.forget_contacts(conn, [subject.no for subject in subjects if subject.kind == CONTACT])
 
     def part(self, conn: Connection, until: Mapping[Subject, int | None]) -> None:
@@ -177,16 +174,23 @@ class EvidenceStore:
         if tokens:
             found_by = [BlindIndex.prefix(token) for token in tokens.values()]
             self._index.remove(conn, found_by, [-no for no in tokens])
-            conn.execute(_BLANK_CONTACT, [{"no": no, "empty": b""} for no in tokens])
+            _BLANK_CONTACT.many(conn, [(b"", no) for no in tokens])
 
-    def find_contacts(self, conn: Reading, tokens: Iterable[bytes]) -> dict[bytes, int]:
-        """Return the contact points that exist for these 32-byte tokens."""
+    def find_contacts(
+        self, conn: Reading, tokens: Iterable[bytes], *, found: Mapping[int, Sequence[int]] | None = None
+    ) -> dict[bytes, int]:
+        """Return the contact points that exist for these 32-byte tokens.
+
+        `found` is what the token index said of them, if it was asked already.
+        """
         wanted = {token: BlindIndex.prefix(token) for token in tokens}
-        if isinstance(conn, ReadSnapshot):
+        if found is None and isinstance(conn, ReadSnapshot):
             numbers = set(self._known.numbers(conn, list(wanted.values())))
         else:  # contact points are entered as negative numbers
-            found = self._index.find(conn, wanted.values())
-            numbers = {-number for numbers in found.values() for number in numbers if number < 0}
+            found = self._index.find(conn, wanted.values()) if found is None else found
+            numbers = {
+                -number for prefix in wanted.values() for number in found.get(prefix, ()) if number < 0
+            }
         by_token = {token: no for no, token in self.tokens_of(conn, sorted(numbers)).items()}
         return {token: by_token[token] for token in wanted if token in by_token}
 
@@ -196,9 +200,9 @@ class EvidenceStore:
         found = self.find_contacts(conn, wanted)
         missing = [token for token in wanted if token not in found]
         if missing:
-            last: int = conn.execute(_NEXT_CONTACTS, {"n": len(missing)}).scalar_one()
+            last = int(_NEXT_CONTACTS.rows(conn, n=len(missing))[0][0])
             made = dict(zip(missing, range(last - len(missing) + 1, last + 1), strict=True))
-            conn.execute(_ADD_CONTACT, [{"no": no, "token": token} for token, no in made.items()])
+            _ADD_CONTACT.many(conn, [(no, token) for token, no in made.items()])
             self._index.add(conn, [BlindIndex.prefix(t) for t in missing], [-no for no in made.values()])
             found |= made
         return found

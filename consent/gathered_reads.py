@@ -7,7 +7,7 @@ there are, the more they share. Each is decided, logged and answered as if it ha
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 
 MOST_TOGETHER: Final = 32
 """Requests answered in one go: about 8 ms, for which the loop is held up."""
+
+PART: Final = 16
+"""Different requests of one caller that are answered in one go, or MOST_REPEATED of which some are equal. A
+longer list is asked in such parts, one after the other, and no more than two of all callers' at a time (one
+decides while another waits for the disk): between them whoever asks for one person is answered.
+"""
+
+MOST_REPEATED: Final = 128
 
 Noted = Callable[[Sequence[int]], Awaitable[None] | None]
 """Told whose golden numbers an answer will name, once the log says so; what it returns must be done before
@@ -35,31 +43,46 @@ class _Read:
     done: asyncio.Future[list[Answer]]
 
 
+@dataclass(slots=True)
+class _Turn:
+    """What waits on one event loop."""
+
+    by_purpose: dict[str, list[_Read]] = field(default_factory=dict)
+    parts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))  # of long lists
+
+
 class GatheredReads:
     """Gathers the reads of each event loop by purpose. Safe for several loops in several threads."""
 
     def __init__(self, door: "Door") -> None:
         self._door = door
-        self._waiting: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, list[_Read]]] = (
-            WeakKeyDictionary()
-        )
+        self._turns: WeakKeyDictionary[asyncio.AbstractEventLoop, _Turn] = WeakKeyDictionary()
         self._answering: set[asyncio.Task[None]] = set()  # a loop itself does not keep its tasks
 
     async def answers(self, requests: Sequence[RevealRequest], now: int, noted: Noted) -> list[Answer]:
         """Answer requests for one purpose, in their order. Raises as `Door.reveal`."""
         loop = asyncio.get_running_loop()
-        waiting = self._waiting.setdefault(loop, {})
-        read = _Read(requests, now, noted, loop.create_future())
-        purpose = requests[0].purpose
-        if purpose in waiting:
-            waiting[purpose].append(read)
+        turn = self._turns.setdefault(loop, _Turn())
+        if len(requests) <= PART:
+            return await self._joining(loop, turn, _Read(requests, now, noted, loop.create_future()))
+        found: list[Answer] = []
+        for part in _of_different(requests):
+            async with turn.parts:
+                found += await self._joining(loop, turn, _Read(part, now, noted, loop.create_future()))
+        return found
+
+    async def _joining(self, loop: asyncio.AbstractEventLoop, turn: _Turn, read: _Read) -> list[Answer]:
+        """Ask together with the others of this turn."""
+        purpose = read.requests[0].purpose
+        if purpose in turn.by_purpose:
+            turn.by_purpose[purpose].append(read)
         else:
-            waiting[purpose] = [read]
-            loop.call_soon(self._begin, loop, waiting, purpose)
+            turn.by_purpose[purpose] = [read]
+            loop.call_soon(self._begin, loop, turn, purpose)
         return await read.done
 
-    def _begin(self, loop: asyncio.AbstractEventLoop, waiting: dict[str, list[_Read]], purpose: str) -> None:
-        for together in _parts(waiting.pop(purpose)):
+    def _begin(self, loop: asyncio.AbstractEventLoop, turn: _Turn, purpose: str) -> None:
+        for together in _parts(turn.by_purpose.pop(purpose)):
             task = loop.create_task(self._answer(together))
             self._answering.add(task)
             task.add_done_callback(self._answering.discard)
@@ -105,7 +128,7 @@ class GatheredReads:
 
 
 def _parts(reads: Sequence[_Read]) -> list[list[_Read]]:
-    """Cut into groups of at most MOST_TOGETHER requests, a read of more alone."""
+    """Cut into groups of at most MOST_TOGETHER requests."""
     parts: list[list[_Read]] = []
     room = 0
     for read in reads:
@@ -114,4 +137,17 @@ def _parts(reads: Sequence[_Read]) -> list[list[_Read]]:
             room = MOST_TOGETHER
         parts[-1].append(read)
         room -= len(read.requests)
+    return parts
+
+
+def _of_different(requests: Sequence[RevealRequest]) -> list[list[RevealRequest]]:
+    """Cut a list into parts. One person is read and decided on once a part, however often asked for in it."""
+    parts: list[list[RevealRequest]] = [[]]
+    known: set[RevealRequest] = set()
+    for request in requests:
+        if (request not in known and len(known) == PART) or len(parts[-1]) == MOST_REPEATED:
+            parts.append([])
+            known = set()
+        known.add(request)
+        parts[-1].append(request)
     return parts

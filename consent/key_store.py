@@ -49,6 +49,7 @@ _FETCH = Statement("""
     SELECT key_id, record_no, wrapped, tokens, content_mac, created_at
     FROM record_keys WHERE key_id IN :key_ids
 """)
+_WRAPPED = Statement("SELECT key_id, wrapped FROM record_keys WHERE key_id IN :key_ids")
 _DESTROYED = Statement("SELECT key_id FROM record_keys WHERE key_id IN :key_ids AND length(wrapped) = 0")
 _SCAN = Statement("""
     SELECT key_id, record_no, wrapped FROM record_keys
@@ -139,6 +140,13 @@ class KeyStore:
                     rows[key_id] = KeyRow(key_id, record_no, epoch, wrapped[2:], tokens, mac, created_at)
         return rows
 
+    def wrapped(self, conn: Reading, key_ids: Iterable[int]) -> Iterator[tuple[int, int, bytes]]:
+        """Yield key id, epoch and wrapped key of the live ones: less work than to fetch their rows."""
+        for part in slices(list(key_ids)):
+            for key_id, wrapped in _WRAPPED.rows(conn, key_ids=part):
+                if wrapped:
+                    yield key_id, _epoch(wrapped), wrapped[2:]
+
     def destroyed(self, conn: Reading, key_ids: Iterable[int]) -> set[int]:
         """Return those of `key_ids` that were destroyed: less work than to fetch the others."""
         parts = slices(list(key_ids))
@@ -156,7 +164,20 @@ class KeyStore:
 
     def find_many(self, conn: Reading, tokens: Iterable[bytes]) -> dict[bytes, list[KeyRow]]:
         """Return for every one of `tokens` the live rows that list it, ascending by key id."""
-        candidates = self.candidates(conn, tokens)
+        return self._listing(conn, self.candidates(conn, tokens))
+
+    def find_arriving(
+        self, conn: Reading, tokens: Iterable[bytes], contacts: Iterable[bytes]
+    ) -> tuple[dict[bytes, list[KeyRow]], dict[bytes, int]]:
+        """Do as `find_many` for `tokens` and find the contact points of others: one look into the index."""
+        wanted = {token: BlindIndex.prefix(token) for token in tokens}
+        others = {token: BlindIndex.prefix(token) for token in contacts}
+        found = self._index.find(conn, {*wanted.values(), *others.values()})
+        listed = {token: _key_ids(found.get(prefix, ())) for token, prefix in wanted.items()}
+        return self._listing(conn, listed), self.evidence.find_contacts(conn, others, found=found)
+
+    def _listing(self, conn: Reading, candidates: Mapping[bytes, Sequence[int]]) -> dict[bytes, list[KeyRow]]:
+        """Return for every token those of its candidates that are live and list it."""
         rows = self.fetch(conn, set(chain.from_iterable(candidates.values())))
         # A packed token found at a wrong offset would be a collision of 64 random bits and more.
         return {
@@ -177,7 +198,7 @@ class KeyStore:
         found = self._index.find(conn, wanted.values())
         answer: dict[bytes, list[int]] = {}
         for token, prefix in wanted.items():
-            numbers = sorted({number for number in found.get(prefix, ()) if number > 0})
+            numbers = _key_ids(found.get(prefix, ()))
             if limit is not None and len(numbers) > limit:
                 kept = max(1, limit // 8)
                 numbers = [numbers[(2 * place + 1) * len(numbers) // (2 * kept)] for place in range(kept)]
@@ -249,6 +270,10 @@ class KeyStore:
             swept += len(orphans)
             with self._keys.write() as conn:
                 conn.execute(_SET_COUNTER, {"name": "swept", "value": rows[-1].slot})
+
+
+def _key_ids(numbers: Iterable[int]) -> list[int]:
+    return sorted({number for number in numbers if number > 0})
 
 
 def _advance(conn: Connection, name: str, n: int) -> int:

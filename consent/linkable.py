@@ -41,6 +41,13 @@ _SOME: Final = Statement("""
       AND linking = 1 AND (linking_until IS NULL OR linking_until > :now)
     ORDER BY record_no
 """)
+_UNDER: Final = Statement("""
+    SELECT record_no, channel, key_id, comparable
+    FROM records
+    WHERE key_id IN :key_ids
+      AND linking = 1 AND (linking_until IS NULL OR linking_until > :now)
+    ORDER BY record_no
+""")
 _CHANGED: Final = Statement("""
     SELECT record_no FROM records WHERE change_sequence > :sequence
     UNION ALL
@@ -102,6 +109,17 @@ class LinkableRecords:
             ]
         return _opened(self._stores, rows)
 
+    def opened_under(self, key_ids: Iterable[int]) -> dict[int, tuple[int, bytes]]:
+        """Open the records whose present content is under one of these keys, as `opened` does.
+
+        Returns key id -> record number and comparable form, ascending by record number.
+        """
+        wanted, now = sorted(set(key_ids)), self._clock()
+        with self._stores.db.snapshot() as conn:
+            rows = [row for part in slices(wanted) for row in _UNDER.rows(conn, key_ids=part, now=now)]
+        opened = _plain(self._stores, sorted(rows))
+        return {key_id: (record_no, comparable) for record_no, _, key_id, comparable in opened}
+
     def changed_since(self, sequence: int) -> set[int]:
         """Return records created, updated, deleted or changed in linking permission after `sequence`."""
         with self._stores.db.read() as conn:
@@ -116,9 +134,12 @@ def open_range(stores: RecordStores, first: int, last: int, now: int) -> OpenedB
 
 
 def _opened(stores: RecordStores, rows: Sequence[Any]) -> OpenedBatch:
-    record_nos: list[int] = []
-    channels: list[str] = []
-    comparables: list[bytes] = []
+    opened = list(_plain(stores, rows))
+    return OpenedBatch([row[0] for row in opened], [row[1] for row in opened], [row[3] for row in opened])
+
+
+def _plain(stores: RecordStores, rows: Sequence[Any]) -> Iterator[tuple[int, str, int, bytes]]:
+    """Yield record number, channel, key id and comparable form of the rows whose key still opens them."""
     keys = wrapped_keys(stores, [row[2] for row in rows])
     open_key = stores.vault.open_key
     for record_no, channel, key_id, sealed in rows:
@@ -129,10 +150,7 @@ def _opened(stores: RecordStores, rows: Sequence[Any]) -> OpenedBatch:
             key = open_key(record_no=record_no, key_id=key_id, epoch=wrapped.epoch, wrapped=wrapped.key)
         except KeyUnavailableError:
             continue  # its epoch was destroyed
-        record_nos.append(record_no)
-        channels.append(channel)
-        comparables.append(key.open(COMPARABLE, sealed))
-    return OpenedBatch(record_nos, channels, comparables)
+        yield record_no, channel, key_id, key.open(COMPARABLE, sealed)
 
 
 def _work(first: int, last: int, now: int) -> bytes:

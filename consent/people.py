@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Final
 
 from consent.birth_facts import BirthFacts
-from consent.events import RECORD, ConsentEvent, Subject
+from consent.events import CONTACT, RECORD, ConsentEvent, Subject
 from consent.key_store import KeyRow, KeyStore
 from consent.linking_permission import EventSource
 from consent.packed_tokens import kind_code, kind_of, tokens_of_kinds
@@ -78,8 +78,12 @@ class _Records:
             if no in self.members
         )
         tokens = {token for each in members for token in self.tokens[each.record_no]}
-        subjects = {*also, *(subject for member in members for subject in member.subjects)}
-        events = sorted((event for each in subjects for event in self.events.get(each, ())), key=_index)
+        subjects = {Subject(RECORD, each.record_no) for each in members}
+        for each in members:
+            subjects.update([Subject(CONTACT, number) for number in each.contacts])
+        subjects.update(also)
+        events = [event for each in subjects for event in self.events.get(each, ())]
+        events.sort(key=_index)
         return Person(
             members=members,
             evidence=Evidence(tuple(events), self.now, self.ledger_time),
@@ -209,18 +213,19 @@ class People:
             )
             contents[record_no] = content
             members[record_no] = Member(
-                record_no=record_no,
-                channel=channel,
-                confidence=1.0,
-                verified=_verified(verified),
-                contacts=frozenset([contacts[token] for token in tokens[record_no] if token in contacts]),
-                held=bool(doubtful),
-                born=self._births.of_record(content) if self._births and births else None,
+                record_no,
+                channel,
+                1.0,
+                _verified(verified),
+                frozenset([contacts[token] for token in tokens[record_no] if token in contacts]),
+                bool(doubtful),
+                self._births.of_record(content) if self._births and births else None,
             )
-        subjects = {*also, *(subject for member in members.values() for subject in member.subjects)}
+        spoken_of = {Subject(RECORD, number) for number in members}
+        spoken_of.update(Subject(CONTACT, number) for number in contacts.values())
+        spoken_of.update(also)
         events: dict[Subject, list[ConsentEvent]] = {}
-        spoken_of = sorted(subjects) or [Subject(RECORD, NOBODY)]
-        for event in self._events.events_for(conn, spoken_of, purpose):
+        for event in self._events.events_for(conn, spoken_of or [Subject(RECORD, NOBODY)], purpose):
             events.setdefault(event.subject, []).append(event)
         return _Records(members, contents, tokens, contacts, events, frozenset(lapsed), now, ledger_time)
 

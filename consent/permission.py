@@ -5,7 +5,7 @@ answering a query and explaining a decision all start here, so that they cannot 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Literal
 
 from consent.ages import ANY_AGE, Ages, ages_of
@@ -76,7 +76,7 @@ class Evidence:
         """
         name = purpose.name
         events = [event for event in self.events if event.purpose == name or event.state == "restricted"]
-        return replace(self, events=events, ages=_ages(members, purpose))
+        return Evidence(events, self.now, self.ledger_time, _ages(members, purpose))
 
     def decide(self, purpose: Purpose, in_view: frozenset[Subject], everyone: frozenset[Subject]) -> Decision:
         """Apply the rules of `consent.decisions`."""

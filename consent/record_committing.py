@@ -135,7 +135,7 @@ class RecordCommitter:
     def _changed_since(self, conn: Connection, keyed: Keyed, sequence: int) -> set[bytes]:
         """Return the tokens of records whose preparation rests on something that has changed."""
         records = keyed.records
-        with self._stores.keys.read() as keys_conn:
+        with self._stores.keys.snapshot(single=True) as keys_conn:
             erasing = self._stores.key_store.suppressions.mark(keys_conn) > keyed.batch.suppression_mark
         if erasing:  # whoever was erased since must not come in, nor outlive it by an update under way
             return {each.token for each in records}
@@ -169,7 +169,7 @@ class RecordCommitter:
         own = [change for change in self._own if change.before >= since]
         if now - since == sum(change.after - change.before for change in own):
             return created.intersection(token for change in own for token in change.created)
-        with self._stores.keys.read() as keys_conn:
+        with self._stores.keys.snapshot() as keys_conn:
             found = self._stores.key_store.find_many(keys_conn, created)
         return set(stored_under(conn, found))
 
@@ -251,7 +251,7 @@ class RecordCommitter:
         found = {record_no for record_no, _ in said}
         tokens = {contact for _, contact in said if contact is not None}
         if tokens:
-            with self._stores.keys.read() as keys_conn:
+            with self._stores.keys.snapshot() as keys_conn:
                 rows = self._stores.key_store.find_many(keys_conn, tokens)
             found |= {row.record_no for carried in rows.values() for row in carried}
         return sorted(found)

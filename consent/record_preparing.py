@@ -8,8 +8,6 @@ lock that nothing it rests on has changed, and has the rest prepared again.
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection
-
 from consent.events import CONTACT, RECORD, ConsentEvent, Subject
 from consent.evidence_store import EvidenceRow
 from consent.imported_consents import LinkingRule, Statement, event_of, is_news, statements
@@ -26,8 +24,8 @@ from consent.prepared_records import (
 )
 from consent.record_contents import Content, SealedContent, content_of, seal
 from consent.suppression import Arrivals
+from identity.statements import Reading, slices
 from identity.statements import Statement as SqlStatement
-from identity.statements import slices
 
 _CHANGE_SEQUENCE: Final = SqlStatement("SELECT value FROM counters WHERE name = 'change_sequence'")
 _LEDGER_SIZE: Final = SqlStatement("SELECT coalesce(max(idx) + 1, 0) FROM ledger")
@@ -157,13 +155,16 @@ class RecordPreparer:
         the writer notices.
         """
         stores = self._stores
-        with stores.db.read() as conn:
+        with stores.db.snapshot() as conn:
             change_sequence = int(_CHANGE_SEQUENCE.rows(conn)[0][0])
             ledger_size = int(_LEDGER_SIZE.rows(conn)[0][0])
-            with stores.keys.read() as keys_conn:
-                found = stores.key_store.find_many(keys_conn, [content.token for content in contents])
+            with stores.keys.snapshot() as keys_conn:
+                tokens = [content.token for content in contents]
+                # Most stores have no contact points: no look-ups then.
+                speak = bool(_ANY_CONTACT.rows(keys_conn))
+                carried = {token for content in contents for _, token in content.contacts} if speak else ()
+                found, contacts = stores.key_store.find_arriving(keys_conn, tokens, carried)
                 suppressed = stores.suppression.matches(keys_conn, contents, now)
-                contacts = self._contacts(keys_conn, contents)
             stored = stored_under(conn, found)
             speaking = {content.token for content in contents}
             numbers = [each.record_no for token, each in stored.items() if token in speaking]
@@ -181,13 +182,6 @@ class RecordPreparer:
                 if Subject(CONTACT, no) in about
             },
         )
-
-    def _contacts(self, keys_conn: Connection, contents: Sequence[Content]) -> dict[bytes, int]:
-        """Return the contact points that carry events. Most stores have none: no look-ups then."""
-        if not _ANY_CONTACT.rows(keys_conn):
-            return {}
-        tokens = {token for content in contents for _, token in content.contacts}
-        return self._stores.key_store.evidence.find_contacts(keys_conn, tokens)
 
 
 class _Arrival(NamedTuple):
@@ -212,7 +206,7 @@ def _refused(seen: _Seen, position: int, content: Content) -> bool:
     return position in seen.suppressed.erased or alike
 
 
-def stored_under(conn: Connection, found: Mapping[bytes, Sequence[KeyRow]]) -> dict[bytes, Stored]:
+def stored_under(conn: Reading, found: Mapping[bytes, Sequence[KeyRow]]) -> dict[bytes, Stored]:
     """Of the key rows that list a token, the one whose key is in use: others are left by a crash."""
     by_key = {row.key_id: (token, row) for token, rows in found.items() for row in rows}
     stored: dict[bytes, Stored] = {}
@@ -224,7 +218,7 @@ def stored_under(conn: Connection, found: Mapping[bytes, Sequence[KeyRow]]) -> d
 
 
 def _by_subject(
-    ledger: Ledger, conn: Connection, subjects: Sequence[Subject]
+    ledger: Ledger, conn: Reading, subjects: Sequence[Subject]
 ) -> dict[Subject, list[ConsentEvent]]:
     events: dict[Subject, list[ConsentEvent]] = {}
     for event in ledger.events_for(conn, subjects) if subjects else ():

@@ -179,7 +179,7 @@ class RecordWriter:
         stores = self.stores
         finished = 0
         while True:
-            with stores.db.read() as conn:
+            with stores.db.snapshot(single=True) as conn:
                 pending = [key_id for (key_id,) in _PENDING.rows(conn, limit=_DESTROYED_AT_ONCE)]
             if not pending:
                 return finished

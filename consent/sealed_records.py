@@ -5,6 +5,7 @@ that does not open raises.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import islice
 from typing import Final
 
@@ -84,16 +85,24 @@ class SealedRecords:
         if fields is None:
             return None  # its epoch was destroyed
         source_id, sealed_traits = fields.pop(SOURCE_ID, None), fields.pop(TRAITS, None)
-        traits = {} if sealed_traits is None else orjson.loads(sealed_traits)
+        traits: dict[str, str] = {} if sealed_traits is None else orjson.loads(sealed_traits)
+        if traits and not every:
+            traits = {name: value for name, value in traits.items() if name in asked}
         return OpenedRecord(
-            record_no=content.record_no,
-            channel=content.channel,
-            observed_at=content.observed_at,
-            verified=tuple(name for name in content.verified.split(",") if name),
-            attributes={name: field_values(value) for name, value in fields.items()},
-            traits=traits if every else {name: value for name, value in traits.items() if name in asked},
-            source_id=None if source_id is None else field_values(source_id)[0],
+            content.record_no,
+            content.channel,
+            content.observed_at,
+            _identifiers(content.verified),
+            {name: field_values(value) for name, value in fields.items()},
+            traits,
+            None if source_id is None else field_values(source_id)[0],
         )
+
+
+@lru_cache(maxsize=1024)
+def _identifiers(verified: str) -> tuple[str, ...]:
+    """Return the identifier types of a comma-separated list."""
+    return tuple(name for name in verified.split(",") if name)
 
 
 def _batches(record_nos: Iterable[int]) -> Iterator[list[int]]:

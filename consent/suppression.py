@@ -15,14 +15,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection
-
 from consent.blind_indexes import RECORD, BlindIndex
 from consent.key_store import KeyStore
 from consent.packed_tokens import kind_of, unpack_tokens
 from consent.record_contents import Content
 from consent.suppression_store import Suppressed
 from identity.comparable import Comparable
+from identity.statements import Reading
 
 PERSONAL: Final = frozenset({"email", "phone", "national_id", "loyalty_id", "user_id"})
 """The identifiers by which a person is known again; a device or a cookie is not a person."""
@@ -49,7 +48,7 @@ class SuppressionList:
     def __init__(self, key_store: KeyStore, index: BlindIndex) -> None:
         self._entries, self._index = key_store.suppressions, index
 
-    def matches(self, keys_conn: Connection, contents: Sequence[Content], now: int) -> Arrivals:
+    def matches(self, keys_conn: Reading, contents: Sequence[Content], now: int) -> Arrivals:
         """Return what must be refused, and what is released."""
         mark = self._entries.mark(keys_conn)
         if not mark or not self._entries.any(keys_conn):
@@ -80,7 +79,7 @@ class SuppressionList:
 
     def _named(
         self,
-        keys_conn: Connection,
+        keys_conn: Reading,
         contents: Sequence[Content],
         plain: Sequence[Sequence[tuple[str, bytes, bytes]]],
         found: Mapping[bytes, Suppressed],

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from consent.blind_indexes import BlindIndex
 from consent.token_index import TokenIndex
-from identity.statements import Statement, slices
+from identity.statements import Reading, Statement, slices
 
 _ABOVE: Final = 2**62  # numbers of entries in the token index: keys count up from 1, contacts down from -1
 
@@ -57,11 +57,11 @@ class SuppressionStore:
     def __init__(self, index: TokenIndex) -> None:
         self._index = index
 
-    def any(self, conn: Connection) -> bool:
+    def any(self, conn: Reading) -> bool:
         """Whether anybody is suppressed at all."""
         return bool(_ANY.rows(conn))
 
-    def mark(self, conn: Connection) -> int:
+    def mark(self, conn: Reading) -> int:
         """Return a number that grows with every entry added."""
         rows = _MARK.rows(conn)
         return int(rows[0][0]) if rows else 0
@@ -83,7 +83,7 @@ class SuppressionStore:
             self._index.add(conn, prefixes, [_ABOVE + number for number in numbers])
         return len(wanted)
 
-    def find(self, conn: Connection, entries: Iterable[bytes]) -> dict[bytes, Suppressed]:
+    def find(self, conn: Reading, entries: Iterable[bytes]) -> dict[bytes, Suppressed]:
         """Return the entries that stand, by their bytes."""
         prefixes = {entry: BlindIndex.prefix(entry) for entry in entries}
         found = self._index.find(conn, prefixes.values()) if prefixes else {}

@@ -201,19 +201,18 @@ def unpack_fields(packed: bytes, names: Collection[bytes] | None = None) -> dict
     Raises VaultError on anything that `pack_fields` does not write, but a field twice that was not asked for.
     """
     fields: dict[str, bytes] = {}
-    seen = 0
+    seen, head, lengths = 0, _LENGTHS.size, _LENGTHS.unpack_from
     try:
         version, count = _COUNT.unpack_from(packed)
         at = _COUNT.size
         for _ in range(count):
-            name_length, length = _LENGTHS.unpack_from(packed, at)
-            at += _LENGTHS.size
-            name = packed[at : at + name_length]
-            at += name_length
+            name_length, length = lengths(packed, at)
+            start = at + head + name_length
+            name = packed[at + head : start]
+            at = start + length
             if names is None or name in names:
-                fields[name.decode()] = packed[at : at + length]
+                fields[name.decode()] = packed[start:at]
                 seen += 1
-            at += length
     except (struct.error, UnicodeDecodeError):
         raise VaultError("packed fields are damaged") from None
     if version != VERSION or at != len(packed) or len(fields) != seen:

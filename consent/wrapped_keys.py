@@ -36,6 +36,6 @@ def wrapped_keys(stores: RecordStores, key_ids: Sequence[int]) -> dict[int, Wrap
             continue
         for few in slices(part):
             with stores.keys.snapshot(single=True) as conn:
-                rows = stores.key_store.fetch(conn, few)
-            found.update({key_id: WrappedKey(row.epoch, row.wrapped) for key_id, row in rows.items()})
+                for key_id, epoch, wrapped in stores.key_store.wrapped(conn, few):
+                    found[key_id] = WrappedKey(epoch, wrapped)
     return found

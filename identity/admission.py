@@ -8,11 +8,12 @@ What is refused is left to a steward and to the next run.
 import math
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
+from itertools import combinations
 from typing import Final
 
 import numpy as np
 
-from identity.contradictions import Evidence, Merging
+from identity.contradictions import PRICE, Evidence, Merging
 from identity.judgements import Pair
 
 INSEPARABLE: Final = math.inf
@@ -27,16 +28,35 @@ def admitted(
 ) -> set[int]:
     """Return those of the linked records `above` (record -> weight above the threshold) that it may join.
 
-    `golden_nos` is the golden ID of every record in `evidence` but the newcomer, where it has one.
+    `golden_nos` is the golden ID of every record in `evidence` but the newcomer, where it has one. What two
+    records of one golden ID say of each other does not count, and may be left out.
     """
-    links = {
-        (one, other): INSEPARABLE
-        for one, other in zip(evidence.record_a.tolist(), evidence.record_b.tolist(), strict=True)
-        if newcomer not in {one, other} and golden_nos.get(one, -one) == golden_nos.get(other, -other)
-    }
+    ends = list(zip(evidence.record_a.tolist(), evidence.record_b.tolist(), strict=True))
+    owner = {number: golden_nos.get(number, -number) for pair in ends for number in pair}
+    owner[newcomer] = -newcomer
+    if _unopposed(above, golden_nos, [owner[one] != owner[other] for one, other in ends], evidence):
+        return set(above)
+    links = {pair: INSEPARABLE for pair in combinations(sorted(owner), 2) if owner[pair[0]] == owner[pair[1]]}
     links |= {(min(newcomer, number), max(newcomer, number)): bits for number, bits in above.items()}
     label = guarded(links, evidence)
     return {number for number in above if label[number] == label[newcomer]}
+
+
+def _unopposed(
+    above: Mapping[int, float], golden_nos: Mapping[int, int], between: list[bool], evidence: Evidence
+) -> bool:
+    """Whether no merge with the newcomer can be refused, whatever the order: see `contradictions.bound`.
+
+    `between` says of each pair of `evidence` whether it is of two clusters.
+    """
+    best: dict[int, float] = {}
+    for number, bits in above.items():
+        person = golden_nos.get(number, -number)
+        best[person] = max(bits, best.get(person, bits))
+    said = [bits for bits, counts in zip(evidence.bits.tolist(), between, strict=True) if counts]
+    worst: float = sum(min(0.0, *column) for column in zip(*said, strict=True))
+    records = len({*evidence.record_a.tolist(), *evidence.record_b.tolist(), *above}) + 1
+    return min(best.values(), default=0.0) + PRICE * worst * math.sqrt(max(records // 2, 1)) > 0
 
 
 def guarded(links: Mapping[Pair, float], evidence: Evidence) -> dict[int, int]:

@@ -9,7 +9,7 @@ with DuckDB's.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from operator import ne
 from typing import Any, Final
 
@@ -199,6 +199,12 @@ def _of_spelling(function: Callable[[Any, Any], Any]) -> Callable[[str | None, s
     return of
 
 
+def _overlap(ones: Collection[str] | None, others: Collection[str] | None) -> bool | None:
+    if ones is None or others is None:
+        return None
+    return any(value in others for value in ones)
+
+
 def _part(text: str | None, first: int | None, last: int | None) -> str | None:
     """Return characters `first` to `last`, counted from 1 or, if negative, from the end; both inclusive."""
     if text is None:
@@ -233,7 +239,7 @@ _FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
     "least": _least,
     "left_of": _of_two(lambda text, count: text[:count]),
     "length": lambda value: None if value is None else len(value),
-    "list_has_any": _of_two(lambda one, other: any(value in other for value in one)),
+    "list_has_any": _overlap,
     "part": _part,
     "replace_all": lambda text, pattern, by: None if text is None else re.sub(pattern, by, text),
     "right_of": _of_two(lambda text, count: text[-count:]),

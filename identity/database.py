@@ -11,11 +11,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
 
 from identity import postgresql
 from identity.errors import IdentityError, StoreDamagedError
+from identity.log_copying import LogCopying
 from identity.read_snapshots import ReadSnapshot, ReadSnapshots
 from identity.store_failures import failure_of
 
@@ -32,6 +33,7 @@ class Database:
         self._lock_id = lock_id
         self._writing = {_WRITE: True} if self.is_sqlite else {"isolation_level": "READ COMMITTED"}
         self._snapshots = ReadSnapshots(engine, self._named)
+        self._copying = LogCopying(self.checkpoint)
         self.damaged = False  # found by whoever read or wrote; the process is then not ready
 
     @property
@@ -75,6 +77,8 @@ class Database:
             finally:
                 if self.is_sqlite and not checkpoint:
                     _driver(conn).execute(f"PRAGMA wal_autocheckpoint={AUTOCHECKPOINT_PAGES}")
+        if self.is_sqlite and checkpoint:
+            self._copying.committed()
 
     def is_writable(self) -> bool:
         """Whether a write could begin now, or only has to wait for another. Waits for nobody itself."""
@@ -156,6 +160,7 @@ class Database:
 
     def close(self) -> None:
         """Close every pooled connection (SQLite then checkpoints its write-ahead log)."""
+        self._copying.wait()
         self._snapshots.close()
         self.engine.dispose()
 
@@ -171,7 +176,9 @@ def open_database(url: str, *, secure_delete: bool = False, lock_id: int = 1, ca
     `secure_delete` overwrites deleted content with zeros (SQLite only). `lock_id` tells the stores'
     advisory locks apart when one PostgreSQL server holds several.
     """
-    engine = create_engine(url, hide_parameters=True)  # an error's text must not quote bound values
+    # An error's text must not quote bound values. The connection used last is used first: its cache is warm.
+    lifo = {"pool_use_lifo": True} if make_url(url).database not in {None, "", ":memory:"} else {}
+    engine = create_engine(url, hide_parameters=True, **lifo)
     if engine.dialect.name == "sqlite":
         _discipline_sqlite(engine, secure_delete=secure_delete, cache_mb=cache_mb)
     else:
@@ -201,4 +208,5 @@ def _discipline_sqlite(engine: Engine, *, secure_delete: bool, cache_mb: int) ->
     @event.listens_for(engine, "begin")
     def _begin(conn: Connection) -> None:
         immediate = conn.get_execution_options().get(_WRITE, False)
-        conn.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+        # On the driver: 10 us instead of 50. What it raises, `_failures_named` names as well.
+        _driver(conn).execute("BEGIN IMMEDIATE" if immediate else "BEGIN")

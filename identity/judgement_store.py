@@ -26,8 +26,9 @@ _INSERT: Final = Statement(f"""
 
 _ALL: Final = Statement(f"SELECT {_COLUMNS} FROM judgements")  # noqa: S608 - as above: constants only
 _ONE: Final = Statement(f"SELECT {_COLUMNS} FROM judgements WHERE judgement_no = :number")  # noqa: S608 - as above: constants only
-_BY_A: Final = Statement(f"SELECT {_COLUMNS} FROM judgements WHERE record_a IN :record_nos")  # noqa: S608 - as above: constants only
-_BY_B: Final = Statement(f"SELECT {_COLUMNS} FROM judgements WHERE record_b IN :record_nos")  # noqa: S608 - as above: constants only
+_ABOUT: Final = Statement(f"""
+    SELECT {_COLUMNS} FROM judgements WHERE record_a IN :record_nos OR record_b IN :record_nos
+""")  # noqa: S608 - as above: constants only
 _PAGE: Final = Statement(f"""
     SELECT {_COLUMNS} FROM judgements WHERE judgement_no > :after ORDER BY judgement_no LIMIT :count
 """)  # noqa: S608 - as above: constants only
@@ -74,8 +75,7 @@ def about(conn: Connection, record_nos: Iterable[int]) -> list[Judgement]:
     """Return every judgement with an end in `record_nos`, oldest first."""
     found: dict[int, Any] = {}
     for part in slices(sorted(record_nos)):
-        for statement in (_BY_A, _BY_B):
-            found.update((row[0], row) for row in statement.rows(conn, record_nos=part))
+        found.update((row[0], row) for row in _ABOUT.rows(conn, record_nos=part))
     return [Judgement(*found[number]) for number in sorted(found)]
 
 
@@ -108,16 +108,10 @@ def judged_among(conn: Connection, record_nos: Sequence[int]) -> Judged:
     return found.among(record_nos) if len(found) else found
 
 
-def partners(conn: Connection, record_nos: Iterable[int]) -> set[int]:
-    """Return the records that a standing `same` or `different` ties to one of `record_nos`."""
-    found = standing(conn, record_nos)
-    return {number for each in found if each.verdict != "unsure" for number in each.pair}
-
-
-def kept_apart(conn: Connection, record_nos: Iterable[int]) -> set[int]:
-    """Return the records that a standing judgement says are other people than one of `record_nos`."""
+def kept_apart(standing: Iterable[Judgement], record_nos: Iterable[int]) -> set[int]:
+    """Return the records that one of these judgements says are other people than one of `record_nos`."""
     numbers = set(record_nos)
-    found = [each for each in standing(conn, numbers) if each.verdict == "different"]
+    found = [each for each in standing if each.verdict == "different"]
     return {number for each in found for number in each.pair if set(each.pair) - {number} & numbers}
 
 

@@ -6,10 +6,11 @@ among them counts as an average rare one.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cache
 from itertools import combinations
-from typing import Any, Final
+from operator import itemgetter
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -18,8 +19,8 @@ from identity.comparable import COLUMNS, LIST_COLUMNS, Comparable
 from identity.comparison import SEVERAL
 from identity.compiled_conditions import VALUE_COLUMNS, Values, compiled
 from identity.contacts import LISTS, OWNED
-from identity.contradictions import Evidence, evidence_of
-from identity.model import FittedComparison, Model
+from identity.contradictions import Evidence
+from identity.model import FittedComparison, FittedLevel, Model
 from identity.placeholder_dates import NOBODYS_DATE
 
 Frequency = Callable[[str, str], float | None]
@@ -31,31 +32,59 @@ _BELONGING: Final = (*LISTS, *OWNED)
 class OnlineScorer:
     """Scores pairs with a trained model. Safe to share between threads; keeps no record."""
 
-    def __init__(self, model: Model, frequency: Frequency) -> None:
+    def __init__(self, model: Model, frequency: Frequency, counted: Collection[str] | None = None) -> None:
+        """With `counted`, `frequency` says None of every value of any other column."""
         self.model = model
         self._frequency = frequency
+        self._seen: dict[int, tuple[Comparable, Values]] | None = None
+        several = {column: SEVERAL.get(column) for column in _BELONGING}
+        self._belonging = [
+            (column, _PLACES[column], other, _PLACES[other] if other else 0)
+            for column, other in several.items()
+            if counted is None or column in counted or other in counted
+        ]
+        self._dated = counted is None or NOBODYS_DATE in counted
         self._columns = model.frequency_columns()
         self._schema = _schema(self._columns)
         self._levels = compiled(model.comparisons)
-        self._terms = [_Term.of(model, item) for item in model.comparisons]
+        self._terms = [_terms(model, item) for item in model.comparisons]
+        self._bits = [
+            [*(math.log2(level.m / level.u) for level in item.levels), 0.0] for item in model.comparisons
+        ]
+
+    def remembering(self) -> "OnlineScorer":
+        """Return a scorer that works out each value and record once: for one arrival, then to be dropped."""
+        other = OnlineScorer.__new__(OnlineScorer)
+        vars(other).update(vars(self) | {"_frequency": cache(self._frequency), "_seen": {}})
+        return other
 
     def score(self, record: Comparable, candidates: Sequence[Comparable]) -> list[float]:
         """Return the match weight, in bits, of `record` with each candidate, in their order."""
         newcomer = self._prepared(record)
         return [self._weight(newcomer, self._prepared(candidate)) for candidate in candidates]
 
-    def evidence(self, record_nos: Sequence[int], records: Sequence[Comparable]) -> Evidence:
-        """Return what every two of these records say of each other, in bits, as a run's guard sees it."""
-        order = np.argsort(np.asarray(record_nos, dtype=np.int64))
-        numbers = np.asarray(record_nos, dtype=np.int64)[order]
-        prepared = [self._prepared(records[place]) for place in order.tolist()]
-        pairs = list(combinations(range(len(prepared)), 2))
-        found = np.array(
-            [self._levels(prepared[one], prepared[other]) for one, other in pairs], dtype=np.int64
-        ).reshape(len(pairs), len(self.model.comparisons))
-        ends = np.array(pairs, dtype=np.int64).reshape(-1, 2)
-        levels = [found[:, place] for place in range(len(self.model.comparisons))]
-        return evidence_of(self.model, numbers[ends[:, 0]], numbers[ends[:, 1]], levels)
+    def evidence(
+        self,
+        record_nos: Sequence[int],
+        records: Sequence[Comparable],
+        owner: Mapping[int, int] | None = None,
+    ) -> Evidence:
+        """Return what every two of these records say of each other, in bits, as a run's guard sees it.
+
+        Without those that have one `owner`, a golden ID: nothing parts them.
+        """
+        prepared = sorted(zip(record_nos, map(self._prepared, records), strict=True), key=itemgetter(0))
+        ends: list[tuple[int, int]] = []
+        found: list[list[float]] = []
+        for (one, ours), (other, theirs) in combinations(prepared, 2):
+            if owner is None or owner.get(one, -one) != owner.get(other, -other):
+                ends.append((one, other))
+                # a missing value, -1, says nothing: the last place of the row
+                levels = self._levels(ours, theirs)
+                found.append([bits[level] for bits, level in zip(self._bits, levels, strict=True)])
+        columns = np.array(ends, dtype=np.int64).reshape(-1, 2)
+        bits = np.array(found, dtype=np.float32).reshape(len(found), len(self._bits))
+        return Evidence(columns[:, 0], columns[:, 1], bits)
 
     def table(self, records: Sequence[Comparable]) -> pa.Table:
         """Return the records as the scores see them, with their term frequencies: for explanations."""
@@ -68,29 +97,28 @@ class OnlineScorer:
 
     def _weight(self, one: Values, other: Values) -> float:
         """Return -log2(2 ** -unrelated + 2 ** -household): `identity.model` has the formula."""
-        model, household = self.model, 0.0
-        unrelated = model.prior
-        against_household = model.household_prior is not None
-        for term, level in zip(self._terms, self._levels(one, other), strict=True):
-            if level >= 0:
-                unrelated += term.unrelated[level]
-                household += term.household[level]
-                column = term.frequencies[level]
-                if column is not None:
-                    rarity = term.rarity(level, self._common(column, one, other))
-                    unrelated += rarity
-                    household += rarity if term.rare_in_household else 0.0
-        if not against_household:
+        unrelated, household = self.model.prior, 0.0
+        for terms, level in zip(self._terms, self._levels(one, other), strict=True):
+            bits, against, rare = terms[level]
+            unrelated += bits
+            household += against
+            if rare is not None:
+                rarity = rare.bits(self._common(rare.column, one, other))
+                unrelated += rarity
+                household += rarity if rare.in_household else 0.0
+        if self.model.household_prior is None:
             return round(unrelated, 6)
-        household += model.household_prior or 0.0
+        household += self.model.household_prior
         low, apart = min(unrelated, household), abs(unrelated - household)
         return round(low - math.log2(1 + 2.0**-apart), 6)
 
     def _common(self, column: str, one: Values, other: Values) -> float | None:
         """Return the term frequency of the more common of the two values."""
         place = _PLACES[column]
-        shares = [self._share(column, each[place]) for each in (one, other)]
-        return max((share for share in shares if share is not None), default=None)
+        ours, theirs = one[place], other[place]
+        share = self._share(column, ours)
+        also = share if ours == theirs else self._share(column, theirs)
+        return also if share is None else share if also is None else max(share, also)
 
     def _share(self, column: str, value: str | None) -> float | None:
         if value is None:
@@ -99,53 +127,62 @@ class OnlineScorer:
         return self.model.rare_frequencies[column] if found is None else found
 
     def _prepared(self, record: Comparable) -> Values:
+        if self._seen is None:
+            return self._own(record)
+        known = self._seen.get(id(record))  # which is kept beside it, so that no other gets its number
+        if known is None:
+            known = self._seen[id(record)] = (record, self._own(record))
+        return known[1]
+
+    def _own(self, record: Comparable) -> Values:
         """Leave out what belongs to nobody, and say which contacts are several people's."""
-        row: dict[str, Any] = dict(record.columns)
-        for column in _BELONGING:
-            if column not in row:
+        frequency = self._frequency
+        row: list[Any] = list(map(record.columns.get, VALUE_COLUMNS))
+        for column, place, several, several_place in self._belonging:
+            if row[place] is None:
                 continue
-            own = [value for value in record.values(column) if self._frequency(column, value) is None]
-            row[column] = _held(column, own)
-            if column in SEVERAL:
-                shared = [value for value in own if self._frequency(SEVERAL[column], value) is not None]
-                row[SEVERAL[column]] = _held(column, shared)
-        if (born := record.text("birth_date")) and self._frequency(NOBODYS_DATE, born) is not None:
-            row["birth_date"] = None
-        get = row.get
-        return tuple([get(name) for name in VALUE_COLUMNS])
+            own = [value for value in record.values(column) if frequency(column, value) is None]
+            row[place] = _held(column, own)
+            if several is not None:
+                row[several_place] = _held(
+                    column, [value for value in own if frequency(several, value) is not None]
+                )
+        if self._dated and (born := record.text("birth_date")) and frequency(NOBODYS_DATE, born) is not None:
+            row[_PLACES["birth_date"]] = None
+        return tuple(row)
 
 
-@dataclass(frozen=True, slots=True)
-class _Term:
-    """What each level of one comparison adds to a weight, in bits."""
+class _Rarity(NamedTuple):
+    """What a value of `column` adds to a weight for being rarer than the level's values in general."""
 
-    unrelated: Sequence[float]
-    household: Sequence[float]
-    frequencies: Sequence[str | None]
-    rare: Sequence[float]  # log2 of u
-    own: Sequence[float]  # the share of records of a value that are its person's own
+    column: str
+    rare: float  # log2 of u
+    own: float  # the share of records of a value that are its person's own
     least: float
-    rare_in_household: bool
+    in_household: bool
 
-    @classmethod
-    def of(cls, model: Model, item: FittedComparison) -> "_Term":
-        return cls(
-            unrelated=[math.log2(level.m / level.u) for level in item.levels],
-            household=[math.log2(level.m / level.h) for level in item.levels],
-            frequencies=[level.frequency for level in item.levels],
-            rare=[math.log2(level.u) for level in item.levels],
-            own=[
-                model.repeated() * item.repeats(level.frequency) / model.records if level.frequency else 0.0
-                for level in item.levels
-            ],
-            least=1 / model.records,
-            rare_in_household=item.kind != "household",  # see identity.scoring_sql
-        )
+    def bits(self, share: float | None) -> float:
+        others = self.least if share is None else max(share - self.own, self.least)
+        return self.rare - math.log2(others)
 
-    def rarity(self, level: int, share: float | None) -> float:
-        """Return what a value's being rarer than the level's values in general adds."""
-        others = self.least if share is None else max(share - self.own[level], self.least)
-        return self.rare[level] - math.log2(others)
+
+_Term = tuple[float, float, _Rarity | None]
+"""What a level of one comparison adds, in bits: against strangers, against a household, by its value."""
+
+
+def _terms(model: Model, item: FittedComparison) -> list[_Term]:
+    """Return the terms of all levels; the last place, -1, is of a missing value, which says nothing."""
+    return [*(_term(model, item, level) for level in item.levels), (0.0, 0.0, None)]
+
+
+def _term(model: Model, item: FittedComparison, level: FittedLevel) -> _Term:
+    unrelated, household = math.log2(level.m / level.u), math.log2(level.m / level.h)
+    if level.frequency is None:
+        return unrelated, household, None
+    own = model.repeated() * item.repeats(level.frequency) / model.records
+    in_household = item.kind != "household"  # see identity.scoring_sql
+    rarity = _Rarity(level.frequency, math.log2(level.u), own, 1 / model.records, in_household)
+    return unrelated, household, rarity
 
 
 def _held(column: str, values: Iterable[str]) -> str | tuple[str, ...] | None:

@@ -5,7 +5,7 @@ visible at once. Clusters and golden IDs come from the same code as a run's; onl
 elsewhere (`identity.matching`), computed before the transaction and checked in it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -18,10 +18,13 @@ from identity.contradictions import Evidence
 from identity.database import Database
 from identity.errors import StaleScoresError
 from identity.household_store import leave_households
+from identity.judgements import Judgement
 from identity.records import GoldenId, RecordFact, RecordFacts
 from identity.resolution import joined, pairs_of, resolve, touching
 from identity.review_queue import Doubt, cause
-from identity.snapshot import Scope, load_scope
+from identity.rows import apply_small
+from identity.small_steps import small_step
+from identity.snapshot import Scope, load_nearby
 from identity.source_store import declared
 from identity.store import MembershipReader
 
@@ -36,6 +39,32 @@ class ScoredCandidate:
     weight: float
 
 
+ANY: Final = -1
+"""No golden number: whatever golden ID the record has, or none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A new or updated record, and what was found before it is resolved.
+
+    `candidates` are those worth a steward's look or more. `sequence` is the store's change sequence read
+    before they were opened: one that changed, left or lost its permission since counts no more.
+
+    `evidence` is what the record and its candidates say against each other; without it, links decide.
+    `owners` are the golden numbers that records in it had then: it may lack what two of one golden ID say of
+    each other. `was` is the record's golden number (None: none) when the candidates were looked for.
+    """
+
+    record_no: int
+    candidates: Sequence[ScoredCandidate]
+    sequence: int
+    threshold: float  # bits
+    model_version: str | None = None
+    evidence: Evidence | None = None
+    owners: Mapping[int, int] | None = None
+    was: int | None = ANY
+
+
 @dataclass(frozen=True, slots=True)
 class Resolution:
     """Where a record ended up. `linked`: it may be linked; if not it stays alone."""
@@ -48,9 +77,6 @@ class Resolution:
 
 _NOBODY: Final[frozenset[int]] = frozenset()
 
-ANY: Final = -1
-"""No golden number: whatever golden ID the record has, or none."""
-
 
 class OnlineResolver:
     """Attaches and detaches records at the published version."""
@@ -60,75 +86,57 @@ class OnlineResolver:
         self._facts = facts
         self._reader = MembershipReader()
 
-    def attach(
-        self,
-        record_no: int,
-        candidates: Sequence[ScoredCandidate],
-        *,
-        sequence: int,
-        threshold: float,
-        now: int,
-        model_version: str | None = None,
-        evidence: Evidence | None = None,
-        was: int | None = ANY,
-    ) -> Resolution:
-        """Resolve a new or updated record. `candidates` are those worth a steward's look or more.
+    def attach(self, arrival: Arrival, now: int) -> Resolution:
+        """Resolve a record.
 
-        `was` is the record's golden number (None: none) when the candidates were looked for: if it has
-        another one now, somebody else resolved it with one that came later. `evidence` is what the record and
-        its candidates say against each other; without it, links decide.
-
-        `sequence` is the store's change sequence read before the candidates were opened: one that
-        changed, left or lost its permission since counts no more. Raises StaleScoresError if the record
-        itself did, or one arrived since that asks about it: open and score it again.
+        Raises StaleScoresError if it changed itself, if one arrived since that asks about it, or if `owners`
+        changed: open and score it again.
         """
         with self._db.write() as conn:
-            return self.attach_in(
-                conn, record_no, candidates, sequence=sequence, threshold=threshold, now=now,
-                model_version=model_version, evidence=evidence, was=was,
-            )  # fmt: skip
+            return self.attach_in(conn, arrival, now)
 
-    def attach_in(
-        self,
-        conn: Connection,
-        record_no: int,
-        candidates: Sequence[ScoredCandidate],
-        *,
-        sequence: int,
-        threshold: float,
-        now: int,
-        model_version: str | None = None,
-        evidence: Evidence | None = None,
-        was: int | None = ANY,
-    ) -> Resolution:
-        """Do as `attach`, inside the caller's write transaction."""
+    def attach_all(self, arrivals: Iterable[Arrival], now: int) -> dict[int, Resolution | StaleScoresError]:
+        """Resolve records one after the other in one transaction; with each, what `attach` does."""
+        found: dict[int, Resolution | StaleScoresError] = {}
+        with self._db.write() as conn:
+            for arrival in arrivals:
+                try:
+                    found[arrival.record_no] = self.attach_in(conn, arrival, now)
+                except StaleScoresError as stale:  # raised before anything of this record is written
+                    found[arrival.record_no] = stale
+        return found
+
+    def attach_in(self, conn: Connection, arrival: Arrival, now: int) -> Resolution:
+        """Do as `attach`, inside the caller's write transaction; writes nothing where it raises."""
+        record_no, candidates, threshold = arrival.record_no, arrival.candidates, arrival.threshold
+        evidence, owners = arrival.evidence, arrival.owners
         numbers = [record_no, *(candidate.record_no for candidate in candidates)]
         facts = self._facts.facts(conn, numbers, now)
         own = facts.get(record_no)
-        if own is None or own.change_sequence > sequence:
+        if own is None or own.change_sequence > arrival.sequence:
             raise StaleScoresError("the record changed after it was scored")
-        if was != ANY and self._reader.golden_of(conn, record_no) != was:
+        usable = [c for c in candidates if own.linkable and _counts(facts.get(c.record_no), arrival.sequence)]
+        heard = set() if evidence is None else {*evidence.record_a.tolist(), *evidence.record_b.tolist()}
+        owner = self._reader.goldens_of(conn, sorted({record_no, *heard, *(c.record_no for c in usable)}))
+        if arrival.was not in {ANY, owner.get(record_no)}:
             raise StaleScoresError("another record was resolved with it after it was scored")
-        usable = [c for c in candidates if own.linkable and _counts(facts.get(c.record_no), sequence)]
+        if owners is not None and any(owner.get(no) != owners.get(no) for no in heard - {record_no}):
+            raise StaleScoresError("golden IDs changed after their records were heard")
         strong = [c for c in usable if c.weight >= threshold]
         unique = declared(conn)
         if unique and strong:
             strong = self._of_other_sources(conn, (record_no, own.channel), strong, unique, now)
         if evidence is not None and strong:
             above = {c.record_no: c.weight - threshold for c in strong}
-            others = sorted({*evidence.record_a.tolist(), *evidence.record_b.tolist(), *above} - {record_no})
-            golden_nos = self._reader.goldens_of(conn, others)
-            welcome = admitted(record_no, above, golden_nos, evidence)
+            welcome = admitted(record_no, above, owner, evidence)
             strong = [c for c in strong if c.record_no in welcome]
         links = [(record_no, c.record_no, c.weight) for c in strong]
         # One that arrives at the same time may not have seen this one: it gets its golden ID here.
-        resolved = self._reader.goldens_of(conn, [c.record_no for c in strong])
-        self._resolve(
-            conn, {record_no, *(c.record_no for c in strong if c.record_no not in resolved)}, links, now
-        )
-        golden_no = self._reader.goldens_of(conn, [record_no])[record_no]
-        members = [member.record_no for member in self._reader.members(conn, golden_no)]
-        doubtful = self._doubtful(conn, members, usable)
+        fresh = {record_no, *(c.record_no for c in strong if c.record_no not in owner)}
+        resolved = self._resolve(conn, fresh, links, now, unique=unique, settled=fresh.isdisjoint(owner))
+        golden_no = resolved.owner[record_no]
+        members = [number for number, theirs in resolved.owner.items() if theirs == golden_no]
+        doubtful = self._doubtful(conn, members, usable, {**owner, **resolved.owner}, resolved.standing)
         if unique and doubtful:
             doubtful = self._undeclared(conn, members, doubtful, unique, now)
         decision: Decision = "attached" if len(members) > 1 else "review" if doubtful else "new"
@@ -136,12 +144,12 @@ class OnlineResolver:
         review_queue.add(
             conn,
             [
-                Doubt(record_no, c.record_no, c.weight, cause(c.weight, threshold), model_version)
+                Doubt(record_no, c.record_no, c.weight, cause(c.weight, threshold), arrival.model_version)
                 for c in doubtful
             ],
             now,
         )
-        name = self._reader.names(conn, [golden_no])[golden_no]
+        name = resolved.names.get(golden_no) or self._reader.names(conn, [golden_no])[golden_no]
         return Resolution(golden_no, name, decision, own.linkable)
 
     def detach(self, record_nos: Iterable[int], now: int) -> None:
@@ -166,11 +174,22 @@ class OnlineResolver:
         self._resolve(conn, set(), [], now, around=set(record_nos))
 
     def _doubtful(
-        self, conn: Connection, members: Sequence[int], usable: Sequence[ScoredCandidate]
+        self,
+        conn: Connection,
+        members: Sequence[int],
+        usable: Sequence[ScoredCandidate],
+        owner: Mapping[int, int],
+        standing: Iterable[Judgement],
     ) -> list[ScoredCandidate]:
-        """Return the best candidate of every other golden ID that no judgement keeps apart from this one."""
-        apart = judgement_store.kept_apart(conn, members)
-        owner = self._reader.goldens_of(conn, [*(c.record_no for c in usable), *apart, *members])
+        """Return the best candidate of every other golden ID that no judgement keeps apart from this one.
+
+        `owner` is the golden ID of members and candidates, where they have one, `standing` what was judged.
+        """
+        if all(candidate.record_no in members for candidate in usable):
+            return []
+        apart = judgement_store.kept_apart(standing, members)
+        if not apart <= owner.keys():
+            owner = dict(owner) | self._reader.goldens_of(conn, sorted(apart))
         settled = {owner[number] for number in (*apart, *members) if number in owner}
         best: dict[int, ScoredCandidate] = {}
         for candidate in sorted(usable, key=lambda c: (-c.weight, c.record_no)):
@@ -239,19 +258,45 @@ class OnlineResolver:
         now: int,
         *,
         around: AbstractSet[int] = _NOBODY,
-    ) -> None:
-        """Cluster all that the records are tied to; of `fresh` ones only `links` count, nothing stored."""
+        unique: AbstractSet[str] | None = None,
+        settled: bool = False,
+    ) -> "_Resolved":
+        """Cluster all that the records are tied to; of `fresh` ones only `links` count, nothing stored.
+
+        `unique` are the declared sources, if they are known already; `settled`: no `fresh` record has had a
+        golden ID yet, so that it is in no household either.
+        """
         version = self._reader.version(conn)
         scope = Scope(fresh | around | {number for link in links for number in link[:2]})
         scope.grow(conn, [version])
-        before = load_scope(conn, version, scope)
+        nearby = load_nearby(conn, version, scope)
         live = self._facts.facts(conn, scope.record_nos, now)
         judgement_store.forget(conn, fresh - live.keys())  # after the scope grew by them
-        resolved = set(before.state.record_nos.tolist()) | fresh
+        resolved = {record_no for _, record_no, _ in nearby.members} | fresh
         facts = {record_no: fact for record_no, fact in live.items() if record_no in resolved}
-        pairs = joined(touching(before.scored, fresh, wanted=False), pairs_of(links))
-        resolve(conn, before, facts, pairs, version=version, now=now)
-        leave_households(conn, fresh, version)
+        unique = declared(conn) if unique is None else unique
+        step = None if scope.standing else small_step(nearby, facts, fresh, links, unique=unique)
+        if step is not None:
+            names = apply_small(conn, step, version, now)
+            found = _Resolved(step.owner, names, ())
+        else:
+            before = nearby.snapshot()
+            pairs = joined(touching(before.scored, fresh, wanted=False), pairs_of(links))
+            after = resolve(conn, before, facts, pairs, version=version, now=now).state
+            owner = dict(zip(after.record_nos.tolist(), after.golden_nos.tolist(), strict=True))
+            found = _Resolved(owner, {}, tuple(scope.standing.values()))
+        if not settled:
+            leave_households(conn, fresh, version)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Resolved:
+    """The golden number of every record that was clustered, and the names of the golden IDs born."""
+
+    owner: Mapping[int, int]
+    names: Mapping[int, GoldenId]
+    standing: Sequence[Judgement]
 
 
 def _counts(fact: RecordFact | None, sequence: int) -> bool:

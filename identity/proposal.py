@@ -39,8 +39,9 @@ from identity.outcome import assigned
 from identity.past_runs import last_run
 from identity.previous import Previous, figures_of
 from identity.records import OpenedBatch, RecordFacts, RecordReader
-from identity.resolution import VERIFIED, no_pairs
+from identity.resolution import no_pairs
 from identity.scoring import Scores
+from identity.small_steps import VERIFIED
 from identity.snapshot import load_all
 from identity.source_store import declared
 from identity.sources import SourceFigures, Sources, sentences

@@ -17,12 +17,9 @@ from identity.judged_clusters import cluster_judged
 from identity.judgement_store import judged_among
 from identity.records import RecordFact
 from identity.rows import apply, count_up
+from identity.small_steps import VERIFIED, Scored
 from identity.source_store import declared
 from identity.sources import Sources
-
-VERIFIED = 2  # RecordFact.standing from which a record may anchor before others
-
-Scored = tuple[int, int, float]
 
 
 def no_pairs() -> Pairs:

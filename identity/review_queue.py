@@ -70,8 +70,7 @@ _INSERT: Final = Statement("""
                   model_version = excluded.model_version, seen_at = excluded.seen_at
 """)
 
-_DROP_BY_A: Final = Statement("DELETE FROM reviews WHERE record_a IN :nos")
-_DROP_BY_B: Final = Statement("DELETE FROM reviews WHERE record_b IN :nos")
+_DROP: Final = Statement("DELETE FROM reviews WHERE record_a IN :nos OR record_b IN :nos")
 _DROP_OPEN: Final = Statement("""
     DELETE FROM reviews WHERE record_a = :record_a AND record_b = :record_b AND state = 'open'
 """)
@@ -179,8 +178,7 @@ def withdraw_asked(conn: Connection, record_nos: Iterable[int]) -> None:
 def drop(conn: Connection, record_nos: Iterable[int]) -> None:
     """Take every pair with an end in `record_nos` out of the queue."""
     for part in slices(sorted(record_nos)):
-        _DROP_BY_A.run(conn, nos=part)
-        _DROP_BY_B.run(conn, nos=part)
+        _DROP.run(conn, nos=part)
 
 
 def refresh(

@@ -9,7 +9,8 @@ from sqlalchemy import Connection
 
 from identity.difference import Difference, Rows, details
 from identity.golden_events import KINDS, Events
-from identity.records import new_golden_ids
+from identity.records import GoldenId, new_golden_ids
+from identity.small_steps import SmallStep
 from identity.statements import Statement, slices
 from identity.versioned import (
     BY_GOLDEN,
@@ -122,6 +123,22 @@ def apply(conn: Connection, difference: Difference, version: int, now: int, *, s
     for statement, rows in steps(difference, version, staged=staged):
         statement.many(conn, list(rows))
     write_changes(conn, list(changes(difference.events, version, now)))
+
+
+def apply_small(conn: Connection, step: SmallStep, version: int, now: int) -> dict[int, GoldenId]:
+    """Write a small step at once, in the caller's transaction; return the names of the golden IDs born."""
+    names = dict(zip((born for born, _ in step.births), new_golden_ids(len(step.births)), strict=True))
+    if names:
+        count_up(conn, "golden_no", len(names))
+        _INSERT_GOLDEN.many(conn, [(born, names[born], version, anchor) for born, anchor in step.births])
+        _INSERT_NAME.many(conn, sorted((name, born) for born, name in names.items()))
+    anchors = [((golden_no,), ("active", None, anchor)) for golden_no, anchor in step.anchors]
+    STATES.put(conn, [key for key, _ in anchors], anchors, version)
+    MEMBERSHIPS.put(conn, [], [((record_no,), (owner,)) for record_no, owner in step.memberships], version)
+    MEMBERS.put(conn, step.left_members, [(row[:2], row[2:]) for row in step.members], version)
+    LINKS.put(conn, step.left_links, [(row[:2], row[2:]) for row in step.links], version)
+    write_changes(conn, [(version, *event, now) for event in step.events])
+    return names
 
 
 def unstage(conn: Connection, version: int, record_nos: set[int], golden_nos: set[int]) -> None:

@@ -16,6 +16,8 @@ from identity.clustering import Pairs
 from identity.difference import Snapshot
 from identity.golden_events import Ints
 from identity.golden_state import State
+from identity.judgements import Judgement
+from identity.small_steps import Nearby
 from identity.statements import Statement, slices
 
 CHUNK = 50_000  # rows fetched at a time: 10 MB of Python integers at most
@@ -104,68 +106,71 @@ def _members(columns: list[npt.NDArray[np.float64]]) -> tuple[Ints, Ints, npt.ND
     return _ints(columns[1][order]), _ints(columns[0][order]), columns[2][order]
 
 
-_MEMBERS_OF = Statement("""
-    SELECT record_no, golden_no, confidence
+# What holds at a version around records and around golden IDs, the first column saying what it is: one
+# statement each, because an arrival asks three times.
+_TIES_OF_RECORDS = Statement("""
+    SELECT 0, golden_no FROM memberships
+    WHERE record_no IN :record_nos AND valid_from <= :version AND valid_to > :version
+    UNION ALL
+    SELECT 0, golden_no FROM former_members
+    WHERE record_no IN :record_nos AND valid_from <= :version AND valid_to > :version
+    UNION ALL
+    SELECT 1, other_no FROM overridden_links
+    WHERE record_no IN :record_nos AND valid_from <= :version AND valid_to > :version
+""")
+
+_TIES_OF_GOLDENS = Statement("""
+    SELECT record_no FROM members
+    WHERE golden_no IN :golden_nos AND valid_from <= :version AND valid_to > :version
+    UNION ALL
+    SELECT record_no FROM former_members
+    WHERE golden_no IN :golden_nos AND valid_from <= :version AND valid_to > :version
+""")
+
+_MEMBER, _FORMER, _ANCHOR, _MERGED, _ENDED = range(5)
+_GOLDENS = Statement("""
+    SELECT 0, golden_no, record_no, confidence
     FROM members
     WHERE golden_no IN :golden_nos AND valid_from <= :version AND valid_to > :version
-""")
-
-_GOLDENS_OF = Statement("""
-    SELECT DISTINCT golden_no
-    FROM memberships
-    WHERE record_no IN :record_nos AND valid_from <= :version AND valid_to > :version
-""")
-
-_FORMER_GOLDENS = Statement("""
-    SELECT DISTINCT golden_no
-    FROM former_members
-    WHERE record_no IN :record_nos AND valid_from <= :version AND valid_to > :version
-""")
-
-_FORMER_RECORDS = Statement("""
-    SELECT golden_no, record_no
+    UNION ALL
+    SELECT 1, golden_no, record_no, 0.0
     FROM former_members
     WHERE golden_no IN :golden_nos AND valid_from <= :version AND valid_to > :version
-""")
-
-_ANCHORS_OF = Statement("""
-    SELECT g.golden_no, COALESCE(s.status, 'active'), s.redirect_no,
-           CASE WHEN s.status IS NULL THEN g.anchor_no ELSE s.anchor_no END
+    UNION ALL
+    SELECT CASE COALESCE(s.status, 'active') WHEN 'active' THEN 2 WHEN 'merged' THEN 3 ELSE 4 END,
+           g.golden_no,
+           COALESCE(CASE WHEN s.status IS NULL THEN g.anchor_no
+                         WHEN s.status = 'merged' THEN s.redirect_no ELSE s.anchor_no END, 0),
+           0.0
     FROM golden_ids g
     LEFT JOIN golden_states s
       ON s.golden_no = g.golden_no AND s.valid_from <= :version AND s.valid_to > :version
     WHERE g.golden_no IN :golden_nos AND g.created_version <= :version
-    ORDER BY g.golden_no
 """)
 
-_LINKS_OF = Statement("""
-    SELECT record_no, other_no, weight
+_PAIRS = Statement("""
+    SELECT 0, record_no, other_no, weight
     FROM links
     WHERE record_no IN :record_nos AND record_no < other_no
       AND valid_from <= :version AND valid_to > :version
-""")
-
-_OVERRIDDEN_OF = Statement("""
-    SELECT record_no, other_no, weight
+    UNION ALL
+    SELECT 1, record_no, other_no, weight
     FROM overridden_links
     WHERE record_no IN :record_nos AND record_no < other_no
       AND valid_from <= :version AND valid_to > :version
-""")
-
-
-_OVERRIDDEN_WITH = Statement("""
-    SELECT other_no
-    FROM overridden_links
-    WHERE record_no IN :record_nos AND valid_from <= :version AND valid_to > :version
 """)
 
 
 @dataclass(slots=True)
 class Scope:
-    """Records and golden IDs that belong together: by membership, former or not, and by people's word."""
+    """Records and golden IDs that belong together: by membership, former or not, and by people's word.
+
+    `standing` is what was found to be said of the records, by the judgement's number.
+    """
 
     record_nos: set[int] = field(default_factory=set)
     golden_nos: set[int] = field(default_factory=set)
+    standing: dict[int, Judgement] = field(default_factory=dict)
 
     def grow(self, conn: Connection, versions: Iterable[int]) -> None:
         """Add whatever the records and golden IDs are tied to at any of `versions`, until nothing is new."""
@@ -176,52 +181,38 @@ class Scope:
             goldens: set[int] = set()
             for version in versions:
                 for part in slices(sorted(new_records)):
-                    goldens.update(row[0] for row in _GOLDENS_OF.rows(conn, record_nos=part, version=version))
-                    goldens.update(
-                        row[0] for row in _FORMER_GOLDENS.rows(conn, record_nos=part, version=version)
-                    )
-                    records.update(
-                        row[0] for row in _OVERRIDDEN_WITH.rows(conn, record_nos=part, version=version)
-                    )
+                    for is_record, number in _TIES_OF_RECORDS.rows(conn, record_nos=part, version=version):
+                        (records if is_record else goldens).add(number)
                 for part in slices(sorted(new_goldens)):
-                    records.update(row[0] for row in _MEMBERS_OF.rows(conn, golden_nos=part, version=version))
-                    records.update(
-                        row[1] for row in _FORMER_RECORDS.rows(conn, golden_nos=part, version=version)
-                    )
-            records.update(judgement_store.partners(conn, new_records))
+                    rows = _TIES_OF_GOLDENS.rows(conn, golden_nos=part, version=version)
+                    records.update(row[0] for row in rows)
+            said = judgement_store.standing(conn, new_records)
+            self.standing.update((each.number, each) for each in said)
+            records.update(number for each in said if each.verdict != "unsure" for number in each.pair)
             new_records, new_goldens = records - self.record_nos, goldens - self.golden_nos
             self.record_nos |= new_records
             self.golden_nos |= new_goldens
 
 
-def load_scope(conn: Connection, version: int, scope: Scope) -> Snapshot:
+def load_nearby(conn: Connection, version: int, scope: Scope) -> Nearby:
     """Return the state at `version` of what a grown `scope` holds."""
-    members: list[Any] = []
-    formers: list[Any] = []
-    states: list[Any] = []
-    links: list[Any] = []
-    overridden: list[Any] = []
+    found: list[list[tuple[int, int, float]]] = [[], [], [], [], []]
     for part in slices(sorted(scope.golden_nos)):
-        members += _MEMBERS_OF.rows(conn, golden_nos=part, version=version)
-        formers += _FORMER_RECORDS.rows(conn, golden_nos=part, version=version)
-        states += _ANCHORS_OF.rows(conn, golden_nos=part, version=version)
+        for kind, *row in _GOLDENS.rows(conn, golden_nos=part, version=version):
+            found[kind].append(tuple(row))
+    links: list[list[tuple[int, int, float]]] = [[], []]
     for part in slices(sorted(scope.record_nos)):
-        links += _LINKS_OF.rows(conn, record_nos=part, version=version)
-        overridden += _OVERRIDDEN_OF.rows(conn, record_nos=part, version=version)
-    golden_nos, record_nos, confidence = _members(_table(members, 3))
-    active = [(row[0], row[3]) for row in states if row[1] == "active"]
-    merged = [(row[0], row[2]) for row in states if row[1] == "merged"]
-    anchors, redirects, former = _table(active, 2), _table(merged, 2), _table(sorted(formers), 2)
-    state = State(
-        record_nos, golden_nos, _ints(redirects[0]), _ints(redirects[1]), _ints(former[0]), _ints(former[1]),
-        int(_NEXT.rows(conn)[0][0]),
-    )  # fmt: skip
-    return Snapshot(
-        state, confidence, _ints(anchors[0]), _ints(anchors[1]),
-        _pairs(_table(sorted(links), 3)), _pairs(_table(sorted(overridden), 3)),
+        for kind, *row in _PAIRS.rows(conn, record_nos=part, version=version):
+            links[kind].append(tuple(row))
+    formers, anchors, merged = (
+        [(one, other) for one, other, _ in found[kind]] for kind in (_FORMER, _ANCHOR, _MERGED)
+    )
+    return Nearby(
+        next_golden_no=int(_NEXT.rows(conn)[0][0]), members=found[_MEMBER], formers=formers,
+        anchors=anchors, merged=merged, links=links[0], overridden=links[1],
     )  # fmt: skip
 
 
-def _table(rows: list[Any], width: int) -> list[npt.NDArray[np.float64]]:
-    table = np.array(rows, dtype=np.float64).reshape(len(rows), width)
-    return [table[:, column] for column in range(width)]
+def load_scope(conn: Connection, version: int, scope: Scope) -> Snapshot:
+    """Return the same as columns."""
+    return load_nearby(conn, version, scope).snapshot()

@@ -7,6 +7,7 @@ mean the same as everywhere, and errors are SQLAlchemy's too.
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from itertools import count
 from typing import Any, Final
 
@@ -58,10 +59,10 @@ class Statement:
     def chunks(self, conn: Connection, size: int, **values: Any) -> Iterator[list[Any]]:
         """Run with `values` and yield the rows `size` at a time, never all of them at once."""
         try:
-            cursor = self._run(conn, values, fetching=size)
-            while rows := cursor.fetchmany(size):
-                yield rows
-            cursor.close()
+            # Closed by whoever stops early too: the server keeps what a named cursor has left to give.
+            with closing(self._run(conn, values, fetching=size)) as cursor:
+                while rows := cursor.fetchmany(size):
+                    yield rows
         except conn.dialect.loaded_dbapi.Error as error:
             raise _told(conn, error) from error
 

@@ -5,10 +5,11 @@ span of versions means.
 """
 # ruff: noqa: S608 - names are constants of this file, values are bound
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy.typing as npt
+from sqlalchemy import Connection
 
 from identity.difference import Rows
 from identity.statements import Statement
@@ -64,6 +65,14 @@ class VersionedTable:
             (self.delete, ((*key, version) for key in tuples(rows.closed))),
             (self.insert, self._opened(rows, version)),
         ]
+
+    def put(
+        self, conn: Connection, closed: Sequence[Row], opened: Sequence[tuple[Row, Row]], version: int
+    ) -> None:
+        """Do at once what `write` returns the steps of: keys to close, keys and values to open."""
+        self.close.many(conn, [(version, *key, version, version) for key in closed])
+        self.delete.many(conn, [(*key, version) for key in closed])
+        self.insert.many(conn, [(*key, version, FOREVER, *values) for key, values in opened])
 
     def stage(self, rows: Rows, version: int) -> list[Step]:
         """Return the steps for a `version` at which nothing of this scope is written yet."""

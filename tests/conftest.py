@@ -28,7 +28,7 @@ def _no_database_is_left() -> Iterator[None]:
     before = postgres.databases().names() if postgres.runs() else set()
     yield
     if postgres.runs():
-        for name in postgres.databases().names() - before:
+        for name in postgres.databases().names() - before - postgres.databases().kept:
             postgres.databases().drop(name)
 
 

@@ -113,6 +113,7 @@ class Databases:
 
     def __init__(self, folder: Path, admin: "psycopg.Connection[Any]") -> None:
         self._folder, self._admin = folder, admin
+        self.kept: set[str] = set()  # until the end of the process, whichever test made them
 
     def url(self, name: str) -> str:
         """Return the URL of the database `name`, which is made if it is not there."""

@@ -58,6 +58,12 @@ def store_url(folder: Path, name: str, on: str = STORE) -> str:
     return _on_postgresql(folder, name) if on == "postgresql" else f"sqlite:///{folder / f'{name}.db'}"
 
 
+def keep_home(home: Path) -> None:
+    """Keep the stores of `home`, which a test makes, for the tests after it."""
+    if ON_POSTGRESQL:
+        postgres.databases().kept |= {_name(home, name) for name in ("aurea", "keys")}
+
+
 def copy_home(home: Path, to: Path) -> None:
     """Copy a home that nobody has open, with its stores."""
     shutil.copytree(home, to)

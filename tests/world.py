@@ -272,6 +272,7 @@ def _settled_home() -> Path:
     folder = kept_until_the_end()
     with a_world(folder) as one:
         one.settle()
+    stores.keep_home(one.home)
     return one.home
 
 

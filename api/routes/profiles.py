@@ -15,7 +15,7 @@ from api.dependencies import OptedOut, ServicesOf, check_purpose, opted_out_of, 
 from api.problems import INVALID, ProblemError
 from api.profile_schemas import BatchLookupIn, BatchLookupOut, LookupIn, Profile
 from api.profile_schemas import Identifier as IdentifierIn
-from api.profiles import answer_many, answers, by_id, by_identifiers, refuse_steward
+from api.profiles import answers, by_id, by_identifiers, refuse_steward
 from api.schemas import problems
 from api.services import Services
 from consent.lookup import Identifier
@@ -127,7 +127,7 @@ async def lookup_batch(
         else by_identifiers(caller, _identifiers(each.identifiers), body.purpose, opted_out=opted_out)
         for each in body.lookups
     ]
-    found = await answer_many(services, caller, asked, since=request.scope["aurea.since"])
+    found = await answers(services, caller, asked, since=request.scope["aurea.since"])
     results = [
         {"status": each.problem.status, **each.extra}
         if isinstance(each, ProblemError)

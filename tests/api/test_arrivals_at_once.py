@@ -1,6 +1,6 @@
 """Records that arrive at the same time at several workers: one new person ends with one golden ID."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from threading import Barrier
@@ -10,6 +10,7 @@ import pytest
 from api.incoming import incoming
 from api.schemas import RecordIn
 from api.services import Services, open_services
+from identity.online import Arrival
 from tests.world import World, record, row
 
 TOWN = ("Ana", "Bea", "Carl", "Dora", "Emil", "Fritz", "Gina", "Hans")
@@ -49,17 +50,17 @@ def test_one_who_was_not_seen_yet_is_found_whoever_resolves_first(
     """The first looked for candidates before the second was stored, which then resolves before it does."""
     one, other = workers
     first = stored(one, "crm", "n1", "Nora")
-    looked = one.resolver._candidates
+    looked = one.resolver._looked_for
     second: list[int] = []
 
-    def then_the_other_comes(record_no: int) -> object:
-        found = looked(record_no)
+    def then_the_other_comes(record_nos: Sequence[int]) -> list[Arrival]:
+        found = looked(record_nos)
         if not second:
             second.append(stored(other, "web", "n2", "Nora"))
             other.resolver.resolve(second[0], other.clock())
         return found
 
-    monkeypatch.setattr(one.resolver, "_candidates", then_the_other_comes)
+    monkeypatch.setattr(one.resolver, "_looked_for", then_the_other_comes)
     one.resolver.resolve(first, one.clock())
     assert len(golden_ids(one, first, *second)) == 1
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.stores import environment
 from tests.world import TOWN, World, row
 
 GRANTS = ("--grant", "identity_linking", "--grant", "personalization")
@@ -169,7 +170,7 @@ def test_a_deleted_record_is_gone(town: World) -> None:
 
 
 def test_init_and_doctor_and_epochs(world: World, tmp_path: Path) -> None:
-    fresh = {"AUREA_HOME": str(tmp_path / "fresh")}
+    fresh = environment(tmp_path / "fresh")
     assert world.command("doctor", environment=fresh).returncode == 1
     assert world.answer("init", environment=fresh)["created"] is True
     assert world.answer("init", environment=fresh)["created"] is False

@@ -15,7 +15,7 @@ from api import diagnosis
 from api.diagnosis import Finding, diagnose
 from consent.erasure import Erasure
 from identity.leases import Lease
-from tests.stores import ON_POSTGRESQL, copy_home, only_on_sqlite
+from tests.stores import ON_POSTGRESQL, copy_home, environment, only_on_sqlite
 from tests.world import World, a_world, record, row
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -126,7 +126,7 @@ def let_a_delivery_wait(world: World) -> None:
 
 def mix_the_keyring_up(world: World) -> None:
     other = world.folder / "other"
-    world.answer("init", environment={"AUREA_HOME": str(other)})
+    world.answer("init", environment=environment(other))
     shutil.copy(other / "keyring", world.home / "keyring")
 
 

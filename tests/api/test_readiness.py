@@ -15,9 +15,9 @@ from sqlalchemy import text
 
 from api import readiness
 from consent.access_log_reading import verify
-from identity.database import open_database
+from identity.database import Database, open_database
 from tests.api.test_serve import serving, wait_until_ready
-from tests.stores import ON_POSTGRESQL
+from tests.stores import ON_POSTGRESQL, environment
 from tests.world import World, fetch_token, row
 
 
@@ -40,7 +40,7 @@ def older_schema(world: World) -> None:
 
 def another_homes_keyring(world: World) -> None:
     other = world.folder / "other"
-    world.answer("init", environment={"AUREA_HOME": str(other)})
+    world.answer("init", environment=environment(other))
     shutil.copy(other / "keyring", world.home / "keyring")
     time.sleep(1.1)  # the keyring looks at its file once a second
 
@@ -54,7 +54,7 @@ def bad_policy(world: World) -> None:
     (world.home / "purposes.toml").write_text("purposes = 3")
 
 
-def store_not_writable(world: World) -> None:
+def store_not_writable(world: World) -> Database:
     services = world.services
     url = world.settings.database_url
     read_only = open_database(
@@ -65,9 +65,10 @@ def store_not_writable(world: World) -> None:
         (name, read_only.is_writable if name == "operational store" else works)
         for name, works in services.readiness._parts
     ]
+    return read_only
 
 
-FAULTS: dict[str, tuple[Callable[[World], None], list[str]]] = {
+FAULTS: dict[str, tuple[Callable[[World], Database | None], list[str]]] = {
     "the schema is another version's": (older_schema, ["schema"]),
     "the keyring is another home's": (another_homes_keyring, ["keyring"]),
     "the access log has no place": (no_place_for_the_access_log, ["access log"]),
@@ -81,8 +82,10 @@ def test_what_does_not_work_is_named(world: World, fault: str) -> None:
     cause, expected = FAULTS[fault]
     world.ingest(row("crm", "1", "Ana"))
     assert failing(world) == []
-    cause(world)
+    opened = cause(world)
     assert failing(world) == expected
+    if opened:
+        opened.close()
 
 
 def test_a_disk_that_is_nearly_full_is_not_ready(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,9 +63,9 @@ def test_the_guard_hears_records_that_share_nothing_with_the_one_that_arrives(
     heard: list[int] = []
     evidence = OnlineScorer.evidence
 
-    def listening(scorer: OnlineScorer, record_nos: list[int], records: list[Any]) -> Any:
+    def listening(scorer: OnlineScorer, record_nos: list[int], *said: Any) -> Any:
         heard.extend(record_nos)
-        return evidence(scorer, record_nos, records)
+        return evidence(scorer, record_nos, *said)
 
     monkeypatch.setattr(OnlineScorer, "evidence", listening)
     (sent,) = settled.send(record("crm", "1", "Delia"))

@@ -7,13 +7,15 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.world import AUREA, World, fetch_token, record, row
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @contextmanager
@@ -39,13 +41,13 @@ def log_of(world: World) -> Path:
 
 
 def wait_until_ready(base: str) -> None:
-    for _ in range(300):
-        try:
+    end = time.monotonic() + 120  # a machine with other work on it
+    while time.monotonic() < end:
+        with suppress(httpx.TransportError):
             if httpx.get(f"{base}/readyz", trust_env=False).status_code == 200:
                 return
-        except httpx.TransportError:
-            time.sleep(0.1)
-    pytest.fail("the server was not ready within 30 s")
+        time.sleep(0.1)
+    pytest.fail("the server was not ready within two minutes")
 
 
 def test_two_workers_serve_while_a_linkage_run_publishes(world: World) -> None:
@@ -136,6 +138,19 @@ def test_an_address_that_is_none_is_a_failure_with_a_remedy(world: World) -> Non
     done = world.command("serve", "--host", "no such host")
     assert done.returncode == 1
     assert "--host" in done.stderr
+
+
+@pytest.mark.slow
+def test_workers_that_a_busy_machine_starts_slowly_are_left_to_start(world: World) -> None:
+    late = world.folder / "late"
+    late.mkdir()
+    (late / "sitecustomize.py").write_text(
+        "import sys, time\nif any('spawn_main' in each for each in sys.orig_argv): time.sleep(8)\n"
+    )
+    path = {"PYTHONPATH": f"{late}{os.pathsep}{ROOT}"}
+    with serving(world, workers=2, environment=path) as (base, _):
+        wait_until_ready(base)
+    assert "died" not in log_of(world).read_text()
 
 
 def test_a_keyring_in_the_environment_reaches_the_workers_but_not_their_environment(world: World) -> None:

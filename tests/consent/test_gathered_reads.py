@@ -12,7 +12,7 @@ from consent.access_log_reading import entries
 from consent.answers import Answer, Profile, RevealRequest, Withheld
 from consent.errors import AccessLogError, VaultError
 from consent.events import CONTACT, RECORD, Subject
-from consent.gathered_reads import MOST_TOGETHER
+from consent.gathered_reads import MOST_REPEATED, MOST_TOGETHER, PART
 from consent.lookup import Identifier
 from consent.permission import Evidence, Member, Permission, permission
 from consent.purposes import Purpose
@@ -141,10 +141,43 @@ def test_they_share_one_write_of_the_log_up_to_a_bound(home: Home, monkeypatch: 
         return appended(items)
 
     monkeypatch.setattr(home.access_log, "appended", counting)
-    many = by_id(known[0]) * (MOST_TOGETHER + 5)
-    together(home, [*(by_id(known[1]) for _ in range(MOST_TOGETHER + 1)), many])
-    assert writes == [MOST_TOGETHER, 1, len(many)]
+    together(home, [by_id(known[1]) for _ in range(MOST_TOGETHER + 1)])
+    assert writes == [MOST_TOGETHER, 1]
     assert len(list(entries(home.log_folder))) == sum(writes)
+
+
+def test_a_long_list_is_asked_in_parts_between_which_others_are_answered(home: Home) -> None:
+    known = people(home, 2)
+    answered: list[str] = []
+
+    async def ask(name: str, requests: Sequence[RevealRequest]) -> list[Answer]:
+        found = await home.door.revealed(requests, NOW)
+        answered.append(name)
+        return found
+
+    async def all_at_once() -> list[list[Answer]]:
+        asked = [request for number in range(10 * PART) for request in by_id(f"g_{number}")]
+        lists = [asyncio.create_task(ask(f"list {number}", asked)) for number in (1, 2)]
+        await asyncio.sleep(0.001)
+        read = asyncio.create_task(ask("read", by_id(known[1])))
+        return await asyncio.gather(*lists, read)
+
+    one, other, (read,) = asyncio.run(all_at_once())
+    assert answered[0] == "read"
+    assert isinstance(read, Profile)
+    assert one == other
+    assert [type(answer) for answer in one] == [Withheld] * 10 * PART
+
+
+def test_a_list_that_repeats_itself_is_asked_in_few_parts(home: Home) -> None:
+    """Else each part would read the person anew, and the time tell what stands behind one golden ID."""
+    known = people(home, 2)
+    with counted(home) as of_one:
+        together(home, [by_id(known[0])])
+    with counted(home) as of_many:
+        ((*answers,),) = together(home, [by_id(known[0]) * MOST_REPEATED])
+    assert len(of_many) == len(of_one)
+    assert len(answers) == MOST_REPEATED
 
 
 def test_a_record_that_was_altered_fails_for_whoever_asked_for_it_alone(home: Home) -> None:

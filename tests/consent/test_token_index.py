@@ -7,7 +7,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from consent import token_index, token_pages
 from consent.key_store import KeyStore
@@ -196,3 +196,27 @@ def test_padding_covers_what_sqlite_keeps_of_a_row_in_its_page(keys: Database) -
         page_size = conn.execute(text("PRAGMA page_size")).scalar_one()
     most_kept = page_size - 35  # sqlite.org/fileformat2.html, section 1.6, table leaf
     assert len(token_pages.PADDING) >= most_kept
+
+
+def test_what_was_added_before_is_seldom_written_again(
+    keys: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Records arrive one by one beside what files brought: most compactions are small."""
+    index = TokenIndex()
+    for turn in range(10):
+        add(keys, index, [(number * 2**50 + turn, number) for number in range(1, 3000)])
+    written: list[int] = []
+    real = token_index._write_run
+
+    def counting(conn: Connection, prefixes: token_pages.Int64s, numbers: token_pages.Int64s) -> object:
+        written.append(len(prefixes))
+        return real(conn, prefixes, numbers)
+
+    monkeypatch.setattr(token_index, "_write_run", counting)
+    arrivals = [[(-turn * 2**40 - at, 5000 + turn) for at in range(10)] for turn in range(600)]
+    for pairs in arrivals:
+        add(keys, index, pairs)
+    assert sum(written) < 8 * sum(map(len, arrivals))
+    with keys.read() as conn:
+        assert len(token_index._runs(conn)) <= token_index._MAX_RECENT_RUNS + 1
+    assert found(keys, arrivals[300][0][0]) == [5300]

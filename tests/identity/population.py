@@ -17,7 +17,7 @@ from consent.record_facts import StoredFacts
 from identity.database import Database, open_database
 from identity.linking import LinkingReport, ScoredPairs
 from identity.model import Model
-from identity.online import OnlineResolver, Resolution, ScoredCandidate
+from identity.online import Arrival, OnlineResolver, Resolution, ScoredCandidate
 from identity.profile import Profile
 from identity.records import OpenedBatch
 from identity.rerun import Rerun, RunOutcome
@@ -109,9 +109,7 @@ class Population:
         others = {no: content for no, content in self._contents(linkable=True).items() if no != record_no}
         scored = {no: weight(words, content) for no, content in others.items()}
         candidates = [ScoredCandidate(no, w) for no, w in scored.items() if w is not None]
-        return self.online.attach(
-            record_no, candidates, sequence=sequence, threshold=MODEL.threshold, now=self.now
-        )
+        return self.online.attach(Arrival(record_no, candidates, sequence, MODEL.threshold), self.now)
 
     def link(self, hook=lambda _step: None, **options: bool) -> RunOutcome:
         return self.rerun(hook).run(**options)

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity.admission import admitted, heard, ordered, spread
+from identity.admission import INSEPARABLE, admitted, guarded, heard, ordered, spread
 from identity.contradictions import Evidence
 
 NEWCOMER, FATHER, FATHERS_OTHER, SON = 9, 1, 2, 3
@@ -55,6 +55,28 @@ def test_whoever_is_admitted_was_linked_and_golden_ids_stay_whole(
     assert found <= set(above)
     if {FATHER, FATHERS_OTHER} <= set(above):
         assert (FATHER in found) == (FATHERS_OTHER in found)
+
+
+FIVE = (1, 2, 3, 4, NEWCOMER)
+PAIRS = [(one, other) for one in FIVE for other in FIVE if one < other]
+SAID = st.sampled_from([(-8.0, 0.0), (-2.0, -1.0), (-0.5, 3.0), (6.0, 9.0), (0.0, 0.0)])
+
+
+@given(
+    st.fixed_dictionaries(dict.fromkeys(PAIRS, SAID)),
+    st.dictionaries(st.sampled_from(FIVE[:4]), st.sampled_from([0.0, 0.2, 1.5, 4.0, 12.0]), min_size=1),
+    st.dictionaries(st.sampled_from(FIVE[:4]), st.sampled_from([71, 72])),
+)
+def test_the_answer_is_the_guards_and_rests_on_nothing_said_inside_a_golden_id(
+    bits: dict[tuple[int, int], tuple[float, float]], above: dict[int, float], golden_nos: dict[int, int]
+) -> None:
+    inside = {pair for pair in PAIRS if len({golden_nos.get(number, -number) for number in pair}) == 1}
+    links = dict.fromkeys(inside, INSEPARABLE) | {(no, NEWCOMER): weight for no, weight in above.items()}
+    label = guarded(links, evidence(bits))
+    wanted = {number for number in above if label[number] == label[NEWCOMER]}
+    assert admitted(NEWCOMER, above, golden_nos, evidence(bits)) == wanted
+    between = {pair: said for pair, said in bits.items() if pair not in inside}
+    assert admitted(NEWCOMER, above, golden_nos, evidence(between)) == wanted
 
 
 def test_the_records_that_are_heard_come_from_each_person_in_turn() -> None:

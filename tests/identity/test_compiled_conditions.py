@@ -117,7 +117,10 @@ def test_weights_and_levels_are_those_of_the_batchs_sql(seed: int, households: b
         )
         named = [column[0] for column in levels.description]
         rows = levels.fetchall()
-    assert scorer.score(one, compared) == pytest.approx([weight for _, weight in weighed], abs=1e-6)
+    found = scorer.score(one, compared)
+    assert found == pytest.approx([weight for _, weight in weighed], abs=1e-6)
+    remembering = scorer.remembering()  # each value and record is worked out once, and nothing else changes
+    assert remembering.score(one, compared) == remembering.score(one, compared) == found
     by_sql = [[row[named.index(f"level_{item.name}")] for item in fitted_model.comparisons] for row in rows]
     held = [values(scorer, record) for record in (one, *compared)]
     assert [list(scorer._levels(held[0], other)) for other in held[1:]] == by_sql

@@ -5,6 +5,7 @@ A record's words say who it is about (`tests.identity.population`); "#3" says th
 
 from collections import defaultdict
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import replace
 from itertools import combinations
 
@@ -86,9 +87,10 @@ def test_a_rerun_changes_nothing(town):
 
 def test_a_dry_run_counts_households_and_publishes_none(tmp_path):
     town = Town(tmp_path)
-    town.put_all({1: "ana #1", 2: "benito #1"})
-    assert town.link(dry_run=True).households == 1
-    assert town.homes() == {} == dict.fromkeys(town.names())
+    with closing(town.db):
+        town.put_all({1: "ana #1", 2: "benito #1"})
+        assert town.link(dry_run=True).households == 1
+        assert town.homes() == {} == dict.fromkeys(town.names())
 
 
 def test_a_household_keeps_its_id_when_people_come_and_go(town):

@@ -119,13 +119,21 @@ def assert_evidence_alike(online, records, evidence):
     ends = list(zip(evidence.record_a.tolist(), evidence.record_b.tolist(), strict=True))
     batch = dict(zip(ends, evidence.bits.tolist(), strict=True))
     some = sorted({number for pair in ends[:60] for number in pair})
-    found = online.evidence(some, [records[number - 1] for number in some])
+    found = online.remembering().evidence(some, [records[number - 1] for number in some])
     alike = 0
     for one, other, bits in zip(found.record_a, found.record_b, found.bits.tolist(), strict=True):
         if (int(one), int(other)) in batch:
             assert bits == pytest.approx(batch[int(one), int(other)], abs=1e-5)
             alike += 1
     assert alike
+    owners = {number: 1 + place % 2 for place, number in enumerate(some)}  # two golden IDs
+    between = online.evidence(some, [records[number - 1] for number in some], owners)
+    wanted = [
+        (one, other, bits)
+        for one, other, bits in zip(found.record_a, found.record_b, found.bits.tolist(), strict=True)
+        if owners[int(one)] != owners[int(other)]
+    ]
+    assert wanted == list(zip(between.record_a, between.record_b, between.bits.tolist(), strict=True))
 
 
 def test_common_values_are_handed_out_and_rare_ones_are_not():

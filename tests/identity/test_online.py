@@ -2,13 +2,15 @@
 
 import threading
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from identity.contradictions import Evidence
 from identity.errors import StaleScoresError
-from identity.online import ScoredCandidate
+from identity.online import Arrival, ScoredCandidate
 from tests.identity.population import Population, consistent
 
 
@@ -130,7 +132,7 @@ def test_a_candidate_that_left_changed_or_withdrew_since_the_scoring_counts_no_m
     people.forbid(2)
     people.put(3, "bo")
     candidates = [ScoredCandidate(number, 12.0) for number in (1, 2, 3)]
-    result = people.online.attach(4, candidates, sequence=sequence, threshold=2.0, now=1)
+    result = people.online.attach(Arrival(4, candidates, sequence, 2.0), 1)
     assert result.decision == "new"
     assert people.owners()[4] == result.golden_id
 
@@ -141,7 +143,7 @@ def test_a_record_that_changed_or_left_itself_must_be_scored_again(people, meanw
     sequence = people.sequence()
     people.put(1, "bo") if meanwhile == "put" else people.delete(1)
     with pytest.raises(StaleScoresError):
-        people.online.attach(1, [], sequence=sequence, threshold=2.0, now=1)
+        people.online.attach(Arrival(1, [], sequence, 2.0), 1)
 
 
 @pytest.mark.parametrize("first", [1, 2])
@@ -153,17 +155,35 @@ def test_two_records_of_a_new_person_that_arrive_at_once_end_with_one_golden_id(
     then = people.sequence()
     late = [ScoredCandidate(1, 12.0)]
     if first == 1:
-        people.online.attach(1, [], sequence=scored_at, threshold=2.0, now=1)
-        people.online.attach(2, late, sequence=then, threshold=2.0, now=1)
+        people.online.attach(Arrival(1, [], scored_at, 2.0), 1)
+        people.online.attach(Arrival(2, late, then, 2.0), 1)
     else:
-        people.online.attach(2, late, sequence=then, threshold=2.0, now=1)
+        people.online.attach(Arrival(2, late, then, 2.0), 1)
         with pytest.raises(StaleScoresError, match="resolved"):
-            people.online.attach(1, [], sequence=scored_at, threshold=2.0, now=1, was=None)
+            people.online.attach(Arrival(1, [], scored_at, 2.0, was=None), 1)
         again = [ScoredCandidate(2, 12.0)]
-        assert people.online.attach(1, again, sequence=then, threshold=2.0, now=1).decision == "attached"
+        assert people.online.attach(Arrival(1, again, then, 2.0), 1).decision == "attached"
     assert people.groups() == {frozenset({1, 2})}
     assert {change.type for change in people.feed()} <= {"created", "updated"}, "nothing had to be merged"
     consistent(people)
+
+
+def test_what_was_heard_of_golden_ids_that_changed_since_counts_no_more(people):
+    people.put_all({1: "ann", 2: "ann"})
+    people.link()
+    owners = {1: people.view(people.golden(1)).golden_no, 2: people.view(people.golden(2)).golden_no}
+    pair = np.array([1, 2]), np.array([3, 3]), np.zeros((2, 1), dtype=np.float32)  # each with the newcomer
+
+    def attach():
+        people.put(3, "ann")
+        candidates = [ScoredCandidate(1, 11.0), ScoredCandidate(2, 11.0)]
+        heard = {"evidence": Evidence(*pair), "owners": owners}
+        return people.online.attach(Arrival(3, candidates, people.sequence(), 2.0, **heard), people.now)
+
+    assert attach().golden_id == people.golden(1)
+    people.arrive(2, "bo")
+    with pytest.raises(StaleScoresError, match="golden IDs"):
+        attach()
 
 
 def test_the_same_arrival_twice_changes_nothing_the_second_time(people):
@@ -185,7 +205,7 @@ def test_threads_that_resolve_at_once_agree_on_one_golden_id(people):
 
     def resolve(number: int) -> None:
         others = [ScoredCandidate(other, 12.0) for other in range(1, 17) if other != number]
-        people.online.attach(number, others, sequence=people.sequence(), threshold=2.0, now=1)
+        people.online.attach(Arrival(number, others, people.sequence(), 2.0), 1)
 
     threads = [threading.Thread(target=resolve, args=(number,)) for number in range(1, 17)]
     for thread in threads:
