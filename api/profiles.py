@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api.auth import Caller
 from api.observability import DECISIONS
+from api.people_quota import Tell
 from api.problems import FORBIDDEN_ROLE, NOT_FOUND, Problem, ProblemError
 from api.profile_schemas import Profile
 from api.times import rfc3339
@@ -69,18 +70,20 @@ async def answers(
     if not services.db.is_sqlite:
         found = await run_in_threadpool(_reveal, services, caller, requests, services.clock())
     elif caller.quota is None:
-        found = await _revealed(services, caller, requests)
+        found = await _revealed(services, caller, requests, lambda _: None)
     else:
         async with services.quota.reserved_soon(caller, len(requests)) as count:  # 429 before any look-up
-            found = await _revealed(services, caller, requests)
-            count(_named(found))
+            found = await _revealed(services, caller, requests, count)
     return await _in_step(services, caller, requests, found, since)
 
 
-async def _revealed(services: "Services", caller: Caller, requests: Sequence[RevealRequest]) -> list[Answer]:
+async def _revealed(
+    services: "Services", caller: Caller, requests: Sequence[RevealRequest], count: Tell
+) -> list[Answer]:
     """Ask the door on the event loop, since readers of SQLite wait for nobody."""
 
     def noted(golden_nos: Sequence[int]) -> Awaitable[None] | None:
+        count(golden_nos)  # with the disclosure, so that a part that fails later leaves none uncounted
         return services.disclosures.noted(caller, golden_nos)
 
     return await services.door.revealed(requests, services.clock(), noted)

@@ -53,7 +53,7 @@ class FieldOpener(Protocol):
     def open_contents(
         self, contents: Sequence[StoredContent], names: Sequence[str]
     ) -> Mapping[int, OpenedRecord]:
-        """Do the same with what was read before."""
+        """Do the same with what was read before, by key id."""
         ...
 
 
@@ -330,7 +330,8 @@ class Door:
     ) -> Profile | Withheld:
         case = decided.case
         seen = {member.record_no: member for member in case.permission.view}
-        records = [opened[no] for no in sorted(seen) if no in opened]
+        keys = [case.person.contents[no].key.key_id for no in sorted(seen)]  # as decided: a record may change
+        records = [opened[key_id] for key_id in keys if key_id in opened]
         if not records or case.view is None:  # every key was destroyed since the decision
             return Withheld("erased", case.permission.decision)
         survivorship = self._purposes.survivorship

@@ -60,23 +60,29 @@ class SealedRecords:
                 for key_id, record_no, channel, observed_at, verified, sealed in rows
                 if key_id in keys
             ]
-            opened |= self._all(contents, names)
+            opened |= {record.record_no: record for _, record in self._all(contents, names)}
         return opened
 
     def open_contents(
         self, contents: Sequence[StoredContent], names: Sequence[str]
     ) -> dict[int, OpenedRecord]:
-        """Do the same with contents that were read before; those whose key is gone by now are left out."""
+        """Do the same with contents that were read before, by key id; those whose key is gone left out."""
         with self._keys.snapshot(single=True) as conn:
             gone = self._key_store.destroyed(conn, [content.key.key_id for content in contents])
-        return self._all([content for content in contents if content.key.key_id not in gone], names)
+        left = {content.key.key_id: content for content in contents if content.key.key_id not in gone}
+        return dict(self._all(left.values(), names))
 
-    def _all(self, contents: Iterable[StoredContent], names: Sequence[str]) -> dict[int, OpenedRecord]:
+    def _all(
+        self, contents: Iterable[StoredContent], names: Sequence[str]
+    ) -> Iterator[tuple[int, OpenedRecord]]:
+        """Yield key id and opened record."""
         asked = frozenset(name[len(TRAIT) :] for name in names if name.startswith(TRAIT))
         # Traits are one field; no field's name begins with TRAIT.
         sealed_under = {*(name for name in names if not name.startswith(TRAIT)), *([TRAITS] if asked else [])}
-        found = (self._opened(content, sealed_under, asked, every=TRAITS in names) for content in contents)
-        return {record.record_no: record for record in found if record is not None}
+        for content in contents:
+            record = self._opened(content, sealed_under, asked, every=TRAITS in names)
+            if record is not None:
+                yield content.key.key_id, record
 
     def _opened(
         self, content: StoredContent, sealed_under: Collection[str], asked: Collection[str], *, every: bool
