@@ -90,6 +90,24 @@ def test_a_permission_that_has_lapsed_is_none(home: Home) -> None:
     assert list(later.opened([number]).record_nos) == []
 
 
+def test_by_their_keys_come_the_same_records_and_only_by_the_key_they_have_now(home: Home) -> None:
+    granted, refused = add(home, "1"), add(home, "2", ())
+    lapsing = add(home, "3")
+    changed = add(home, "4")
+    with home.db.read() as conn:
+        rows = conn.execute(text("SELECT record_no, key_id FROM records")).all()
+    before = {record_no: key_id for record_no, key_id in rows}  # noqa: C416 - a Row is no pair to mypy
+    assert add(home, "4", name="Bea") == changed
+    with home.db.write() as conn:
+        until = text("UPDATE records SET linking_until = :until WHERE record_no = :no")
+        conn.execute(until, {"until": NOW + DAY, "no": lapsing})
+    later = reader(home, NOW + 2 * DAY)
+    found = later.opened_under(before.values())
+    assert {key_id: record_no for key_id, (record_no, _) in found.items()} == {before[granted]: granted}
+    assert Comparable.decode(found[before[granted]][1]).text("first_name") == "ana"
+    assert refused in before
+
+
 def test_a_record_whose_key_is_destroyed_stays_out(home: Home) -> None:
     first, second = add(home, "1"), add(home, "2")
     with home.db.read() as conn:
