@@ -51,8 +51,9 @@ def verified(answer: httpx.Response | tuple[dict[str, str], bytes], controller: 
 
 
 @pytest.fixture
-def told(town: World) -> World:
+def told(town: World, monkeypatch: pytest.MonkeyPatch) -> World:
     """A town whose callbacks may go to this machine."""
+    monkeypatch.setattr("api.app.TELLING_SECONDS", 3_600.0)  # only the test says when they are told
     town.services.close()
     town.services = open_services(replace(town.settings, webhooks_private=True), town.clock)
     return town

@@ -73,8 +73,9 @@ def listener() -> Iterator[Listener]:
 
 
 @pytest.fixture
-def told(world: World) -> World:
+def told(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
     """A world whose webhooks may go to this machine."""
+    monkeypatch.setattr("api.app.TELLING_SECONDS", 3_600.0)  # only the test says when they are told
     world.services.close()
     world.services = open_services(replace(world.settings, webhooks_private=True), world.clock)
     return world

@@ -94,7 +94,7 @@ class Room:
         """How many data keys are alive."""
         with self.stores.keys.read() as conn:
             return int(
-                conn.execute(text("SELECT count(*) FROM record_keys WHERE wrapped <> x''")).scalar_one()
+                conn.execute(text("SELECT count(*) FROM record_keys WHERE length(wrapped) > 0")).scalar_one()
             )
 
     def close(self) -> None:
