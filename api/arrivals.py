@@ -10,11 +10,14 @@ from dataclasses import dataclass, field
 from threading import Event, Lock
 from typing import Final, NamedTuple
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from api.resolution import Resolver
+from consent.errors import ConsentError
 from consent.incoming import IncomingRecord
 from consent.records import RecordWriter, WriteResult
 from identity.database import Database
-from identity.errors import StaleScoresError
+from identity.errors import IdentityError, StaleScoresError
 from identity.online import Decision, Resolution
 from identity.records import GoldenId
 from identity.store import MembershipReader
@@ -91,9 +94,7 @@ class Arrivals:
             calls = _first(self._waiting)
             del self._waiting[: len(calls)]
         try:
-            found = iter(self._received([record for call in calls for record in call.records]))
-            for call in calls:
-                call.found = [next(found) for _ in call.records]
+            self._answer(calls)
         except BaseException as error:  # handed on to everybody it concerns
             for call in calls:
                 call.failed = error
@@ -105,6 +106,21 @@ class Arrivals:
                 self._busy = following is not None
             for call in (*calls[1:], *([] if following is None else [following])):
                 call.ready.set()
+
+    def _answer(self, calls: Sequence[_Call]) -> None:
+        try:
+            found = iter(self._received([record for call in calls for record in call.records]))
+        except (IdentityError, ConsentError, SQLAlchemyError, OSError):  # a store's: nobody would fare better
+            raise
+        except Exception as error:  # noqa: BLE001 - handed on to whom it concerns
+            if len(calls) == 1:
+                calls[0].failed = error
+                return
+            for call in calls:  # it is some record's, and the others must not pay for it
+                self._answer([call])
+            return
+        for call in calls:
+            call.found = [next(found) for _ in call.records]
 
     def _received(self, records: Sequence[IncomingRecord]) -> list[Arrived | StaleScoresError]:
         now = self._clock()

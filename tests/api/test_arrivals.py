@@ -122,6 +122,28 @@ def test_what_fails_is_told_to_everybody_of_that_turn_and_the_next_one_goes_on(
     assert found.decision == "attached"
 
 
+def test_a_record_that_breaks_something_fails_alone(
+    town: World, held: tuple[list[int], Callable[[], None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, let_go = held
+    write = town.services.writer.write
+
+    def breaking(records: Sequence[IncomingRecord], **said: Any) -> list[WriteResult]:
+        if any(each.source_id == "odd" for each in records):
+            raise KeyError("a fault of ours")
+        return write(records, **said)
+
+    monkeypatch.setattr(town.services.writer, "write", breaking)
+    names = {"first": "Ana", "even": "Bea", "odd": "Carl", "last": "Dora"}
+    with ThreadPoolExecutor(4) as pool:
+        futures = sent(town, pool, *(arriving("pos", key, name) for key, name in names.items()))
+        let_go()
+        with pytest.raises(KeyError):
+            futures[2].result(20)
+        decided = [futures[at].result(20)[0].decision for at in (0, 1, 3)]
+    assert decided == ["attached"] * 3
+
+
 def test_a_record_that_keeps_changing_fails_alone(town: World, monkeypatch: pytest.MonkeyPatch) -> None:
     resolve_all = town.services.resolver.resolve_all
 

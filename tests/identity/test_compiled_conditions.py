@@ -104,7 +104,7 @@ SEEN: Counter[tuple[str, int]] = Counter()
 def test_weights_and_levels_are_those_of_the_batchs_sql(seed: int, households: bool) -> None:
     chance = Random(seed)  # noqa: S311 - no secret
     one = a_record(chance)
-    others = [a_record(chance, one if at % 4 else None) for at in range(60)]
+    others = [a_record(chance, one if at % 4 else None) for at in range(120)]
     fitted_model = model(households=households)
     scorer = OnlineScorer(fitted_model, shares(seed))
     compared = [*others, one]  # itself as well: the strongest levels
