@@ -99,7 +99,7 @@ def shares(salt: int) -> Frequency:
 SEEN: Counter[tuple[str, int]] = Counter()
 
 
-@settings(max_examples=90)
+@settings(max_examples=90, derandomize=True)  # the same in every run, or a level might be met in some only
 @given(seed=st.integers(0, 2**32), households=st.booleans())
 def test_weights_and_levels_are_those_of_the_batchs_sql(seed: int, households: bool) -> None:
     chance = Random(seed)  # noqa: S311 - no secret
