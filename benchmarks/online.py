@@ -1,16 +1,17 @@
 """Resolving one arriving record in process, durably, in a home of a million records.
 
-    python benchmarks/online.py --home HOME --records FILE.parquet [--arrivals 600]
+    python benchmarks/online.py [--home HOME --records FILE.parquet] [--arrivals 600]
 
 HOME is a linked home (benchmarks/link.py --keep DIR leaves DIR/home and DIR/records.parquet); it is changed,
-so give a copy. Half of the arrivals repeat what another channel's record of the file says, so that they meet
-somebody; half are people the home has never seen. One at a time: seal, store, find candidates, score, decide,
-all on disk when the call returns. Prints median and 99th percentile in milliseconds, of the whole call and of
-storing and resolving by themselves.
+so give a copy. Without one a home of 20,000 records is made. Half of the arrivals repeat what another
+channel's record of the file says, so that they meet somebody; half are people the home has never seen. One
+at a time: seal, store, find candidates, score, decide, all on disk when the call returns. Prints median and
+99th percentile in milliseconds, of the whole call and of storing and resolving by themselves.
 """
 
 import argparse
 import json
+import tempfile
 import time
 from pathlib import Path
 from random import Random
@@ -18,6 +19,8 @@ from statistics import quantiles
 from typing import Any, Final
 
 import pyarrow.parquet as pq
+from arrivals_http import populate
+from arrivals_http import rows as made
 
 from api.demo.channels import COLUMNS
 from api.demo.generator import generate
@@ -30,16 +33,31 @@ from identity.attributes import STANDARD
 
 _WARM: Final = 50
 _MANY: Final = 40_000  # rows of the file to choose from
+_MADE: Final = 20_000
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--home", type=Path, required=True)
-    options.add_argument("--records", type=Path, required=True)
+    options.add_argument("--home", type=Path)
+    options.add_argument("--records", type=Path)
     options.add_argument("--arrivals", type=int, default=600)
     chosen = options.parse_args()
-    services = open_services(Settings.from_environment({"AUREA_HOME": str(chosen.home)}))
-    arrivals = [arrival(row) for row in rows(chosen.records, chosen.arrivals + _WARM)]
+    if (chosen.home is None) != (chosen.records is None):
+        options.error("--home and --records go together")
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings.from_environment({"AUREA_HOME": str(chosen.home or Path(folder) / "home")})
+        if chosen.home is None:
+            known = made(_MADE, seed=3)
+            populate(settings, known)
+        else:
+            known = pq.read_table(chosen.records).slice(0, _MANY).to_pylist()
+        measure(settings, known, chosen.arrivals)
+
+
+def measure(settings: Settings, known: list[dict[str, Any]], count: int) -> None:
+    """Let records arrive and print what it took; `known` are people of the home."""
+    services = open_services(settings)
+    arrivals = [arrival(row) for row in rows(known, count + _WARM)]
     stored, resolved, whole = [], [], []
     decisions: dict[str, int] = {}
     for record in arrivals:
@@ -54,16 +72,15 @@ def main() -> None:
         decisions[resolution.decision] = decisions.get(resolution.decision, 0) + 1
     found = {"stored": stored, "resolved": resolved, "whole": whole}
     figures = {name: milliseconds(values[_WARM:]) for name, values in found.items()}
-    count = records_of(services)
+    held = records_of(services)
     services.close()
-    print(json.dumps({"benchmark": "online", "records": count, "arrivals": len(whole) - _WARM,
+    print(json.dumps({"benchmark": "online", "records": held, "arrivals": len(whole) - _WARM,
                       "decisions": decisions, **figures}))  # fmt: skip
 
 
-def rows(file: Path, count: int) -> list[dict[str, Any]]:
+def rows(known: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
     """Return what arrives: known and unknown people in turn."""
     chance = Random(7)  # noqa: S311 - which rows, the same in every run
-    known = pq.read_table(file).slice(0, _MANY).to_pylist()
     unknown = [
         dict(zip(COLUMNS, row, strict=True)) for rows in generate(customers=count, seed=99) for row, _ in rows
     ]
