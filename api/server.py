@@ -22,6 +22,9 @@ from api.services import open_services
 from api.settings import Settings, SettingsError
 from api.tracing import open_tracing
 
+KEEP_ALIVE_SECONDS: Final = 75
+"""How long an idle connection is kept. Proxies and clients keep theirs for up to a minute, and are to close
+first: a request could otherwise meet a connection that is just being closed."""
 GRACE_SECONDS: Final = 10  # how long a stopping worker waits for requests under way
 STARTING_SECONDS: Final = 30  # how long a worker may take to its first sign of life, or to a later one
 BACKLOG: Final = 2048
@@ -111,6 +114,7 @@ def run(settings: Settings, *, host: str, port: int, workers: int) -> None:
             server_header=False,
             proxy_headers=False,  # nothing here depends on a peer's address
             timeout_graceful_shutdown=GRACE_SECONDS,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             # With uvicorn's 5 seconds a busy machine ends every worker before it has imported its libraries.
             timeout_worker_healthcheck=STARTING_SECONDS,
         )

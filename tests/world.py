@@ -27,6 +27,7 @@ from api.linkage import LinkRequest, run_link
 from api.memberships import by_key
 from api.observability import LOG_CONFIG, configure_logging
 from api.roles import Role
+from api.server import KEEP_ALIVE_SECONDS
 from api.services import Services, open_services
 from api.settings import Settings
 from identity.records import RecordKey
@@ -228,6 +229,7 @@ class _Server:
             access_log=False,
             ws="none",
             server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
