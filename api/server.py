@@ -45,7 +45,7 @@ def application(settings: Settings) -> ASGIApp:
 def collect_rarely() -> None:
     """Let the garbage collector leave alone what was loaded to serve, and look at the rest less often.
 
-    A request leaves no cycles that could pile up, and searching everything for them took a sixth of a read.
+    A request leaves no cycles that could pile up, and searching everything for them is felt in every read.
     """
     gc.collect()
     gc.freeze()

@@ -1,6 +1,6 @@
 """The reads that wait on an event loop, answered together: one snapshot, one write of the access log.
 
-A read alone spends half its time on what several could share: the statements, the transactions around them,
+Much of what a read does several could share: the statements, the transactions around them,
 the wait for the disk. So a read that comes joins those that came in the same turn of the loop, and the more
 there are, the more they share. Each is decided, logged and answered as if it had come alone.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from consent.enforcement import Door
 
 MOST_TOGETHER: Final = 32
-"""Requests answered in one go: about 8 ms, for which the loop is held up."""
+"""Requests answered in one go, for which the loop is held up some milliseconds."""
 
 PART: Final = 16
 """Different requests of one caller that are answered in one go, or MOST_REPEATED of which some are equal. A

@@ -5,7 +5,6 @@ Opens nothing but, where the policy states an age of consent, what the records s
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import Final
 
 from consent.birth_facts import BirthFacts
@@ -15,7 +14,7 @@ from consent.linking_permission import EventSource
 from consent.packed_tokens import kind_code, kind_of, tokens_of_kinds
 from consent.permission import Evidence, Member
 from consent.purposes import CONTACT_ATTRIBUTES
-from consent.stored_contents import StoredContent
+from consent.stored_contents import StoredContent, identifiers
 from identity.database import Database
 from identity.statements import Reading, Statement, slices
 from identity.store import MembershipReader
@@ -216,7 +215,7 @@ class People:
                 record_no,
                 channel,
                 1.0,
-                _verified(verified),
+                frozenset(identifiers(verified)),
                 frozenset([contacts[token] for token in tokens[record_no] if token in contacts]),
                 bool(doubtful),
                 self._births.of_record(content) if self._births and births else None,
@@ -265,12 +264,6 @@ def _with_confidence(member: Member, confidence: float) -> Member:
         member.held,
         member.born,
     )
-
-
-@lru_cache(maxsize=1024)
-def _verified(stored: str) -> frozenset[str]:
-    """Return the identifier types of a comma-separated list."""
-    return frozenset(stored.split(",")) - {""}
 
 
 def _addresses(key: KeyRow) -> list[tuple[str, bytes]]:

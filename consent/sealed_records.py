@@ -5,7 +5,6 @@ that does not open raises.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from functools import lru_cache
 from itertools import islice
 from typing import Final
 
@@ -13,7 +12,7 @@ import orjson
 
 from consent.key_store import KeyStore
 from consent.record_contents import TRAIT, OpenedRecord, field_values
-from consent.stored_contents import StoredContent
+from consent.stored_contents import StoredContent, identifiers
 from consent.vault import SOURCE_ID, TRAITS, Vault
 from identity.database import Database
 from identity.statements import Statement
@@ -98,17 +97,11 @@ class SealedRecords:
             content.record_no,
             content.channel,
             content.observed_at,
-            _identifiers(content.verified),
+            identifiers(content.verified),
             {name: field_values(value) for name, value in fields.items()},
             traits,
             None if source_id is None else field_values(source_id)[0],
         )
-
-
-@lru_cache(maxsize=1024)
-def _identifiers(verified: str) -> tuple[str, ...]:
-    """Return the identifier types of a comma-separated list."""
-    return tuple(name for name in verified.split(",") if name)
 
 
 def _batches(record_nos: Iterable[int]) -> Iterator[list[int]]:

@@ -1,10 +1,17 @@
 """A record's sealed content with its wrapped key, as one snapshot of both stores shows them."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from consent.errors import KeyUnavailableError
 from consent.key_store import KeyRow
 from consent.vault import DataKey, Vault, unpack_fields
+
+
+@lru_cache(maxsize=1024)
+def identifiers(verified: str) -> tuple[str, ...]:
+    """Return the identifier types of a record's stored list, which are separated by commas."""
+    return tuple(name for name in verified.split(",") if name)
 
 
 class StoredContent:

@@ -15,8 +15,6 @@ Decision = Literal["link", "review", "no link"]
 
 _DECIMALS: Final = 9  # of each figure: twenty rounded ones still add up to the weight's 6 decimals
 
-NOT_COMPARED: Final = "not given on both sides"
-
 
 @dataclass(frozen=True, slots=True)
 class Step:

@@ -16,29 +16,16 @@ from identity.statements import LIST_LIMIT, Reading, Statement
 Frequency = tuple[str, bytes, float]
 """Column, keyed hash of a value, relative frequency among the records that have one."""
 
-_CURRENT: Final = Statement("""
-    SELECT r.run_id, m.model_version, m.model
+_LAST_RUN: Final = """
     FROM runs r JOIN models m ON m.model_version = r.model_version
     WHERE r.status = 'published'
     ORDER BY r.version DESC, r.finished_at DESC
     LIMIT 1
-""")
+"""
 
-_CURRENT_VERSION: Final = Statement("""
-    SELECT r.model_version
-    FROM runs r JOIN models m ON m.model_version = r.model_version
-    WHERE r.status = 'published'
-    ORDER BY r.version DESC, r.finished_at DESC
-    LIMIT 1
-""")
+_CURRENT: Final = Statement(f"SELECT r.run_id, m.model_version, m.model {_LAST_RUN}")
 
-_CURRENT_RUN: Final = Statement("""
-    SELECT r.run_id
-    FROM runs r JOIN models m ON m.model_version = r.model_version
-    WHERE r.status = 'published'
-    ORDER BY r.version DESC, r.finished_at DESC
-    LIMIT 1
-""")
+_NAMES: Final = Statement(f"SELECT r.run_id, m.model_version {_LAST_RUN}")
 
 _INSERT: Final = Statement("""
     INSERT INTO models (model_version, created_at, model) VALUES (:model_version, :now, :model)
@@ -98,13 +85,13 @@ def load_current(conn: Reading) -> tuple[str, str, Model] | None:
 
 def current_version(conn: Reading) -> str | None:
     """Return the name of the model of the last published run."""
-    rows = _CURRENT_VERSION.rows(conn)
-    return rows[0][0] if rows else None
+    rows = _NAMES.rows(conn)
+    return rows[0][1] if rows else None
 
 
 def current_run(conn: Reading) -> str | None:
     """Return the ID of the last published run that has a model."""
-    rows = _CURRENT_RUN.rows(conn)
+    rows = _NAMES.rows(conn)
     return rows[0][0] if rows else None
 
 

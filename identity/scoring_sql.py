@@ -14,23 +14,13 @@ COMBINED: Final = "least(unrelated, household) - log2(1 + pow(2.0, -abs(unrelate
 """-log2(2 ** -unrelated + 2 ** -household), written so that nothing overflows: the smaller one dominates."""
 
 
-def pair_weights_sql(model: Model, left: str, right: str) -> str:
-    """Return a query of (position, weight) for every pair of a row of `left` and one of `right`.
-
-    Both tables have the comparable columns and `tf_` columns (term frequencies); `right` has `position`.
-    """
-    return f"""
-SELECT position, round({COMBINED}, 6) AS weight FROM ({pair_sums_sql(model, _every_pair(left, right))})
-ORDER BY position
-"""  # noqa: S608 - columns of ours and numbers of the model
-
-
 def pair_terms_sql(model: Model, left: str, right: str) -> str:
-    """Return a query of the same pairs with what their weight is made of, for explanation.
+    """Return a query of every pair of a row of `left` and one of `right`, with what its weight is made of.
 
-    Columns: the weight, the sums against strangers and against a household (infinite if the model has no
-    such class), and for each comparison, in the model's order, its level (-1: nothing to compare) and the
-    bits that it adds to either sum.
+    Both tables have the comparable columns and `tf_` columns (term frequencies); `right` has `position`, by
+    which the answer is ordered. Columns: the weight, the sums against strangers and against a household
+    (infinite if the model has no such class), and for each comparison, in the model's order, its level (-1:
+    nothing to compare) and the bits that it adds to either sum.
     """
     terms = ",\n    ".join(
         f"level_{item.name}, ({_term_sql(model, item, against_household=False)})::DOUBLE,"
@@ -42,13 +32,6 @@ SELECT round({COMBINED}, 6), unrelated, household, {terms}
 FROM ({pair_sums_sql(model, _every_pair(left, right))})
 ORDER BY position
 """  # noqa: S608 - columns of ours and numbers of the model
-
-
-def pair_levels_sql(model: Model, left: str, right: str) -> str:
-    """Return a query of both rows' positions, first before second, and their level in each comparison."""
-    levels = ", ".join(f"level_{item.name}" for item in model.comparisons)
-    pairs = levels_sql(model, _every_pair(left, right), "l.position AS first, r.position AS second")
-    return f"SELECT first, second, {levels} FROM ({pairs}) WHERE first < second ORDER BY first, second"  # noqa: S608 - as above
 
 
 def levels_sql(model: Model, pairs: str, key: str) -> str:

@@ -17,7 +17,7 @@ from identity.compiled_conditions import VALUE_COLUMNS, compiled
 from identity.engine import open_engine
 from identity.matching import Frequency, OnlineScorer
 from identity.model import FittedComparison, FittedLevel, Model
-from identity.scoring_sql import levels_sql, pair_weights_sql
+from identity.scoring_sql import levels_sql, pair_terms_sql
 
 M, U, H = 0.4, 0.05, 0.2
 
@@ -111,14 +111,14 @@ def test_weights_and_levels_are_those_of_the_batchs_sql(seed: int, households: b
     with open_engine(threads=1) as engine:
         engine.register("newcomer", scorer.table([one]))
         engine.register("candidates", scorer.table(compared))
-        weighed = engine.execute(pair_weights_sql(fitted_model, "newcomer", "candidates")).fetchall()
+        weighed = engine.execute(pair_terms_sql(fitted_model, "newcomer", "candidates")).fetchall()
         levels = engine.execute(
             levels_sql(fitted_model, "newcomer AS l, candidates AS r", "r.position") + " ORDER BY position"
         )
         named = [column[0] for column in levels.description]
         rows = levels.fetchall()
     found = scorer.score(one, compared)
-    assert found == pytest.approx([weight for _, weight in weighed], abs=1e-6)
+    assert found == pytest.approx([weight for weight, *_ in weighed], abs=1e-6)
     remembering = scorer.remembering()  # each value and record is worked out once, and nothing else changes
     assert remembering.score(one, compared) == remembering.score(one, compared) == found
     by_sql = [[row[named.index(f"level_{item.name}")] for item in fitted_model.comparisons] for row in rows]
