@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 DEMO_SERVE ?= 1
+# Where the environment forbids Python to keep what it compiled, hundreds of processes would compile it anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test test-slow test-postgres test-spark check bench lock clean
 

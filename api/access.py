@@ -5,11 +5,13 @@ that is revoked, a signing key that is taken back and other limits take effect w
 key: a second more, until every worker has looked at the keyring), and nothing else has to be told of them.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Collection
 from hashlib import sha256
 from threading import Lock
 from typing import Final
+from weakref import WeakKeyDictionary
 
 import jwt
 from starlette.concurrency import run_in_threadpool
@@ -40,32 +42,65 @@ class Access:
         self._purposes, self._clock, self._defaults = frozenset(purposes), clock, defaults
         self._held: dict[bytes, tuple[Caller, float]] = {}
         self._lock = Lock()
+        self._reading: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[bytes, asyncio.Task[Caller]]] = (
+            WeakKeyDictionary()
+        )
 
     async def of(self, header: str | None) -> Caller:
         """Return who sends this `Authorization` header, without holding up the event loop.
 
-        Raises InvalidTokenError, and IssuerUnavailableError where the outside issuer's word can't be checked.
+        What was verified a moment ago is verified again meanwhile, so that nobody waits for that who comes
+        often. Raises InvalidTokenError, and IssuerUnavailableError where the outside issuer's word can't be
+        checked.
         """
-        known = self.known(header)
-        return await run_in_threadpool(self.read, header) if known is None else known
+        digest = _digest(header)
+        held = self._valid(digest)
+        if held is None:
+            return await asyncio.shield(self._soon(digest, header))
+        if time.monotonic() >= held[1] - REMEMBERED_SECONDS / 2:
+            self._soon(digest, header)
+        return held[0]
 
     def known(self, header: str | None) -> Caller | None:
         """Return who sends this header if that was verified a moment ago; reads nothing from anywhere."""
-        held = self._held.get(_digest(header))
+        held = self._valid(_digest(header))
+        return None if held is None else held[0]
+
+    def _valid(self, digest: bytes) -> tuple[Caller, float] | None:
+        held = self._held.get(digest)
         if held is None or time.monotonic() >= held[1] or self._clock() >= held[0].expires_at:
             return None
-        return held[0]
+        return held
+
+    def _soon(self, digest: bytes, header: str | None) -> asyncio.Task[Caller]:
+        """Have the token verified in a thread, once for all who wait for it on this event loop."""
+        reading = self._reading.setdefault(asyncio.get_running_loop(), {})
+        if digest not in reading:
+            task = asyncio.create_task(run_in_threadpool(self.read, header))
+            reading[digest] = task
+
+            def done(ended: asyncio.Task[Caller]) -> None:
+                del reading[digest]
+                if not ended.cancelled():
+                    ended.exception()  # seen to: whoever waits raises it, and nobody need wait
+
+            task.add_done_callback(done)
+        return reading[digest]
 
     def read(self, header: str | None) -> Caller:
         """Verify the token, read its client and remember both. Raises as `of`."""
-        client, purposes, expires_at = self._verified(bearer(header))
-        if client is None or client.revoked_at is not None:
-            raise InvalidTokenError
+        since = time.monotonic()  # what is read of the client is no older
+        try:
+            client, purposes, expires_at = self._live(bearer(header))
+        except InvalidTokenError:
+            with self._lock:
+                self._held.pop(_digest(header), None)
+            raise
         caller = self.caller(client, purposes, expires_at)
         with self._lock:
             while len(self._held) >= REMEMBERED:
                 del self._held[next(iter(self._held))]  # the oldest
-            self._held[_digest(header)] = (caller, time.monotonic() + REMEMBERED_SECONDS)
+            self._held[_digest(header)] = (caller, since + REMEMBERED_SECONDS)
         return caller
 
     def caller(self, client: Client, purposes: Collection[str], expires_at: int) -> Caller:
@@ -80,6 +115,12 @@ class Access:
             rate=(self._defaults.rate if rate is None else rate) or None,
             people_per_day=(self._defaults.people_per_day if people is None else people) or None,
         )
+
+    def _live(self, token: str) -> tuple[Client, Collection[str], int]:
+        client, purposes, expires_at = self._verified(token)
+        if client is None or client.revoked_at is not None:
+            raise InvalidTokenError
+        return client, purposes, expires_at
 
     def _verified(self, token: str) -> tuple[Client | None, Collection[str], int]:
         """Return client, purposes and end. Which issuer is asked follows from the kind of signature alone."""

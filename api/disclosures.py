@@ -47,7 +47,7 @@ class Disclosures:
             return [pair for pair in pairs if pair not in self._known]
 
     def _store(self, pairs: Sequence[tuple[str, int]]) -> None:
-        with self._db.write() as conn:
+        with self._db.write(counted=False) as conn:
             add_disclosures(conn, pairs)
         with self._lock:
             self._known.update(dict.fromkeys(pairs))

@@ -86,16 +86,16 @@ class Idempotency:
         try:
             response = operation()
         except BaseException:
-            with self._db.write() as conn:
+            with self._db.write(counted=False) as conn:
                 conn.execute(_RELEASE, row)
             raise
-        with self._db.write() as conn:
+        with self._db.write(counted=False) as conn:
             conn.execute(_FINISH, row | {"status": response.status_code, "response": bytes(response.body)})
         return response
 
     def _claim(self, row: dict[str, object], body_hash: bytes) -> Response | None:
         now = self._clock()
-        with self._db.write() as conn:
+        with self._db.write(counted=False) as conn:
             conn.execute(_PURGE, {"before": now - self._kept_ms})
             if conn.execute(_CLAIM, row | {"body_hash": body_hash, "now": now}).rowcount == 1:
                 return None

@@ -211,7 +211,7 @@ class PeopleQuota:
 
     def _settle(self, asked: "_Exchange") -> tuple[dict[int, int], int, int]:
         """Do so in the store; return who was told in those parts, the units granted, the size of a block."""
-        with self._db.write() as conn:
+        with self._db.write(counted=False) as conn:
             told, reserved = day_of(conn, asked.client_id, asked.day)
             known, new = merge_people(conn, asked.client_id, asked.day, asked.fresh)
             told += new

@@ -77,7 +77,7 @@ class OneLookup(_Request):
     )
 
     golden_id: Text | None = Field(default=None, max_length=128)
-    identifiers: list[Identifier] = Field(default=[], max_length=MAX_IDENTIFIERS)
+    identifiers: list[Identifier] = Field(default_factory=list, max_length=MAX_IDENTIFIERS)
 
     @model_validator(mode="after")
     def _exactly_one(self) -> "OneLookup":

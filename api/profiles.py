@@ -96,7 +96,8 @@ async def _in_step(
     found: Sequence[Answer],
     since: float,
 ) -> list[dict[str, Any] | ProblemError]:
-    answered = [_shown(services, caller, requests[0].purpose, result) for result in found]
+    _count(requests[0].purpose, found)
+    answered = [_shown(services, caller, result) for result in found]
     if any(isinstance(each, ProblemError) and each.problem is NOT_FOUND for each in answered):
         await asyncio.sleep(NOT_FOUND_STEP - (time.perf_counter() - since) % NOT_FOUND_STEP)
     return answered
@@ -114,7 +115,8 @@ def refuse_steward(
 
 def _now(services: "Services", caller: Caller, request: RevealRequest) -> Profile:
     (result,) = _reveal(services, caller, [request], services.clock())
-    answer = _shown(services, caller, request.purpose, result)
+    _count(request.purpose, [result])
+    answer = _shown(services, caller, result)
     if isinstance(answer, ProblemError):
         raise answer
     return Profile(**answer)
@@ -138,11 +140,15 @@ def _named(found: Sequence[Answer]) -> list[int]:
     return [no for numbers in named for no in numbers]
 
 
-def _shown(
-    services: "Services", caller: Caller, purpose: str, result: Answer
-) -> dict[str, Any] | ProblemError:
+def _count(purpose: str, found: Sequence[Answer]) -> None:
     # Metrics can be read without a token, so they count what the status code tells and no more.
-    DECISIONS.labels(purpose, "answered" if isinstance(result, Revealed) else "not answered").inc()
+    answered = sum(isinstance(result, Revealed) for result in found)
+    for outcome, times in (("answered", answered), ("not answered", len(found) - answered)):
+        if times:
+            DECISIONS.labels(purpose, outcome).inc(times)
+
+
+def _shown(services: "Services", caller: Caller, result: Answer) -> dict[str, Any] | ProblemError:
     if isinstance(result, Scattered):
         successors = [services.names.shown(caller, successor) for successor in result.successors]
         return ProblemError(SPLIT, extra={"successors": successors})

@@ -82,7 +82,7 @@ class RateLimits:
     def _exchange(self, spent: dict[str, tuple[float, float]]) -> None:
         told = {bucket: (int(since), int(amount)) for bucket, (since, amount) in spent.items()}
         now = self._clock() * 1_000
-        with self._db.write() as conn:
+        with self._db.write(counted=False) as conn:
             known = spend(conn, told, now, _LONGEST)
         with self._lock:
             for bucket, full_at in known.items():

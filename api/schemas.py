@@ -26,7 +26,7 @@ Time = Annotated[str, Field(max_length=40, description="RFC 3339; without offset
 
 def _text(value: str) -> str:
     # JSON can write half a surrogate pair (\\ud800), which no store and no hash takes.
-    if any("\ud800" <= character <= "\udfff" for character in value):
+    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
         raise ValueError("must be text")
     return value
 

@@ -38,6 +38,7 @@ from consent.erasure import Erasure
 from consent.erasure_log import ErasureLog
 from consent.errors import ConsentError, DestructionIncompleteError
 from consent.holds import Holds
+from consent.kept_answers import KeptAnswers
 from consent.key_rotation import KeyRotation
 from consent.linkable import LinkableRecords
 from consent.lookup import Lookup
@@ -156,6 +157,7 @@ class Services:
             opener=self.sealed,
             purposes=self.purposes,
             access_log=self.access_log,
+            kept=KeptAnswers(self.db, self.keys, self.stores.vault, most=self.settings.kept_profiles),
         )
         self.subjects = Subjects(
             db=self.db,

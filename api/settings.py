@@ -14,6 +14,7 @@ TOKEN_SECONDS = 600  # the contract allows at most 10 minutes
 # Brakes for a client that runs wild or was stolen, above what two cores answer; set what yours need.
 CLIENT_RATE = 5_000
 PEOPLE_PER_DAY = 1_000_000
+KEPT_PROFILES = 10_000  # of each worker
 _NO_LIMIT = 2**31  # what no limit can be above
 SECRETS = (
     "AUREA_KEYRING",
@@ -58,6 +59,7 @@ class Settings:
     webhooks_private: bool = False  # whether webhooks may go to private addresses, and without TLS
     client_rate: int = CLIENT_RATE  # requests a second of a client that has no rate of its own; 0: no limit
     people_per_day: int = PEOPLE_PER_DAY  # golden IDs that such a client may be told; 0: no limit
+    kept_profiles: int = KEPT_PROFILES  # that are given again while nothing has changed; 0: none
     oidc_issuer: str | None = None  # whose access tokens are taken beside our own
     oidc_audience: str | None = None  # how such a token names this service
     oidc_loopback: bool = False  # whether that issuer may be on this machine, without TLS
@@ -146,6 +148,7 @@ class Settings:
             log_level=_log_level(env.get("AUREA_LOG_LEVEL") or "info"),
             client_rate=_integer(env, "AUREA_CLIENT_RATE", CLIENT_RATE, 0, _NO_LIMIT),
             people_per_day=_integer(env, "AUREA_PEOPLE_PER_DAY", PEOPLE_PER_DAY, 0, _NO_LIMIT),
+            kept_profiles=_integer(env, "AUREA_KEPT_PROFILES", KEPT_PROFILES, 0, 1_000_000),
             **_oidc(env),
         )
 

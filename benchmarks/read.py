@@ -3,12 +3,14 @@
 One server process of the real application, plus one route that returns constant bytes. A client process
 drives both in turn, in short alternating bursts over kept-alive connections, so that what the machine does
 meanwhile falls on both alike. The profile read is all there is: token, role and purpose, golden ID,
-members, consent, the access log on disk, opening three sealed records, survivorship, JSON.
+members, consent, the access log on disk, opening three sealed records, survivorship, JSON. Everybody is read
+many times and nothing is written meanwhile, so most answers are kept from before (consent/kept_answers.py);
+what follows `opened` is a second server that keeps none.
 
     python benchmarks/read.py [--people 2000] [--seconds 20] [--connections 32]
 
 Prints one JSON object: requests a second of both, their ratio, latencies in milliseconds, and how many
-profiles a second two callers get that look up a thousand at once.
+profiles a second two callers get that look up a thousand at once. All that once more under `opened`.
 """
 
 import argparse
@@ -38,9 +40,9 @@ from api.ingesting import ingest_files
 from api.linkage import LinkRequest, run_link
 from api.memberships import by_key
 from api.observability import configure_logging
-from api.server import collect_rarely
+from api.server import collect_rarely, hand_over_soon
 from api.services import open_services
-from api.settings import Settings
+from api.settings import KEPT_PROFILES, Settings
 from api.stores import create_home
 
 PURPOSE = "personalization"
@@ -83,12 +85,14 @@ def person(channel: str, number: int) -> dict[str, str]:
     }  # fmt: skip
 
 
-def serve(home: str, listener: socket.socket) -> None:
+def serve(home: str, listener: socket.socket, kept: int = KEPT_PROFILES) -> None:
     """Run the application with the bare route, in a process of its own."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     configure_logging("info")  # logging is part of the cost, and of the product
-    application = create_app(open_services(Settings.from_environment({"AUREA_HOME": home})))
+    environment = {"AUREA_HOME": home, "AUREA_KEPT_PROFILES": str(kept)}
+    application = create_app(open_services(Settings.from_environment(environment)))
     collect_rarely()  # as `aurea serve` does; the bare route gains by it too
+    hand_over_soon()
     bare = FastAPI(docs_url=None, redoc_url=None)
     bare.get("/constant")(lambda: Response(CONSTANT, media_type="application/json"))
 
@@ -192,16 +196,26 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
         token, golden_ids = populate(home, chosen.people)
-        listener = socket.create_server(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-        server = multiprocessing.get_context("spawn").Process(
-            target=serve, args=(str(home), listener), daemon=True
-        )
-        server.start()
-        found = asyncio.run(measure(port, token, golden_ids, chosen.seconds, chosen.connections))
-        server.terminate()
-        server.join()
-    print(json.dumps({"benchmark": "read", "people": chosen.people, "golden_ids": len(golden_ids), **found}))
+        found = served(home, KEPT_PROFILES, token, golden_ids, chosen)
+        opened = served(home, 0, token, golden_ids, chosen)
+    told = {"benchmark": "read", "people": chosen.people, "golden_ids": len(golden_ids)}
+    print(json.dumps({**told, **found, "opened": opened}))
+
+
+def served(
+    home: Path, kept: int, token: str, golden_ids: list[str], chosen: argparse.Namespace
+) -> dict[str, Any]:
+    """Measure a server of its own that keeps up to `kept` answers."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    server = multiprocessing.get_context("spawn").Process(
+        target=serve, args=(str(home), listener, kept), daemon=True
+    )
+    server.start()
+    found = asyncio.run(measure(port, token, golden_ids, chosen.seconds, chosen.connections))
+    server.terminate()
+    server.join()
+    return found
 
 
 if __name__ == "__main__":

@@ -8,23 +8,29 @@
    opened and AccessLogError is raised;
 4. only then open the permitted fields of the records in the view, let the best values survive, answer.
 
+An answer may be kept and given again in place of 1, 2 and 4, never of 3, while it would be the same
+(`consent.kept_answers`).
+
 Whoever asks for somebody unknown, erased, restricted or not permitted causes the same work: the same
 queries, a decision and one log entry. Why nothing is answered is in `Withheld.why`, for those who may
 know; consumers must not be told.
 """
 
-from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from functools import cache
 from typing import Final, Protocol
 
 from consent.access_log import AccessEntry, AccessLog
 from consent.answers import Answer, Profile, RevealRequest, Scattered, Withheld
+from consent.cases import REVEALED, Case, Decided, OfOnePurpose, entry_of, ground, number_of, settled_until
+from consent.decisions import Decision
 from consent.gathered_reads import GatheredReads, Noted
 from consent.households import Households
-from consent.lookup import Found, Identifier, Lookup, enters
+from consent.kept_answers import Kept, KeptAnswers, Outcomes, Recalled
+from consent.lookup import Found, Identifier, Lookup
 from consent.people import NOBODY, People, Person
-from consent.permission import Permission, permission
 from consent.profile_assembly import Permitted, attributes_of, traits_of
 from consent.purposes import Purpose, Purposes
 from consent.record_contents import OpenedRecord, field_names
@@ -38,7 +44,6 @@ from identity.statements import Reading
 from identity.store import GoldenView, MembershipReader
 from identity.views import APART
 
-REVEALED: Final = "revealed"
 DISCLOSED: Final = "disclosed"
 """What the access log says of an answer to the person concerned."""
 
@@ -56,58 +61,13 @@ class FieldOpener(Protocol):
         """Do the same with what was read before, by key id."""
         ...
 
-
-@dataclass(frozen=True, slots=True)
-class _Case:
-    """Everything known of a request before anything is opened."""
-
-    why: str
-    person: Person
-    permission: Permission
-    view: GoldenView | None
-
-    @property
-    def allowed(self) -> bool:
-        return self.why == REVEALED
+    def destroyed(self, key_ids: Sequence[int]) -> AbstractSet[int]:
+        """Return those of the keys that were destroyed."""
+        ...
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """A request that is decided: what the log must say before `answer` is given, or else `case` opened."""
-
-    request: RevealRequest
-    entry: AccessEntry
-    case: _Case
-    answer: Scattered | Withheld | None = None
-    merged: bool = False
-
-    @property
-    def named(self) -> tuple[int, ...]:
-        """The golden numbers that the answer names."""
-        if isinstance(self.answer, Scattered):
-            return self.answer.golden_nos
-        return () if self.answer or self.case.view is None else (self.case.view.golden_no,)
-
-
-@dataclass(frozen=True, slots=True)
-class _People:
-    """Whom several requests for one purpose ask for, and what was decided of them.
-
-    Each person is decided once, however often asked for. Else whoever repeats one golden ID a thousand times
-    could tell by the time whether somebody stands behind it, and how much that person ever said.
-    """
-
-    purpose: Purpose
-    by_golden: Mapping[int, Person]
-    permissions: dict[int, Permission] = field(default_factory=dict)
-    by_id: dict[int, _Case] = field(default_factory=dict)  # of golden numbers that were asked for by ID
-    successors: dict[int, list[_Case]] = field(default_factory=dict)  # of split golden numbers
-
-    def permission(self, golden_no: int) -> Permission:
-        if golden_no not in self.permissions:
-            person = self.by_golden[golden_no]
-            self.permissions[golden_no] = permission(person.members, person.evidence, self.purpose)
-        return self.permissions[golden_no]
+_GONE: Final = Withheld("erased", Decision(False, "unknown", ()))
+"""Of a kept answer that was decided on, and whose records' keys were destroyed before it was given."""
 
 
 def _nothing(_golden_nos: Sequence[int]) -> None:
@@ -127,12 +87,14 @@ class Door:
         opener: FieldOpener,
         purposes: Purposes,
         access_log: AccessLog,
+        kept: KeptAnswers,
     ) -> None:
         self._db, self._memberships = db, memberships
         self._people, self._lookup = people, lookup
         self._opener, self._purposes, self._access_log = opener, purposes, access_log
         self._households = Households(db=db, memberships=memberships, people=people)
         self._withheld = cache(purposes.withheld)
+        self._kept = kept
         self._together = GatheredReads(self)
 
     def reveal(self, request: RevealRequest, now: int) -> Answer:
@@ -164,11 +126,11 @@ class Door:
         founds = self._found(requests)
         with self._db.snapshot() as conn:
             views = self._views(conn, requests, founds)
-            finals = {_number(None if view is None else view.final.golden_no) for view in views}
+            finals = {number_of(None if view is None else view.final.golden_no) for view in views}
             read = self._people.of_goldens(
                 conn, sorted(finals), now, births=purpose.age_matters, purpose=purpose.name
             )
-        people = _People(purpose, read)
+        people = OfOnePurpose(purpose, read)
         return [
             self._decide(request, found, view, people, now=now)
             for request, found, view in zip(requests, founds, views, strict=True)
@@ -179,7 +141,7 @@ class Door:
         request: RevealRequest,
         found: Found | None,
         requested: GoldenView | None,
-        people: _People,
+        people: OfOnePurpose,
         *,
         now: int,
     ) -> Decided:
@@ -190,17 +152,62 @@ class Door:
         case = self._case(requested, found, people)
         if refused:
             case = replace(case, why="opted_out")
-        entry = _entry(request, purpose, case, now)
+        entry = entry_of(request, purpose, case, now)
         if not case.allowed or case.view is None:
             return Decided(request, entry, case, Withheld(case.why, case.permission.decision))
         merged = requested is not None and found is None and requested.golden_no != case.view.golden_no
         return Decided(request, entry, case, merged=merged)
 
-    def logged(self, decided: Sequence[Decided]) -> Awaitable[None]:
-        """Return what ends once the log says on disk what will be opened."""
-        return self._access_log.appended([each.entry for each in decided])
+    def decided_or_kept(self, requests: Sequence[RevealRequest], now: int) -> Outcomes:
+        """Do as `decided`, but for what is kept from before and would be decided alike."""
+        state = self._kept.state()  # before anything is read
+        found = [self._kept.find(state, request, now) for request in requests]
+        new = [request for request, kept in zip(requests, found, strict=True) if kept is None]
+        decided = iter(self.decided(new, now) if new else ())
+        return Outcomes(
+            state,
+            now,
+            [
+                next(decided) if kept is None else Recalled(request, kept, now)
+                for request, kept in zip(requests, found, strict=True)
+            ],
+        )
 
-    def answers(self, decided: Sequence[Decided], now: int) -> list[Answer]:
+    def are_kept(self, requests: Iterable[RevealRequest], now: int) -> list[bool]:
+        """Whether an answer is kept for each, as it seems at this moment."""
+        state = self._kept.state()
+        return [self._kept.find(state, request, now) is not None for request in requests]
+
+    def sweep(self) -> bool:
+        """Drop what may not be told any more, or was kept long enough; return whether anything is left."""
+        return self._kept.sweep()
+
+    def logged(self, entries: Sequence[AccessEntry]) -> Awaitable[None]:
+        """Return what ends once the log says on disk what will be opened."""
+        return self._access_log.appended(entries)
+
+    def given(self, outcomes: Outcomes) -> list[Answer]:
+        """Open what the log says will be, or give it as it was kept: called once the log is on disk."""
+        decided = [each for each in outcomes.of_requests if isinstance(each, Decided)]
+        answers = iter(self.answers(decided, outcomes.now, outcomes.state) if decided else ())
+        recalled = [each for each in outcomes.of_requests if isinstance(each, Recalled)]
+        gone = self._gone(recalled, outcomes.state) if recalled else ()
+        return [
+            next(answers)
+            if isinstance(each, Decided)
+            else _GONE
+            if gone and not gone.isdisjoint(each.kept.key_ids)
+            else each.profile
+            for each in outcomes.of_requests
+        ]
+
+    def _gone(self, recalled: Sequence[Recalled], state: Hashable) -> AbstractSet[int]:
+        """Return which keys of the answers were destroyed since `state`: what they opened is not given."""
+        if self._kept.state() == state:
+            return frozenset()
+        return self._opener.destroyed([key_id for each in recalled for key_id in each.kept.key_ids])
+
+    def answers(self, decided: Sequence[Decided], now: int, state: Hashable = None) -> list[Answer]:
         """Open what the log says will be. Nothing calls this before the log is on disk."""
         purpose = self._purposes[decided[0].request.purpose]
         wanted = [
@@ -211,7 +218,20 @@ class Door:
         ]
         names = field_names(purpose.attributes, purpose.traits)
         opened = self._opener.open_contents(wanted, names) if wanted else {}
-        return [each.answer or self._profile(each, opened, purpose, now) for each in decided]
+        answers = [each.answer or self._profile(each, opened, purpose, now) for each in decided]
+        if state is not None:
+            for each, answer in zip(decided, answers, strict=True):
+                if isinstance(answer, Profile):
+                    self._keep(each, answer, purpose, state)
+        return answers
+
+    def _keep(self, decided: Decided, profile: Profile, purpose: Purpose, state: Hashable) -> None:
+        person, now = decided.case.person, profile.as_of
+        key_ids = tuple(
+            person.contents[member.record_no].key.key_id for member in decided.case.permission.view
+        )
+        until = settled_until(person, purpose, now)
+        self._kept.keep(state, decided.request, Kept(profile, decided.entry, key_ids, until))
 
     def sharing(self, request: RevealRequest, now: int) -> int:
         """Return how many people fit the identifiers of `request`: for stewards, and nothing is opened.
@@ -265,17 +285,17 @@ class Door:
         )
         return [views.get(key) for key in keys]
 
-    def _case(self, requested: GoldenView | None, found: Found | None, people: _People) -> _Case:
-        asked_for = _number(None if requested is None else requested.golden_no)
+    def _case(self, requested: GoldenView | None, found: Found | None, people: OfOnePurpose) -> Case:
+        asked_for = number_of(None if requested is None else requested.golden_no)
         if found is None and asked_for in people.by_id:
             return people.by_id[asked_for]
         view = None if requested is None else requested.final
-        number = _number(None if view is None else view.golden_no)
+        number = number_of(None if view is None else view.golden_no)
         person, granted, purpose = people.by_golden[number], people.permission(number), people.purpose
-        why = _why(view, found, granted, purpose)
+        why = ground(view, found, granted, purpose)
         if why == REVEALED and not self._leads_into_view(requested, found, person, purpose):
             why = "entry"
-        case = _Case(why, person, granted, view)
+        case = Case(why, person, granted, view)
         if found is None:
             people.by_id[asked_for] = case
         return case
@@ -295,7 +315,9 @@ class Door:
         sure = (member.confidence for member in person.members if member.record_no in former)
         return min(sure, default=APART) >= purpose.minimum_confidence
 
-    def _scattered(self, requested: GoldenView, people: _People, request: RevealRequest, now: int) -> Decided:
+    def _scattered(
+        self, requested: GoldenView, people: OfOnePurpose, request: RevealRequest, now: int
+    ) -> Decided:
         """Name the successors of a split ID where every one of them may be read, and open nothing."""
         split, purpose = requested.final, people.purpose
         if split.golden_no not in people.successors:
@@ -304,21 +326,21 @@ class Door:
         refused = next((case for case in cases if not case.allowed), None)
         if refused is not None:
             withheld = Withheld(refused.why, refused.permission.decision)
-            return Decided(request, _entry(request, purpose, refused, now), refused, withheld)
+            return Decided(request, entry_of(request, purpose, refused, now), refused, withheld)
         entry = AccessEntry(now, request.client, purpose.name, "split", (), split.golden_no, ())
         after = {case.view.golden_no: case.view.golden_id for case in cases if case.view is not None}
         answer = Scattered(requested.golden_id, tuple(after), tuple(after.values()))
         return Decided(request, entry, cases[0], answer)
 
-    def _successors(self, split: GoldenView, purpose: Purpose, now: int) -> list[_Case]:
+    def _successors(self, split: GoldenView, purpose: Purpose, now: int) -> list[Case]:
         """Decide on each successor of a split ID; on nobody where it has none."""
         with self._db.snapshot() as conn:
             views = [self._memberships.resolve(conn, each) for each in split.successors] or [None]
-            finals = {_number(None if view is None else view.final.golden_no) for view in views}
+            finals = {number_of(None if view is None else view.final.golden_no) for view in views}
             read = self._people.of_goldens(
                 conn, sorted(finals), now, births=purpose.age_matters, purpose=purpose.name
             )
-        people = _People(purpose, read)
+        people = OfOnePurpose(purpose, read)
         return [self._case(view, None, people) for view in views]
 
     def _profile(
@@ -356,12 +378,12 @@ class Door:
             household=self._households.shown(case.person, case.permission, purpose, now),
         )
 
-    def _permitted(self, case: _Case, purpose: Purpose) -> Permitted | None:
+    def _permitted(self, case: Case, purpose: Purpose) -> Permitted | None:
         """Return whether a value may be shown: an address only if its own contact point is permitted."""
-        permission = case.permission
-        if permission.contacts is None:
+        contacts = case.permission.contacts
+        if contacts is None:
             return None
-        tokens = {token for token, no in case.person.contacts.items() if no in permission.contacts}
+        tokens = {token for token, no in case.person.contacts.items() if no in contacts}
 
         def permitted(name: str, value: str) -> bool:
             if name not in purpose.contact_attributes:
@@ -369,32 +391,3 @@ class Door:
             return self._lookup.token(Identifier(name, value)) in tokens
 
         return permitted
-
-
-def _number(golden_no: int | None) -> int:
-    return NOBODY if golden_no is None else golden_no
-
-
-def _entry(request: RevealRequest, purpose: Purpose, case: _Case, now: int) -> AccessEntry:
-    return AccessEntry(
-        time=now,
-        client=request.client,
-        purpose=purpose.name,
-        decision=case.why,
-        attributes=purpose.disclosed if case.allowed else (),
-        golden_no=None if case.view is None else case.view.golden_no,
-        record_nos=tuple(member.record_no for member in case.permission.view) if case.allowed else (),
-    )
-
-
-def _why(view: GoldenView | None, found: Found | None, granted: Permission, purpose: Purpose) -> str:
-    """Say `revealed`, or the first ground on which nothing is."""
-    if view is None:
-        return "shared" if found is not None and found.shared else "unknown"
-    if view.status != "active":
-        return "erased"
-    if purpose.binds == "record" or not granted.decision.allowed or not granted.view:
-        return "not_permitted"
-    if found is not None and not enters(found.matches, granted.view, purpose):
-        return "entry"
-    return REVEALED

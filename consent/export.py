@@ -12,7 +12,8 @@ from typing import Any, Final, Protocol
 
 from consent import access_log_reading
 from consent.access_log import AccessEntry
-from consent.enforcement import REVEALED, Door
+from consent.cases import REVEALED
+from consent.enforcement import Door
 from consent.errors import UnknownSubjectError
 from consent.events import ConsentEvent
 from consent.people import People

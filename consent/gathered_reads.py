@@ -8,6 +8,7 @@ there are, the more they share. Each is decided, logged and answered as if it ha
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
@@ -21,12 +22,16 @@ MOST_TOGETHER: Final = 32
 """Requests answered in one go, for which the loop is held up some milliseconds."""
 
 PART: Final = 16
-"""Different requests of one caller that are answered in one go, or MOST_REPEATED of which some are equal. A
-longer list is asked in such parts, one after the other, and no more than two of all callers' at a time (one
-decides while another waits for the disk): between them whoever asks for one person is answered.
+"""Different requests of one caller that are read and decided on in one go, with those that are equal to them
+or whose answer is kept up to MOST_AT_ONCE. A longer list is asked in such parts, one after the other, and no
+more than two of all callers' at a time (one decides while another waits for the disk): between them whoever
+asks for one person is answered.
 """
 
-MOST_REPEATED: Final = 128
+MOST_AT_ONCE: Final = 128
+
+SWEEP_SECONDS: Final = 1.0
+"""How long what the door keeps may outlive a change of the stores where nobody asks for anything."""
 
 Noted = Callable[[Sequence[int]], Awaitable[None] | None]
 """Told whose golden numbers an answer will name, once the log says so; what it returns must be done before
@@ -49,6 +54,7 @@ class _Turn:
 
     by_purpose: dict[str, list[_Read]] = field(default_factory=dict)
     parts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))  # of long lists
+    sweeping: bool = False  # it is seen to
 
 
 class GatheredReads:
@@ -66,10 +72,24 @@ class GatheredReads:
         if len(requests) <= PART:
             return await self._joining(loop, turn, _Read(requests, now, noted, loop.create_future()))
         found: list[Answer] = []
-        for part in _of_different(requests):
+        while len(found) < len(requests):
             async with turn.parts:
+                part = self._part(requests, len(found), now)
                 found += await self._joining(loop, turn, _Read(part, now, noted, loop.create_future()))
         return found
+
+    def _part(self, requests: Sequence[RevealRequest], at: int, now: int) -> Sequence[RevealRequest]:
+        """Cut the next part of a list. In one part a person is decided on once, however often asked for."""
+        different: set[RevealRequest] = set()
+        end = at
+        most = requests[at : at + MOST_AT_ONCE]
+        for request, kept in zip(most, self._door.are_kept(most, now), strict=True):
+            if not kept and request not in different:
+                if len(different) == PART:
+                    break
+                different.add(request)
+            end += 1
+        return requests[at:end]
 
     async def _joining(self, loop: asyncio.AbstractEventLoop, turn: _Turn, read: _Read) -> list[Answer]:
         """Ask together with the others of this turn."""
@@ -109,13 +129,10 @@ class GatheredReads:
 
     async def _found(self, reads: Sequence[_Read]) -> list[list[Answer]]:
         now = max(read.now for read in reads)
-        decided = self._door.decided([request for read in reads for request in read.requests], now)
-        of_reads = []
-        at = 0
-        for read in reads:
-            of_reads.append(decided[at : at + len(read.requests)])
-            at += len(read.requests)
-        await self._door.logged(decided)
+        outcomes = self._door.decided_or_kept([request for read in reads for request in read.requests], now)
+        each = iter(outcomes.of_requests)
+        of_reads = [list(islice(each, len(read.requests))) for read in reads]
+        await self._door.logged([outcome.entry for outcome in outcomes.of_requests])
         others = [
             told
             for read, mine in zip(reads, of_reads, strict=True)
@@ -123,8 +140,22 @@ class GatheredReads:
         ]
         if others:
             await asyncio.gather(*others)
-        answers = iter(self._door.answers(decided, now))
-        return [[next(answers) for _ in mine] for mine in of_reads]
+        self._sweep_soon()
+        answers = iter(self._door.given(outcomes))
+        return [list(islice(answers, len(mine))) for mine in of_reads]
+
+    def _sweep_soon(self) -> None:
+        """See in a while to what the door keeps, until it keeps nothing."""
+        loop = asyncio.get_running_loop()
+        turn = self._turns[loop]
+        if not turn.sweeping:
+            turn.sweeping = True
+            loop.call_later(SWEEP_SECONDS, self._sweep, turn)
+
+    def _sweep(self, turn: _Turn) -> None:
+        turn.sweeping = False
+        if self._door.sweep():
+            self._sweep_soon()
 
 
 def _parts(reads: Sequence[_Read]) -> list[list[_Read]]:
@@ -137,17 +168,4 @@ def _parts(reads: Sequence[_Read]) -> list[list[_Read]]:
             room = MOST_TOGETHER
         parts[-1].append(read)
         room -= len(read.requests)
-    return parts
-
-
-def _of_different(requests: Sequence[RevealRequest]) -> list[list[RevealRequest]]:
-    """Cut a list into parts. One person is read and decided on once a part, however often asked for in it."""
-    parts: list[list[RevealRequest]] = [[]]
-    known: set[RevealRequest] = set()
-    for request in requests:
-        if (request not in known and len(known) == PART) or len(parts[-1]) == MOST_REPEATED:
-            parts.append([])
-            known = set()
-        known.add(request)
-        parts[-1].append(request)
     return parts

@@ -18,6 +18,7 @@ from consent.stored_contents import StoredContent, identifiers
 from identity.database import Database
 from identity.statements import Reading, Statement, slices
 from identity.store import MembershipReader
+from identity.tables import FOREVER
 from identity.views import APART, after_a_loss
 
 # Statements run on a list that is never empty, so that an unknown person costs what a known one does.
@@ -47,6 +48,7 @@ class Person:
     contacts: Mapping[bytes, int] = field(repr=False)  # token -> contact point, of those spoken of before
     lapsed: frozenset[int] = frozenset()  # records whose permission to be linked has run out
     contents: Mapping[int, StoredContent] = field(default_factory=dict, repr=False)  # by record
+    linked_until: int = FOREVER  # when the next record's permission to be linked runs out (ms)
 
     @property
     def addresses(self) -> frozenset[tuple[int, str, bytes]]:
@@ -65,7 +67,7 @@ class _Records:
     tokens: Mapping[int, Sequence[bytes]]  # of the contact points that each carries
     contacts: Mapping[bytes, int]
     events: Mapping[Subject, Sequence[ConsentEvent]]
-    lapsed: frozenset[int]
+    lapses: Mapping[int, int]  # when the permission to link a record runs out, or ran out, where it does
     now: int
     ledger_time: int
 
@@ -83,12 +85,15 @@ class _Records:
         subjects.update(also)
         events = [event for each in subjects for event in self.events.get(each, ())]
         events.sort(key=_index)
+        clock = max(self.now, self.ledger_time)  # as expiry is judged: a clock set back revives nothing
+        lapses = {no: self.lapses[no] for each in members if (no := each.record_no) in self.lapses}
         return Person(
             members=members,
             evidence=Evidence(tuple(events), self.now, self.ledger_time),
             contacts={token: self.contacts[token] for token in tokens if token in self.contacts},
-            lapsed=frozenset(each.record_no for each in members if each.record_no in self.lapsed),
+            lapsed=frozenset(no for no, until in lapses.items() if until <= clock),
             contents={each.record_no: self.contents[each.record_no] for each in members},
+            linked_until=min((until for until in lapses.values() if until > clock), default=FOREVER),
         )
 
 
@@ -193,13 +198,12 @@ class People:
             every = {token for carried in tokens.values() for token in carried}
             contacts = self._key_store.evidence.find_contacts(keys_conn, every or [_NO_TOKEN])
         ledger_time = _ledger_time(conn)
-        clock = max(now, ledger_time)  # as expiry is judged: a clock set back revives nothing
         members: dict[int, Member] = {}
         contents: dict[int, StoredContent] = {}
-        lapsed = set()
+        lapses = {}
         for key_id, linking_until, doubtful, record_no, channel, observed_at, verified, sealed in rows:
-            if linking_until is not None and linking_until <= clock:
-                lapsed.add(record_no)
+            if linking_until is not None:
+                lapses[record_no] = linking_until
             if key_id not in keys:
                 continue
             content = StoredContent(
@@ -226,7 +230,7 @@ class People:
         events: dict[Subject, list[ConsentEvent]] = {}
         for event in self._events.events_for(conn, spoken_of or [Subject(RECORD, NOBODY)], purpose):
             events.setdefault(event.subject, []).append(event)
-        return _Records(members, contents, tokens, contacts, events, frozenset(lapsed), now, ledger_time)
+        return _Records(members, contents, tokens, contacts, events, lapses, now, ledger_time)
 
     def _without_the_lost(self, conn: Reading, golden_no: int, person: Person) -> Person:
         """Judge anew, from the stored links, how surely the records that are left belong to the person.

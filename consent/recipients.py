@@ -155,7 +155,7 @@ class Recipients:
 
     def queue(self, webhook: Webhook, messages: Sequence[tuple[int, bytes]], cursor: str, now: int) -> bool:
         """Queue messages (golden number, body) and move the webhook's cursor; False if another did."""
-        with self._db.write() as conn:
+        with self._db.write(counted=False) as conn:
             if not _MOVE.run(conn, cursor=cursor, webhook_no=webhook.webhook_no, before=webhook.cursor):
                 return False
             rows = [(webhook.webhook_no, golden_no, None, body) for golden_no, body in messages]
@@ -172,7 +172,7 @@ class Recipients:
             due = [Delivery(*row) for row in _DUE.rows(conn, now=now, count=limit)]
         if not due:
             return []
-        with self._db.write() as conn:
+        with self._db.write(counted=False) as conn:
             until = now + _CLAIM_MS
             return [
                 each for each in due if _CLAIM.run(conn, until=until, delivery_no=each.delivery_no, now=now)
@@ -180,14 +180,14 @@ class Recipients:
 
     def delivered(self, delivery: Delivery) -> None:
         """Note that a message arrived."""
-        with self._db.write() as conn:
+        with self._db.write(counted=False) as conn:
             _DONE.run(conn, delivery_no=delivery.delivery_no)
 
     def failed(self, delivery: Delivery, error: str, now: int) -> None:
         """Note a failed attempt: it is tried again later, or given up."""
         dead = delivery.attempts >= len(BACKOFF_SECONDS)
         wait = 0 if dead else BACKOFF_SECONDS[delivery.attempts] * 1000
-        with self._db.write() as conn:
+        with self._db.write(counted=False) as conn:
             _FAILED.run(
                 conn, attempts=delivery.attempts + 1, due_at=now + wait, dead=int(dead), error=error,
                 delivery_no=delivery.delivery_no,

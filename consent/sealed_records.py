@@ -66,10 +66,14 @@ class SealedRecords:
         self, contents: Sequence[StoredContent], names: Sequence[str]
     ) -> dict[int, OpenedRecord]:
         """Do the same with contents that were read before, by key id; those whose key is gone left out."""
-        with self._keys.snapshot(single=True) as conn:
-            gone = self._key_store.destroyed(conn, [content.key.key_id for content in contents])
+        gone = self.destroyed([content.key.key_id for content in contents])
         left = {content.key.key_id: content for content in contents if content.key.key_id not in gone}
         return dict(self._all(left.values(), names))
+
+    def destroyed(self, key_ids: Sequence[int]) -> set[int]:
+        """Return those of the keys that were destroyed."""
+        with self._keys.snapshot(single=True) as conn:
+            return self._key_store.destroyed(conn, key_ids)
 
     def _all(
         self, contents: Iterable[StoredContent], names: Sequence[str]

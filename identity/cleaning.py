@@ -6,6 +6,7 @@ Two spellings that a person would read as the same word come out the same: Unico
 
 import re
 import unicodedata
+from typing import Final
 
 from anyascii import anyascii
 
@@ -20,12 +21,20 @@ _NOT_ALNUM = re.compile(r"[^a-z0-9]+")
 _APOSTROPHES = str.maketrans("", "", "'`")
 _WORDS = re.compile(r"[a-z0-9]+(?: [a-z0-9]+)*")
 
+# One character can unfold to eighteen: a value that does so all along says nothing, and would cost as much.
+_MOST_UNFOLDED: Final = 8_192
+
 
 def visible(raw: str) -> str:
-    """Return `raw` in NFKC without invisible characters, control characters as spaces, ends trimmed."""
+    """Return `raw` in NFKC without invisible characters, control characters as spaces, ends trimmed.
+
+    Nothing is left of a value whose NFKC is longer than _MOST_UNFOLDED.
+    """
     if raw.isascii():
         return raw.strip() if raw.isprintable() else _CONTROL.sub(" ", raw).strip()
     text = unicodedata.normalize("NFKC", raw)
+    if len(text) > _MOST_UNFOLDED:
+        return ""
     text = "".join(
         char
         for char in text

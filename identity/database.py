@@ -57,10 +57,23 @@ class Database:
         """
         return self._snapshots.open(single=single)
 
+    def commits(self) -> int | None:
+        """Return how many commits were counted, modulo 2^31, whatever process they were of; None: not known.
+
+        Kept by SQLite in the store's own header (https://sqlite.org/pragma.html#pragma_user_version), so it
+        goes with the transaction. PostgreSQL has nothing that is as cheap.
+        """
+        if not self.is_sqlite:
+            return None
+        with self.snapshot(single=True) as snapshot:
+            return int(snapshot.rows("PRAGMA user_version", ())[0][0])
+
     @contextmanager
-    def write(self, *, checkpoint: bool = True) -> Iterator[Connection]:
+    def write(self, *, checkpoint: bool = True, counted: bool = True) -> Iterator[Connection]:
         """Be the only writer of this store until the block ends; commits, or rolls back on an exception.
 
+        `counted=False`: what it writes nobody is answered from (limits, who was told what), so that `commits`
+        need not tell of it. Nothing is lost by forgetting to say so, but time.
         `checkpoint=False` keeps SQLite from copying its log into the store inside this commit, while the
         lock is held: bulk writers call `checkpoint()` between their transactions instead.
         """
@@ -73,7 +86,10 @@ class Database:
                 with transaction:
                     if not self.is_sqlite:
                         conn.execute(postgresql.LOCK, {"id": self._lock_id})
+                    before = _changes(conn) if self.is_sqlite and counted else None
                     yield conn
+                    if before is not None and _changes(conn) != before:
+                        _count(_driver(conn))
             finally:
                 if self.is_sqlite and not checkpoint:
                     _driver(conn).execute(f"PRAGMA wal_autocheckpoint={AUTOCHECKPOINT_PAGES}")
@@ -168,6 +184,19 @@ class Database:
 def _driver(conn: Connection) -> Any:
     """Return the driver's own connection: pragmas on it begin no transaction."""
     return conn.connection.dbapi_connection
+
+
+def _changes(conn: Connection) -> tuple[int, int]:
+    """Return what is another value once a row or a table was changed on this connection."""
+    driver = _driver(conn)
+    (schema,) = driver.execute("PRAGMA schema_version").fetchone()
+    return int(driver.total_changes), int(schema)
+
+
+def _count(driver: Any) -> None:
+    """Count the commit that is about to be."""
+    (commits,) = driver.execute("PRAGMA user_version").fetchone()
+    driver.execute(f"PRAGMA user_version={(int(commits) + 1) % 2**31}")
 
 
 def open_database(url: str, *, secure_delete: bool = False, lock_id: int = 1, cache_mb: int = 64) -> Database:

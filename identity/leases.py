@@ -80,7 +80,7 @@ class Lease:
 
     def renew(self) -> None:
         """Hold the lease for another LEASE_MS."""
-        with self._db.write() as conn:
+        with self._db.write(counted=False) as conn:
             _RENEW.run(conn, run_id=self.run_id, until=self._clock() + LEASE_MS)
 
     def finish(

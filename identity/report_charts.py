@@ -51,7 +51,7 @@ def _chart(rows: Rows, *, height: int = 260, width: int = WIDTH) -> alt.Chart:
 
 
 def _spec(chart: alt.TopLevelMixin) -> dict[str, Any]:
-    spec: dict[str, Any] = chart.to_dict()
+    spec: dict[str, Any] = chart.to_dict(validate=False)
     return {**spec, "config": {"font": "system-ui, sans-serif", "view": {"stroke": None}}}
 
 

@@ -1,7 +1,7 @@
 """`aurea` in a process of its own, without waiting for the libraries each time.
 
-A process that has imported the libraries of others waits here; each command is a fork of it, which imports
-our own modules, reads its arguments, environment, folder and standard input, and ends as the installed one.
+A process that has imported what starts no thread waits here; each command is a fork of it, which imports the
+rest, reads its arguments, environment, folder and standard input, and ends as the installed one.
 What a fork can't show (what `aurea` imports by itself, another seed for hashes) is for `World.process`.
 """
 
@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
@@ -79,22 +79,43 @@ def commands() -> Commands:
     return Commands()
 
 
-def imported() -> Iterator[str]:
-    """Yield what our modules import, however late they do."""
+def trees() -> dict[str, ast.Module]:
+    """Map the name of each of our modules -> its tree."""
+    found = {}
     for file in sorted(file for package in OURS for file in (ROOT / package).rglob("*.py")):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                yield from (alias.name for alias in node.names)
-            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                yield node.module
+        name = ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        found[name] = ast.parse(file.read_text(encoding="utf-8"))
+    return found
+
+
+def imports(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    """Yield the modules that statements import, and what may be one."""
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def is_threaded(name: str, modules: Mapping[str, ast.Module], seen: set[str]) -> bool:
+    """Whether importing one of our modules imports one of THREADED."""
+    seen.add(name)
+    return any(
+        each.partition(".")[0] in THREADED
+        or (each in modules and each not in seen and is_threaded(each, modules, seen))
+        for each in imports(modules[name].body)
+    )
 
 
 def wait() -> None:
     """Fork for each order on standard input and print how the fork ended; returns in a fork alone."""
-    for name in dict.fromkeys(imported()):
-        if name.partition(".")[0] not in (*OURS, *THREADED):
-            with suppress(ImportError):  # an extra that is not installed
-                import_module(name)
+    modules = trees()
+    every = (node for tree in modules.values() for node in ast.walk(tree))  # however late it is imported
+    others = {name for name in imports(every) if name.partition(".")[0] not in {*OURS, *THREADED}}
+    for name in (*sorted(others), *(name for name in modules if not is_threaded(name, modules, set()))):
+        with suppress(ImportError):  # of an extra that is not installed, or no module
+            import_module(name)
     gc.freeze()
     while line := sys.stdin.readline():
         child = os.fork()

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 from hypothesis import settings
 
+from api import clients
 from tests import postgres
 from tests.commands import commands
 from tests.world import World, a_settled_world, a_world
@@ -20,6 +22,12 @@ def _no_process_is_left() -> Iterator[None]:
     yield
     commands().close()
     postgres.close()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _hashes_are_cheap() -> None:
+    """Let a secret's hash take less than 40 ms; tests/api/test_tokens.py has what it takes as shipped."""
+    clients._HASHER = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)  # type: ignore[misc]  # a test may
 
 
 @pytest.fixture(autouse=True)

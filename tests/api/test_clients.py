@@ -1,5 +1,6 @@
 """Clients' secrets and the key of their tokens: replaced without an outage, taken back at once."""
 
+import asyncio
 import time
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import jwt
 import pytest
 
 from api.access import REMEMBERED, REMEMBERED_SECONDS
-from api.auth import InvalidTokenError
+from api.auth import Caller, InvalidTokenError
 from api.clients import ClientExistsError, SubjectTakenError, UnknownClientError
 from consent.key_providers import RELOAD_SECONDS, FileKeyring
 from tests.world import World, fetch_token
@@ -176,6 +177,64 @@ def test_no_more_tokens_are_remembered_than_stated_and_none_in_clear(world: Worl
     assert len(access._held) == REMEMBERED
     assert access.known(header) is not None
     assert not any(b"." in key and header.encode() in key for key in access._held)
+
+
+def test_many_that_come_with_one_token_have_it_verified_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    header, verified = counted_reads(world, monkeypatch)
+
+    async def at_once() -> set[str]:
+        waiting = [asyncio.create_task(world.services.access.of(header)) for _ in range(20)]
+        await asyncio.sleep(0)
+        waiting.pop().cancel()  # who does not wait any longer takes nothing from the others
+        return {caller.client_id for caller in await asyncio.gather(*waiting)}
+
+    assert len(asyncio.run(at_once())) == 1
+    assert len(verified) == 1
+
+
+def test_a_token_that_comes_often_is_verified_again_before_its_time_and_nobody_waits(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    header, verified = counted_reads(world, monkeypatch)
+    access = world.services.access
+
+    async def come() -> str:
+        caller = await access.of(header)
+        for _ in range(1_000):  # the thread that verifies
+            if not access._reading[asyncio.get_running_loop()]:
+                break
+            await asyncio.sleep(0.001)
+        return caller.client_id
+
+    def pass_half_the_time() -> None:
+        for digest, (caller, until) in access._held.items():
+            access._held[digest] = caller, until - REMEMBERED_SECONDS / 2
+
+    for count in range(1, 5):
+        assert asyncio.run(come())
+        assert len(verified) == count
+        pass_half_the_time()
+    world.services.clients.revoke("shop")
+    assert asyncio.run(come())  # by what was remembered, a second ago
+    assert access.known(header) is None
+    with pytest.raises(InvalidTokenError):
+        asyncio.run(come())
+
+
+def counted_reads(world: World, monkeypatch: pytest.MonkeyPatch) -> tuple[str, list[str | None]]:
+    """Return a header and the list of verifications."""
+    client, _ = world.services.clients.create("shop", "auditor")
+    access, verified = world.services.access, list[str | None]()
+    read = access.read
+
+    def counting(header: str | None) -> Caller:
+        verified.append(header)
+        return read(header)
+
+    monkeypatch.setattr(access, "read", counting)
+    return f"Bearer {world.services.tokens.issue(client).token}", verified
 
 
 def test_a_refused_token_is_not_remembered(world: World) -> None:

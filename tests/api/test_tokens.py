@@ -91,6 +91,10 @@ def test_a_forged_token_is_refused(world: World, header: dict[str, str]) -> None
 def test_secrets_are_stored_as_argon2_hashes_only(world: World) -> None:
     client, secret = world.services.clients.create("shop", "consumer", ["analytics"])
     assert client.secret_hash.startswith("$argon2id$")
+    made = world.answer("client", "create", "till", "--role", "auditor")["client_id"]
+    as_shipped = world.services.clients.find(made)
+    assert as_shipped is not None
+    assert as_shipped.secret_hash.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     stored = b"".join(path.read_bytes() for path in world.home.glob("*.db*"))
     assert secret.encode() not in stored
 

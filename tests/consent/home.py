@@ -21,6 +21,7 @@ from consent.blind_indexes import BlindIndex
 from consent.enforcement import Door
 from consent.events import ConsentEvent
 from consent.incoming import IncomingConsent, IncomingRecord
+from consent.kept_answers import KeptAnswers
 from consent.key_store import KeyStore
 from consent.ledger import Ledger
 from consent.lookup import Identifier, Lookup
@@ -55,7 +56,7 @@ NOW = 1_790_000_000_000
 class Home:
     """Everything the privacy side is made of, over real stores."""
 
-    def __init__(self, folder: Path, purposes: Purposes | None = None) -> None:
+    def __init__(self, folder: Path, purposes: Purposes | None = None, *, keeps: int = 0) -> None:
         settings = Settings.from_environment(environment(folder / "home"))
         new_home(settings)
         self.now = NOW
@@ -89,6 +90,7 @@ class Home:
         )
         self.access_log = AccessLog(self.log_folder, "test")
         self.opener = SealedRecords(self.db, self.keys, self.key_store, self.vault)
+        self.kept = KeptAnswers(self.db, self.keys, self.vault, most=keeps)
         self.door = Door(
             db=self.db,
             memberships=self.memberships,
@@ -97,6 +99,7 @@ class Home:
             opener=self.opener,
             purposes=self.purposes,
             access_log=self.access_log,
+            kept=self.kept,
         )
         self.detached: list[int] = []
         self.recorder = ConsentRecorder(
@@ -270,9 +273,9 @@ def record_ref(source_id: str, channel: str = "web") -> RecordRef:
 
 
 @contextmanager
-def a_home(folder: Path, purposes: Purposes | None = None) -> Iterator[Home]:
-    """A home for the length of a block."""
-    home = Home(folder, purposes)
+def a_home(folder: Path, purposes: Purposes | None = None, *, keeps: int = 0) -> Iterator[Home]:
+    """A home for the length of a block; its door keeps so many answers."""
+    home = Home(folder, purposes, keeps=keeps)
     try:
         yield home
     finally:

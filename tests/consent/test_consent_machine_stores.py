@@ -4,6 +4,7 @@ What a golden ID may be read for must follow from its records alone, under whate
 publishes them, in whatever order things happened.
 """
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -16,7 +17,7 @@ from hypothesis import HealthCheck, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from consent.answers import Profile
+from consent.answers import Answer, Profile, RevealRequest
 from consent.errors import RecordRejectedError
 from consent.purposes import Purposes
 from tests.consent.home import NOW, Home, a_home, record_ref
@@ -37,7 +38,7 @@ class StoresMachine(RuleBasedStateMachine):
         super().__init__()
         self.stack = ExitStack()
         folder = Path(self.stack.enter_context(TemporaryDirectory()))
-        self.home = self.stack.enter_context(a_home(folder))
+        self.home = self.stack.enter_context(a_home(folder, keeps=100))
         self.numbers = {
             source: self.home.add(source, channel=f"c{source}", attributes={"user_id": f"u{source}"})
             for source in SOURCES
@@ -54,6 +55,17 @@ class StoresMachine(RuleBasedStateMachine):
             for group, golden_id in self.golden.items()
             for about in PURPOSES
         }
+
+    @invariant()
+    def what_is_kept_is_what_reading_anew_gives(self) -> None:
+        for about in PURPOSES:
+            requests = [RevealRequest(about, "c_1", golden_id=each) for each in self.golden.values()]
+            for _ in range(2):  # the second time it may be kept
+                kept = asyncio.run(self.revealed(requests))
+                assert kept == self.home.door.reveal_each(requests, self.home.now)
+
+    async def revealed(self, requests: list[RevealRequest]) -> list[Answer]:
+        return await self.home.door.revealed(requests, self.home.now)
 
     def regroup(self, groups: list[frozenset[str]]) -> None:
         self.golden = {

@@ -12,7 +12,7 @@ from consent.access_log_reading import entries
 from consent.answers import Answer, Profile, RevealRequest, Withheld
 from consent.errors import AccessLogError, VaultError
 from consent.events import CONTACT, RECORD, Subject
-from consent.gathered_reads import MOST_REPEATED, MOST_TOGETHER, PART
+from consent.gathered_reads import MOST_AT_ONCE, MOST_TOGETHER, PART
 from consent.lookup import Identifier
 from consent.permission import Evidence, Member, Permission, permission
 from consent.purposes import Purpose
@@ -118,7 +118,7 @@ def test_who_is_asked_for_again_and_again_is_decided_once(
         decisions.append(purpose.name)
         return permission(members, evidence, purpose)
 
-    monkeypatch.setattr("consent.enforcement.permission", counting)
+    monkeypatch.setattr("consent.cases.permission", counting)
     (once,) = home.door.reveal_each(by_id(asked_for), NOW)
     of_once = len(decisions)
     with counted(home) as asked:
@@ -175,9 +175,9 @@ def test_a_list_that_repeats_itself_is_asked_in_few_parts(home: Home) -> None:
     with counted(home) as of_one:
         together(home, [by_id(known[0])])
     with counted(home) as of_many:
-        ((*answers,),) = together(home, [by_id(known[0]) * MOST_REPEATED])
+        ((*answers,),) = together(home, [by_id(known[0]) * MOST_AT_ONCE])
     assert len(of_many) == len(of_one)
-    assert len(answers) == MOST_REPEATED
+    assert len(answers) == MOST_AT_ONCE
 
 
 def test_a_record_that_was_altered_fails_for_whoever_asked_for_it_alone(home: Home) -> None:

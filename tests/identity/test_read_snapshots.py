@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -129,3 +130,38 @@ def test_connections_that_the_server_ended_are_named_and_replaced(db: Database, 
         COUNT.rows(snapshot)
     with db.snapshot(single=single) as snapshot:
         assert COUNT.rows(snapshot) == [(3,)]
+
+
+def test_commits_that_write_are_counted_of_whatever_process(db: Database) -> None:
+    before = db.commits()
+    if not db.is_sqlite:
+        assert before is None, "nothing tells that is as cheap"
+        return
+    assert before is not None
+    add(db)
+    assert db.commits() == before + 1
+    other = open_database(str(db.engine.url))
+    add(other)
+    other.close()
+    assert db.commits() == before + 2
+    with suppress(ZeroDivisionError), db.write() as conn:
+        conn.execute(text("DELETE FROM t"))
+        raise ZeroDivisionError
+    with db.write() as conn:
+        conn.execute(text("INSERT INTO t SELECT n FROM t WHERE n > 9"))
+    with db.write(counted=False) as conn:
+        conn.execute(text("DELETE FROM t WHERE n = 1"))
+    assert db.commits() == before + 2
+    with db.write() as conn:
+        conn.execute(text("ALTER TABLE t RENAME TO moved"))
+    assert db.commits() == before + 3
+
+
+def test_the_count_of_commits_goes_round(tmp_path: Path) -> None:
+    db = open_database(stores.store_url(tmp_path, "a", "sqlite"))
+    with db.write(counted=False) as conn:
+        conn.execute(text("CREATE TABLE t (n INTEGER)"))
+        conn.exec_driver_sql(f"PRAGMA user_version={2**31 - 1}")
+    add(db)
+    assert db.commits() == 0
+    db.close()

@@ -8,6 +8,8 @@ import stat
 
 import numpy as np
 import pytest
+from altair.utils.schemapi import validate_jsonschema
+from altair.vegalite.v6.schema.core import load_schema
 
 from identity.clustering import cluster
 from identity.comparable import Comparable
@@ -95,6 +97,15 @@ def test_the_page_stands_alone_and_has_a_chart_for_each_question(written):
     assert "published nevertheless, because: the &lt;new&gt; shop" in page
     for word in ("birth_date", "Golden IDs by number of records", "1,234 links in 1,100 golden IDs"):
         assert word in page
+
+
+def test_every_chart_is_what_vega_lites_schema_allows(written):
+    """Making the page does not look: it would take as long again."""
+    (_, path), _, _ = written
+    scripts = re.findall(r'data-chart="[\w-]+">(.*?)</script>', path.read_text())
+    assert len(scripts) == 8
+    for script in scripts:
+        validate_jsonschema(json.loads(script), load_schema())
 
 
 def test_the_policy_of_the_page_allows_its_own_script_and_nothing_else(written):

@@ -56,6 +56,7 @@ def _children(pid: int) -> list[int]:
     return [int(child) for child in listed.read_text().split()] if listed.exists() else []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="watches processes through /proc")
 def test_an_ingest_killed_at_random_moments_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "in.csv", rows())
