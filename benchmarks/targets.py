@@ -52,6 +52,13 @@ TARGETS: Final[dict[str, list[Target]]] = {
             3,
         ),
         Target("profiles/s in batches", _part("profiles_per_second_in_batches"), 20_000, at_least=True),
+        Target("reads that open all, part", lambda each: 1 / each["opened"]["ratio"], 0.5, at_least=True),
+        Target(
+            "profiles/s in batches that open all",
+            _part("opened", "profiles_per_second_in_batches"),
+            20_000,
+            at_least=True,
+        ),
     ],
     "limits": [Target("access control a read, us", _part("total_us"), 20)],
     "not_found": [Target("medians of the causes of a 404 differ, %", _part("spread_percent"), 5)],

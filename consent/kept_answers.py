@@ -5,7 +5,7 @@ same end. So an answer is kept, with the state of both stores and of the keyring
 for it. While that is their state still, reading again would find the same rows, and so the same decision and
 the same values. Whatever is committed by whatever process (a withdrawal, an erasure, a linkage run, also what
 concerns somebody else) is another state, and with it everything that was kept is dropped. Time alone
-changes answers too: none is kept past the moment at which a consent begins or ends.
+changes answers too: none is kept past the moment from which it could (`consent.cases.settled_until`).
 
 Nothing here is a way past the door: it is the door that keeps, asks for and logs every answer again.
 
@@ -28,7 +28,7 @@ from identity.database import Database
 
 LONGEST_S: Final = 30.0
 MOST_CHARACTERS: Final = 4_096
-"""Of the values of one answer that is kept."""
+"""Of the values of one answer that is kept, and of those it was asked by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Recalled:
     def profile(self) -> Profile:
         """The answer."""
         made = self.kept.profile
-        return Profile(  # in a fifth of the time that `dataclasses.replace` takes
+        return Profile(  # `dataclasses.replace` takes several times as long
             made.golden_no,
             made.golden_id,
             made.requested_id,
@@ -135,7 +135,7 @@ class KeptAnswers:
 
     def keep(self, state: Hashable, request: RevealRequest, kept: Kept) -> None:
         """Keep an answer that was made of what was read in `state`, or later."""
-        if kept.until <= kept.profile.as_of or _characters(kept.profile) > MOST_CHARACTERS:
+        if kept.until <= kept.profile.as_of or _characters(request, kept.profile) > MOST_CHARACTERS:
             return
         with self._lock:
             if state != self._held:
@@ -172,6 +172,7 @@ def _asked(request: RevealRequest) -> Hashable:
     return request.purpose, request.golden_id, request.identifiers, request.opted_out
 
 
-def _characters(profile: Profile) -> int:
-    values = (*profile.attributes.values(), *profile.traits.values())
+def _characters(request: RevealRequest, profile: Profile) -> int:
+    asked = (each.value for each in request.identifiers)
+    values = (*asked, *profile.attributes.values(), *profile.traits.values())
     return sum(len(value) if isinstance(value, str) else sum(map(len, value)) for value in values)

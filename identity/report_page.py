@@ -64,9 +64,7 @@ def render_page(
     `script` is that of `chart_script`. `history`: what `identity.run_history` found of the runs so far, this
     one last.
     """
-    with debug_mode(
-        False
-    ):  # a third of a second for checking what a test has (tests/identity/test_report.py)
+    with debug_mode(False):  # what it would check, tests/identity/test_report.py does
         return _page(report, model, script, history)
 
 

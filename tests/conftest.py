@@ -26,7 +26,7 @@ def _no_process_is_left() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def _hashes_are_cheap() -> None:
-    """Let a secret's hash take less than 40 ms; tests/api/test_tokens.py has what it takes as shipped."""
+    """Let a secret's hash take next to no time; tests/api/test_tokens.py has the hash as it is shipped."""
     clients._HASHER = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)  # type: ignore[misc]  # a test may
 
 

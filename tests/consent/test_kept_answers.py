@@ -359,6 +359,16 @@ def test_none_is_kept_that_is_large(home: Home) -> None:
     assert len(home.kept) == 0
 
 
+def test_none_is_kept_that_is_asked_by_something_large(home: Home) -> None:
+    """What was asked by is remembered as it came."""
+    ana(home)
+    wide = Identifier("user_id", "u1" + " " * 4_090)
+    assert isinstance(asked(home, replace(ASKED, identifiers=(wide,)))[0], Profile)
+    assert len(home.kept) == 0
+    asked(home, ASKED)
+    assert len(home.kept) == 1
+
+
 def test_with_none_allowed_each_is_read_anew(tmp_path: Path) -> None:
     with a_home(tmp_path) as home:
         golden_id, _ = ana(home)
