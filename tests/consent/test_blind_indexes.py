@@ -8,17 +8,19 @@ from hashlib import sha256
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consent.blind_indexes import BlindIndex, _Keyed
 from consent.key_providers import SecretBytes
+from tests.examples import examples
 from tests.shared import shared
 
 ROOT = SecretBytes(b"r" * 32)
 INDEX = BlindIndex(ROOT)
 
 
+@settings(max_examples=examples(100))
 @given(st.text(max_size=40))
 def test_a_token_is_the_hmac_of_the_values_hash_under_its_kinds_key(value: str) -> None:
     info = b"aurea blind index 1 email"

@@ -27,6 +27,7 @@ from consent.events import (
 from consent.permission import Evidence, Member, Permission, permission
 from consent.purposes import Purpose
 from tests.consent.consent_events import DAY, NOW, contact, member, purpose, record
+from tests.examples import examples
 
 BORN_2011: Final = date(2011, 3, 4).toordinal()  # 15 at NOW, of age half a year later
 BORN_1980: Final = date(1980, 1, 23).toordinal()
@@ -326,4 +327,4 @@ class ConsentMachine(RuleBasedStateMachine):
 PURPOSES_BY_NAME: Final = {each.name: each for each in PURPOSES.values()}
 
 TestTheRules = ConsentMachine.TestCase
-TestTheRules.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestTheRules.settings = settings(max_examples=examples(100), stateful_step_count=30, deadline=None)

@@ -21,6 +21,7 @@ from consent.answers import Answer, Profile, RevealRequest
 from consent.errors import RecordRejectedError
 from consent.purposes import Purposes
 from tests.consent.home import NOW, Home, a_home, record_ref
+from tests.examples import examples
 
 DAY: Final = 86_400_000
 SOURCES: Final = ("0", "1", "2")
@@ -143,7 +144,10 @@ class StoresMachine(RuleBasedStateMachine):
 
 TestTheStores = StoresMachine.TestCase
 TestTheStores.settings = settings(
-    max_examples=8, stateful_step_count=12, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=examples(8),
+    stateful_step_count=12,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from identity.canaries import MOST_RECORDS, Shape, planted
@@ -14,6 +14,7 @@ from identity.comparable import COLUMNS, Comparable
 from identity.engine import open_engine
 from identity.linking import score
 from identity.scoring import EngineScorer
+from tests.examples import examples
 from tests.identity.labelled import labelled
 
 FULL = [Shape(frozenset(COLUMNS), 1)]
@@ -23,6 +24,7 @@ shapes = st.lists(
 )
 
 
+@settings(max_examples=examples(100))
 @given(shapes)
 def test_they_are_few_numbered_below_zero_and_filled_like_the_runs_records(given_shapes):
     found = planted(given_shapes)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from identity import judgement_store, review_queue
 from identity.errors import ContradictionError, CursorError, NotJudgeableError
 from identity.judging import Judge
+from tests.examples import examples
 from tests.identity.population import Population, consistent
 
 
@@ -277,7 +278,7 @@ writes = st.one_of(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(actions=st.lists(writes, max_size=12))
 def test_after_any_writes_and_judgements_a_run_finds_everybody_where_they_are(actions, tmp_path_factory):
     people = Office(tmp_path_factory.mktemp("home"))

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from identity.name_comparisons import FIRST_NAME, LAST_NAME, MIDDLE_NAME, NAME_SUFFIX
+from tests.examples import examples
 from tests.identity.levels import level, levels
 from tests.shared import shared
 
@@ -101,7 +102,7 @@ def test_an_initial_after_the_first_name_is_a_middle_name():
 NAMES = st.text(alphabet="abcdeilmnorstuz áéñ-'", min_size=1, max_size=24)
 
 
-@settings(deadline=None, max_examples=30)  # each example opens an engine of its own
+@settings(deadline=None, max_examples=examples(30))  # each example opens an engine of its own
 @given(st.lists(st.tuples(NAMES, NAMES, NAMES, NAMES), min_size=1, max_size=8))
 def test_the_level_does_not_depend_on_which_record_comes_first(names):
     pairs = [({"first_name": a, "last_name": b}, {"first_name": c, "last_name": d}) for a, b, c, d in names]

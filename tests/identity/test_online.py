@@ -11,6 +11,7 @@ from sqlalchemy import text
 from identity.contradictions import Evidence
 from identity.errors import StaleScoresError
 from identity.online import Arrival, ScoredCandidate
+from tests.examples import examples
 from tests.identity.population import Population, consistent
 
 
@@ -240,7 +241,7 @@ def test_a_doubt_inside_a_golden_id_joins_nobody_when_the_record_that_joined_the
     consistent(people)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(actions=st.lists(writes, max_size=12))
 def test_after_any_online_writes_the_people_are_those_a_run_would_find(actions, tmp_path_factory):
     people = Population(tmp_path_factory.mktemp("home"))

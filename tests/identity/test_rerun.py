@@ -10,6 +10,7 @@ from sqlalchemy import inspect, text
 
 from identity import catching_up, leases, model_store
 from identity.errors import RunInProgressError, RunLostError, WritersTooBusyError
+from tests.examples import examples
 from tests.identity.population import MODEL, Population, consistent
 
 PEOPLE = {1: "ann", 2: "ann bo", 3: "cy", 4: "dee", 5: "cy X", 6: "X", 7: "eve"}
@@ -243,7 +244,7 @@ def act(population: Population, action: tuple) -> None:
         getattr(population, kind)(record_no)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     before=st.lists(actions, max_size=6),
     between=st.lists(st.tuples(st.integers(0, 25), actions), max_size=6),

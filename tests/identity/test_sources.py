@@ -19,6 +19,7 @@ from identity.past_runs import LastRun
 from identity.previous import Previous
 from identity.resolution import pairs_of
 from identity.sources import SourceFigures, Sources, sentences
+from tests.examples import examples
 from tests.identity.population import Population, consistent
 
 EVERYBODY = list(range(1, 9))
@@ -291,7 +292,7 @@ def told_the_same(records, same):
     return records <= found
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(actions=st.lists(ACTIONS, max_size=12))
 def test_no_golden_id_holds_two_records_of_a_declared_source_unless_they_were_judged_the_same(
     actions, tmp_path_factory
