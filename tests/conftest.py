@@ -10,7 +10,8 @@ from hypothesis import settings
 from api import clients
 from tests import postgres
 from tests.commands import commands
-from tests.world import World, a_settled_world, a_world
+from tests.remembered import remember
+from tests.world import World, a_copied_world, a_world
 
 # What a property claims is never a time; on a loaded machine a time alone would fail it.
 settings.register_profile("aurea", deadline=None)
@@ -28,6 +29,13 @@ def _no_process_is_left() -> Iterator[None]:
 def _hashes_are_cheap() -> None:
     """Let a secret's hash take next to no time; tests/api/test_tokens.py has the hash as it is shipped."""
     clients._HASHER = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)  # type: ignore[misc]  # a test may
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _runs_repeat_little() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        remember(patch)
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -49,5 +57,5 @@ def world(tmp_path: Path) -> Iterator[World]:
 @pytest.fixture
 def settled(tmp_path: Path) -> Iterator[World]:
     """A world in which the town is linked and the model trained."""
-    with a_settled_world(tmp_path) as one:
+    with a_copied_world(tmp_path, World.settle) as one:
         yield one

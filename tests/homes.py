@@ -8,10 +8,12 @@ from tempfile import mkdtemp
 
 from sqlalchemy import make_url
 
-from api.migrations import KEYS, OPERATIONAL, upgrade
+from api.migrations import KEYS, OPERATIONAL, is_current, upgrade
 from api.settings import Settings
 from api.stores import create_home, open_keys, open_operational
 from consent.key_providers import FileKeyring
+from identity.database import Database, open_database
+from tests.stores import ON_POSTGRESQL, store_url
 
 STORES = ("aurea.db", "keys.db")
 
@@ -33,6 +35,21 @@ def _empty_stores() -> Path:
     return folder
 
 
+def _put_empty(folder: Path, name: str) -> None:
+    shutil.copyfile(_empty_stores() / name, folder / name)
+    (folder / name).chmod(0o600)
+
+
+def operational_store(folder: Path, url: str | None = None) -> Database:
+    """Open the operational store of a folder, or that of `url`; its tables are made where there are none."""
+    if url is None and not ON_POSTGRESQL and not (folder / STORES[0]).exists():
+        _put_empty(folder, STORES[0])
+    store = open_database(url or store_url(folder, "aurea"))
+    if not is_current(store, OPERATIONAL):
+        upgrade(store, OPERATIONAL)
+    return store
+
+
 def new_home(settings: Settings) -> None:
     """Do what `create_home` does, without the time that the migrations take (tests/api/test_migrations)."""
     embedded = all(
@@ -41,7 +58,6 @@ def new_home(settings: Settings) -> None:
     if embedded and not settings.home.exists():
         settings.home.mkdir(mode=0o700, parents=True)
         for name in STORES:
-            shutil.copyfile(_empty_stores() / name, settings.home / name)
-            (settings.home / name).chmod(0o600)
+            _put_empty(settings.home, name)
         FileKeyring.create(settings.keyring_file)
     create_home(settings)

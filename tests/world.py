@@ -3,14 +3,16 @@
 Nothing is faked but the clock, which a test may move. The server is the real one on a real socket.
 """
 
+import asyncio
 import io
 import json
 import os
+import socket
 import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -216,6 +218,26 @@ class World:
         self.services.close()
 
 
+class _PromptServer(uvicorn.Server):
+    """Ends when it is told to: uvicorn looks ten times a second, and then waits for a tenth of one more.
+
+    That is waited for after nearly every test. Who waits for an answer then is for test_serve.py.
+    """
+
+    async def main_loop(self) -> None:
+        while not await self.on_tick(0):  # noqa: ASYNC110 - uvicorn has a flag and no event
+            await asyncio.sleep(0.01)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - uvicorn's
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        await asyncio.sleep(0.005)  # they close meanwhile; the next look is a tenth of a second later
+        await self._wait_tasks_to_complete()
+        await self.lifespan.shutdown()
+
+
 class _Server:
     """uvicorn on a free port, in a thread."""
 
@@ -233,12 +255,12 @@ class _Server:
             server_header=False,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
         )
-        self._server = uvicorn.Server(config)
+        self._server = _PromptServer(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
         self._thread.start()
         while not self._server.started:
             assert self._thread.is_alive(), "the server did not start"
-            threading.Event().wait(0.01)
+            threading.Event().wait(0.002)
         self.url = f"http://127.0.0.1:{self._server.servers[0].sockets[0].getsockname()[1]}"
 
     def stop(self) -> None:
@@ -272,17 +294,21 @@ def a_world(
 
 
 @cache
-def _settled_home() -> Path:
+def _home_made(make: Callable[[World], object], policy: str | None) -> tuple[Path, int]:
     folder = kept_until_the_end()
-    with a_world(folder) as one:
-        one.settle()
+    with a_world(folder, policy=policy) as one:
+        make(one)
     stores.keep_home(one.home)
-    return one.home
+    return one.home, one._made
 
 
 @contextmanager
-def a_settled_world(folder: Path) -> Iterator[World]:
-    """What `a_world` and `settle` make, copied from one that was settled before."""
-    stores.copy_home(_settled_home(), folder / "home")
+def a_copied_world(
+    folder: Path, make: Callable[[World], object], *, policy: str | None = None
+) -> Iterator[World]:
+    """What `a_world` and `make` give, copied from a home that `make` filled before."""
+    home, made = _home_made(make, policy)
+    stores.copy_home(home, folder / "home")
     with a_world(folder) as one:
+        one._made = made
         yield one

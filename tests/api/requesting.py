@@ -7,27 +7,20 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.stores import copy_home
-from tests.world import World, a_settled_world, a_world, record
+from tests.world import World, a_copied_world, record
 
 ANNA = [{"type": "email", "value": "anna@example.com"}]
 
 
-@pytest.fixture(scope="module")
-def linked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home in which Anna shopped twice and Berta once, made and linked once for all tests."""
-    folder = tmp_path_factory.mktemp("linked")
-    with a_settled_world(folder) as world:
-        world.send(record("web", "1", "Anna"), record("pos", "2", "Anna"), record("crm", "3", "Berta"))
-    return folder / "home"
+def annas(world: World) -> None:
+    """Settle, and let Anna shop twice and Berta once."""
+    world.settle()
+    world.send(record("web", "1", "Anna"), record("pos", "2", "Anna"), record("crm", "3", "Berta"))
 
 
 @pytest.fixture
-def town(linked: Path, tmp_path: Path) -> Iterator[World]:
-    """A copy of that home, with its service."""
-    copy_home(linked, tmp_path / "home")
-    with a_world(tmp_path) as world:
-        world._made = 10  # names of clients that the original has
+def town(tmp_path: Path) -> Iterator[World]:
+    with a_copied_world(tmp_path, annas) as world:
         yield world
 
 

@@ -1,7 +1,8 @@
 """Records that arrive at once share their commits, and each gets what it would get by itself."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier, Event
 from typing import Any
 
@@ -13,16 +14,20 @@ from api.schemas import RecordIn
 from consent.incoming import IncomingRecord
 from consent.records import WriteResult
 from identity.errors import StaleScoresError
-from tests.world import World, record, row
+from tests.world import World, a_copied_world, record, row
 
 TOWN = ("Ana", "Bea", "Carl", "Dora", "Emil", "Fritz")
 
 
-@pytest.fixture
-def town(world: World) -> World:
+def made(world: World) -> None:
     world.ingest(*(row(channel, name, name) for name in TOWN for channel in ("crm", "web")))
     world.link()
-    return world
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[World]:
+    with a_copied_world(tmp_path, made) as world:
+        yield world
 
 
 def arriving(channel: str, source_id: str, person: str) -> IncomingRecord:

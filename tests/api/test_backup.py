@@ -67,38 +67,36 @@ def emails(services: Services, *source_ids: str, channel: str = "crm") -> list[l
     return [list(opened[no].attributes["email"]) for no in numbers if no in opened]
 
 
-def test_a_restored_home_serves_what_was_backed_up(world: World) -> None:
-    world.settle()
-    golden_id = world.golden_id("town_a", "Delia")
-    client, secret = world.services.clients.create("shop", "consumer", ["personalization"])
-    before = world.services.ledger.checkpoint(world.clock())
-    settings = new_home(world)
-    with restored(world, settings, parts(backed_up(world))) as (answer, services):
+def test_a_restored_home_serves_what_was_backed_up(settled: World) -> None:
+    golden_id = settled.golden_id("town_a", "Delia")
+    client, secret = settled.services.clients.create("shop", "consumer", ["personalization"])
+    before = settled.services.ledger.checkpoint(settled.clock())
+    settings = new_home(settled)
+    with restored(settled, settings, parts(backed_up(settled))) as (answer, services):
         assert (answer["records"], answer["records_dropped"], answer["erasures_replayed"]) == (46, 0, 0)
         assert services.ledger.verify(before).ok
-        assert [found.what for found in diagnose(settings, world.clock()) if not found.ok] == []
+        assert [found.what for found in diagnose(settings, settled.clock()) if not found.ok] == []
     again = {"AUREA_HOME": str(settings.home), "AUREA_CLIENT_SECRET": secret}
     as_client = ("--as", client.client_id, "--purpose", "personalization")
-    profile = world.answer("profile", golden_id, *as_client, environment=again)
+    profile = settled.answer("profile", golden_id, *as_client, environment=again)
     assert profile["attributes"]["first_name"] == "Delia"
 
 
-def test_a_backup_holds_no_value_no_key_and_no_token_and_is_for_its_owner_only(world: World) -> None:
-    world.settle()
-    folder = backed_up(world)
-    (world.home / "opendsr.pem").write_text("-----BEGIN PRIVATE KEY-----")
-    second = backed_up(world, "second")
+def test_a_backup_holds_no_value_no_key_and_no_token_and_is_for_its_owner_only(settled: World) -> None:
+    folder = backed_up(settled)
+    (settled.home / "opendsr.pem").write_text("-----BEGIN PRIVATE KEY-----")
+    second = backed_up(settled, "second")
     copies = [path for made in (folder, second) for path in made.rglob("*") if path.is_file()]
     content = b"".join(path.read_bytes() for path in copies)
-    token = world.services.stores.index.token("email", "delia@example.com")
-    keyring = json.loads((world.home / "keyring").read_text())
+    token = settled.services.stores.index.token("email", "delia@example.com")
+    keyring = json.loads((settled.home / "keyring").read_text())
     secrets = [keyring["ledger_key"], keyring["token_secret"], keyring["epochs"][0]["kek"]]
-    assert token in (world.home / "keys.db").read_bytes() + (world.home / "keys.db-wal").read_bytes()
+    assert token in (settled.home / "keys.db").read_bytes() + (settled.home / "keys.db-wal").read_bytes()
     for secret in (b"delia@example.com", b"Delia", token[:8], b"PRIVATE KEY", *map(str.encode, secrets)):
         assert secret not in content
     modes = {path.stat().st_mode & 0o777 for path in (folder, *folder.rglob("*"))}
     assert modes == {0o700, 0o600}
-    assert not list((world.home / "spill").iterdir()), "no plain copy of the key store is left"
+    assert not list((settled.home / "spill").iterdir()), "no plain copy of the key store is left"
 
 
 # While everybody goes on writing
@@ -180,23 +178,22 @@ def test_a_backup_beside_writers_is_of_one_moment(world: World, attempt: int) ->
 # Erasure stays provable
 
 
-def test_who_was_erased_after_the_backup_is_erased_again_and_stays_refused(world: World) -> None:
-    world.settle()
-    world.ingest(row("crm", "1", "Ana"), row("web", "1", "Ana"))
-    folder = backed_up(world)
-    world.clock.pass_(days=1)
-    erase(world, "1")
-    log = shutil.copy(world.settings.erasure_log, world.folder / "kept.jsonl")
-    with restored(world, new_home(world), parts(folder, erasures=log)) as (answer, services):
+def test_who_was_erased_after_the_backup_is_erased_again_and_stays_refused(settled: World) -> None:
+    settled.ingest(row("crm", "1", "Ana"), row("web", "1", "Ana"))
+    folder = backed_up(settled)
+    settled.clock.pass_(days=1)
+    erase(settled, "1")
+    log = shutil.copy(settled.settings.erasure_log, settled.folder / "kept.jsonl")
+    with restored(settled, new_home(settled), parts(folder, erasures=log)) as (answer, services):
         assert answer["erasures_replayed"] == 1
         assert emails(services, "1") == []
         assert emails(services, "1", channel="web") == [["ana@example.com"]]  # was not erased
         again = IncomingRecord("crm", "1", attributes={"email": ["ana@example.com"]})
-        assert services.writer.write([again], now=world.clock())[0].status == "suppressed"
+        assert services.writer.write([again], now=settled.clock())[0].status == "suppressed"
         assert services.lookup.find([Identifier("email", "delia@example.com")]).people == 1
         assert services.ledger.verify().ok
         assert len(services.settings.erasure_log.read_text().splitlines()) == 1  # the new receipt
-        assert services.erasure.resume(world.clock()) == 0
+        assert services.erasure.resume(settled.clock()) == 0
 
 
 def test_of_who_came_after_the_backup_and_was_erased_the_answer_says_that_they_are_not_refused(

@@ -6,8 +6,10 @@ import httpx
 import pytest
 
 from consent.access_log_reading import entries
-from tests.api.test_profiles import one_becomes_two
+from tests.api.test_profiles import one_becomes_two, three
 from tests.world import World, record
+
+__all__ = ["three"]  # a fixture
 
 PURPOSE = "personalization"
 
@@ -38,9 +40,9 @@ def test_each_result_is_what_the_persons_own_request_answers(world: World) -> No
     assert results[2:] == [{"status": 404}] * 4
 
 
-def test_a_split_id_names_its_successors(world: World) -> None:
-    split, successors = one_becomes_two(world)
-    (result,) = batch(world.client("consumer", PURPOSE), {"golden_id": split}).json()["results"]
+def test_a_split_id_names_its_successors(three: World) -> None:
+    split, successors = one_becomes_two(three)
+    (result,) = batch(three.client("consumer", PURPOSE), {"golden_id": split}).json()["results"]
     assert result["status"] == 409
     assert set(result["successors"]) == successors
 

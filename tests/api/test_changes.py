@@ -1,8 +1,12 @@
 """The change feed: what happened to golden IDs, as each caller may see it."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from tests.world import World, record, row
+import pytest
+
+from tests.world import World, a_copied_world, record, row
 
 PURPOSE = "personalization"
 
@@ -15,10 +19,21 @@ def feed(http: Any, after: str | None = None, limit: int = 1000) -> dict[str, An
     return found
 
 
-def merge(world: World, reader: Any, *, told: tuple[str, ...]) -> tuple[str, str]:
-    """Merge Ana into Anabel, after `reader` was told the golden IDs of the records in `told`."""
+def two_people(world: World) -> None:
+    """Ana has a record, Anabel two."""
+    world.settle()
     world.ingest(row("crm", "1", "Ana"), row("web", "1", "Anabel"), row("web", "2", "Anabel"))
     world.link()
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[World]:
+    with a_copied_world(tmp_path, two_people) as world:
+        yield world
+
+
+def merge(world: World, reader: Any, *, told: tuple[str, ...]) -> tuple[str, str]:
+    """Merge Ana into Anabel, after `reader` was told the golden IDs of the records in `told`."""
     merged, survivor = world.golden_id("crm", "1"), world.golden_id("web", "1")
     for key in told:
         asked = {"purpose": PURPOSE, "identifiers": [{"type": "record", "value": key}]}
@@ -28,29 +43,29 @@ def merge(world: World, reader: Any, *, told: tuple[str, ...]) -> tuple[str, str
     return merged, survivor
 
 
-def test_a_consumer_hears_of_ids_it_was_told_and_of_no_others(settled: World) -> None:
-    reader = settled.client("consumer", PURPOSE)
-    merged, survivor = merge(settled, reader, told=("crm:1", "web:1"))
+def test_a_consumer_hears_of_ids_it_was_told_and_of_no_others(town: World) -> None:
+    reader = town.client("consumer", PURPOSE)
+    merged, survivor = merge(town, reader, told=("crm:1", "web:1"))
     changes = feed(reader)["changes"]
     assert {(each["type"], each["golden_id"]) for each in changes} == {
         ("merged", merged), ("updated", survivor),
     }  # fmt: skip
     assert next(each["into"] for each in changes if each["type"] == "merged") == survivor
-    assert feed(settled.client("consumer", PURPOSE))["changes"] == []
+    assert feed(town.client("consumer", PURPOSE))["changes"] == []
 
 
-def test_a_consumer_is_not_told_a_survivor_it_never_read(settled: World) -> None:
-    reader = settled.client("consumer", PURPOSE)
-    merged, survivor = merge(settled, reader, told=("crm:1",))
+def test_a_consumer_is_not_told_a_survivor_it_never_read(town: World) -> None:
+    reader = town.client("consumer", PURPOSE)
+    merged, survivor = merge(town, reader, told=("crm:1",))
     (change,) = feed(reader)["changes"]
     assert (change["type"], change["golden_id"]) == ("merged", merged)
     assert survivor not in str(change)
     assert "records" not in change
 
 
-def test_pairwise_ids_are_used_in_the_feed_too(settled: World) -> None:
-    reader = settled.client("consumer", PURPOSE, pairwise=True)
-    merged, survivor = merge(settled, reader, told=("crm:1", "web:1"))
+def test_pairwise_ids_are_used_in_the_feed_too(town: World) -> None:
+    reader = town.client("consumer", PURPOSE, pairwise=True)
+    merged, survivor = merge(town, reader, told=("crm:1", "web:1"))
     text = str(feed(reader))
     assert merged not in text
     assert survivor not in text
@@ -87,17 +102,17 @@ def test_a_cursor_that_was_never_given_is_refused(world: World) -> None:
         assert http.get("/v1/changes", params={"after": cursor}).status_code == 422
 
 
-def test_two_pairwise_clients_share_no_cursor_and_no_id(settled: World) -> None:
+def test_two_pairwise_clients_share_no_cursor_and_no_id(town: World) -> None:
     """What is common to both would join their people: each value of one feed is unknown to the other."""
-    readers = [settled.client("consumer", PURPOSE, pairwise=True) for _ in range(2)]
-    merge(settled, readers[0], told=("crm:1", "web:1"))
+    readers = [town.client("consumer", PURPOSE, pairwise=True) for _ in range(2)]
+    merge(town, readers[0], told=("crm:1", "web:1"))
     asked = {"purpose": PURPOSE, "identifiers": [{"type": "record", "value": "web:1"}]}
     assert readers[1].post("/v1/profiles/lookup", json=asked).status_code == 200
     first, second = (feed(reader) for reader in readers)
     assert {each["golden_id"] for each in first["changes"]}
     assert {each["golden_id"] for each in second["changes"]}
     assert not values_of(first) & values_of(second)
-    nothing = [feed(settled.client("consumer", PURPOSE, pairwise=True), limit=1)["next"] for _ in range(2)]
+    nothing = [feed(town.client("consumer", PURPOSE, pairwise=True), limit=1)["next"] for _ in range(2)]
     assert nothing[0] != nothing[1]
     for reader, foreign in zip(readers, (second, first), strict=True):
         assert reader.get("/v1/changes", params={"after": foreign["next"]}).status_code == 422
@@ -114,9 +129,9 @@ def values_of(page: dict[str, Any]) -> set[str]:
     return found
 
 
-def test_a_pairwise_client_pages_by_its_own_cursors(settled: World) -> None:
-    reader = settled.client("consumer", PURPOSE, pairwise=True)
-    merge(settled, reader, told=("crm:1", "web:1"))
+def test_a_pairwise_client_pages_by_its_own_cursors(town: World) -> None:
+    reader = town.client("consumer", PURPOSE, pairwise=True)
+    merge(town, reader, told=("crm:1", "web:1"))
     everything = feed(reader)["changes"]
     pages: list[Any] = []
     cursor, page = None, feed(reader, limit=1)

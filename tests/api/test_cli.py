@@ -14,19 +14,22 @@ from tests.world import TOWN, World, row
 GRANTS = ("--grant", "identity_linking", "--grant", "personalization")
 
 
+ROWS = [row(channel, name, name) for name in TOWN for channel in ("crm", "web")]
+
+
 @pytest.fixture
 def town(world: World) -> World:
-    rows = [row(channel, name, name) for name in TOWN for channel in ("crm", "web")]
-    file = world.write_lines("town.jsonl", rows)
-    counts = world.answer("ingest", str(file), *GRANTS)
-    assert counts == {
-        "read": len(rows), "created": len(rows), "updated": 0, "unchanged": 0, "suppressed": 0,
-        "rejected": 0, "unreadable": {},
-    }  # fmt: skip
+    world.ingest(*ROWS)
     return world
 
 
-def test_from_files_to_golden_ids_to_a_profile(town: World) -> None:
+def test_from_files_to_golden_ids_to_a_profile(world: World) -> None:
+    town = world
+    counts = town.answer("ingest", str(town.write_lines("town.jsonl", ROWS)), *GRANTS)
+    assert counts == {
+        "read": len(ROWS), "created": len(ROWS), "updated": 0, "unchanged": 0, "suppressed": 0,
+        "rejected": 0, "unreadable": {},
+    }  # fmt: skip
     dry = town.answer("link", "--dry-run")
     assert dry["golden_ids"] == len(TOWN)
     summary = town.answer("link")
@@ -119,7 +122,7 @@ def test_once_a_client_exists_whoever_reads_must_say_who_they_are(town: World) -
     made = town.answer("client", "create", "shop", "--role", "consumer", "--purpose", "personalization")
     assert set(made) == {"client_id", "client_secret", "role", "purposes"}
     read = ("lookup", "--type", "record", "--value", "crm:Delia", "--purpose", "personalization")
-    town.answer("link")
+    town.link()
     assert town.command(*read).returncode == 1
     secret = {"AUREA_CLIENT_SECRET": made["client_secret"]}
     assert town.answer(*read, "--as", made["client_id"], environment=secret)["records"] == 2

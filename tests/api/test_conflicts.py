@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.world import World, a_settled_world, record
+from tests.api.requesting import annas
+from tests.world import World, a_copied_world
 
 PURPOSE = "personalization"
 
@@ -14,8 +15,7 @@ PURPOSE = "personalization"
 @pytest.fixture
 def town(tmp_path: Path) -> Iterator[World]:
     """Anna has two records, Berta one."""
-    with a_settled_world(tmp_path) as world:
-        world.send(record("web", "1", "Anna"), record("pos", "2", "Anna"), record("crm", "3", "Berta"))
+    with a_copied_world(tmp_path, annas) as world:
         assert world.golden_id("web", "1") == world.golden_id("pos", "2")
         yield world
 

@@ -16,7 +16,7 @@ from api.diagnosis import Finding, diagnose
 from consent.erasure import Erasure
 from identity.leases import Lease
 from tests.stores import ON_POSTGRESQL, copy_home, environment, only_on_sqlite
-from tests.world import World, a_world, record, row
+from tests.world import World, a_copied_world, a_world, record, row
 
 ROOT = Path(__file__).resolve().parents[2]
 HOUR = 3_600_000
@@ -39,8 +39,7 @@ def write(world: World, sql: str, **values: object) -> None:
 def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with records, consents, reads and a run."""
     folder = tmp_path_factory.mktemp("made")
-    with a_world(folder) as world:
-        world.settle()
+    with a_copied_world(folder, World.settle) as world:
         world.send(record("crm", "1", "Ana"))
         reader = world.client("consumer")
         reader.get(f"/v1/profiles/{world.golden_id('crm', '1')}", params={"purpose": "personalization"})

@@ -1,18 +1,15 @@
 """Global Privacy Control: a browser's Sec-GPC ends every sale and sharing, of that read and of the record."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.world import World, a_settled_world, record
+from tests.world import World, record
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with a_settled_world(tmp_path) as world:
-        yield world
+def world(settled: World) -> World:
+    return settled
 
 
 def send(world: World, *records: dict[str, Any], gpc: str | None = None) -> list[dict[str, Any]]:

@@ -9,11 +9,11 @@ import pytest
 from api.times import rfc3339
 from consent.erasure_receipt_verification import verify_erasure_receipt
 from identity.records import RecordKey
-from tests.api.requesting import approved, fulfilled, linked, officer, problem, profile, town
+from tests.api.requesting import approved, fulfilled, officer, problem, profile, town
 from tests.api.test_requests import doubtful
 from tests.world import World
 
-__all__ = ["doubtful", "linked", "officer", "town"]  # fixtures
+__all__ = ["doubtful", "officer", "town"]  # fixtures
 
 DAY = 86_400_000
 POS = {"record": {"channel": "pos", "source_id": "2"}}

@@ -8,26 +8,30 @@ from typing import Any
 import pytest
 
 from consent.purposes import DEFAULT_POLICY
-from tests.world import World, a_world, row
+from tests.world import World, a_copied_world, row
 
 HOME = {"street": "Calle Mayor", "house_number": "3", "postcode": "48001", "city": "Bilbao"}
 GRANTS = ("identity_linking", "personalization")
 
 
+def couple(world: World) -> None:
+    """Ana and Benito live together, Carla next door."""
+    world.ingest(
+        row("crm", "ana", "Ana", **HOME | {"last_name": "Garay"}),
+        row("web", "ana", "Ana", **HOME | {"last_name": "Garay"}),
+        row("crm", "benito", "Benito", **HOME | {"last_name": "Garay"}),
+        row("crm", "carla", "Carla", **HOME | {"last_name": "Garay", "house_number": "5"}),
+        grants=GRANTS,
+    )
+    world.settle()
+
+
 @contextmanager
 def couples_world(folder: Path) -> Iterator[World]:
-    """Ana and Benito live together, Carla next door; households are shown to `personalization`."""
+    """The couple's, where households are shown to `personalization`."""
     table = "[purposes.personalization]"
     policy = DEFAULT_POLICY.read_text().replace(table, f"{table}\nhousehold = true")
-    with a_world(folder, policy=policy) as one:
-        one.ingest(
-            row("crm", "ana", "Ana", **HOME | {"last_name": "Garay"}),
-            row("web", "ana", "Ana", **HOME | {"last_name": "Garay"}),
-            row("crm", "benito", "Benito", **HOME | {"last_name": "Garay"}),
-            row("crm", "carla", "Carla", **HOME | {"last_name": "Garay", "house_number": "5"}),
-            grants=GRANTS,
-        )
-        one.settle()
+    with a_copied_world(folder, couple, policy=policy) as one:
         yield one
 
 

@@ -25,12 +25,11 @@ def samples(world: World) -> dict[str, float]:
 
 
 @pytest.fixture
-def used(world: World) -> World:
-    world.settle()
-    world.send(record("crm", "1", "Ana"))
-    reader = world.client("consumer")
-    reader.get(f"/v1/profiles/{world.golden_id('crm', '1')}", params={"purpose": "personalization"})
-    return world
+def used(settled: World) -> World:
+    settled.send(record("crm", "1", "Ana"))
+    reader = settled.client("consumer")
+    reader.get(f"/v1/profiles/{settled.golden_id('crm', '1')}", params={"purpose": "personalization"})
+    return settled
 
 
 def test_every_metric_of_the_dashboard_is_exposed_and_every_metric_is_on_it(used: World) -> None:

@@ -16,11 +16,11 @@ from api.opendsr_signing import OpenDsrSigner
 from api.services import open_services
 from api.settings import SettingsError
 from consent.recipients import BACKOFF_SECONDS
-from tests.api.requesting import linked, town
+from tests.api.requesting import town
 from tests.api.test_webhooks import Listener, listener
 from tests.world import World
 
-__all__ = ["linked", "listener", "town"]  # fixtures
+__all__ = ["listener", "town"]  # fixtures
 
 ID = "a7551968-d5d6-44b2-9831-815ac9017798"
 ANNA = {"identity_type": "email", "identity_value": "anna@example.com", "identity_format": "raw"}

@@ -1,11 +1,14 @@
 """What a consumer gets to see, and what it cannot tell apart."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.world import World, record, row
+from tests.api.test_changes import two_people
+from tests.world import World, a_copied_world, record, row
 
 PURPOSE = "personalization"
 
@@ -128,10 +131,15 @@ def test_a_request_names_exactly_one_purpose(world: World) -> None:
     assert http.get("/v1/profiles/x?purpose=personalization&purpose=analytics").status_code == 422
 
 
+@pytest.fixture
+def two(tmp_path: Path) -> Iterator[World]:
+    """A settled world with a record of Ana and two of Anabel."""
+    with a_copied_world(tmp_path, two_people) as world:
+        yield world
+
+
 def two_become_one(world: World) -> tuple[str, str]:
     """Two golden IDs, of which the first is merged into the second."""
-    world.ingest(row("crm", "1", "Ana"), row("web", "1", "Anabel"), row("web", "2", "Anabel"))
-    world.link()
     merged, survivor = world.golden_id("crm", "1"), world.golden_id("web", "1")
     assert merged != survivor
     world.ingest(row("crm", "1", "Anabel"))
@@ -140,28 +148,39 @@ def two_become_one(world: World) -> tuple[str, str]:
     return merged, survivor
 
 
-def test_a_merged_id_answers_as_its_survivor(settled: World) -> None:
-    merged, survivor = two_become_one(settled)
-    profile = read(settled.client("consumer", PURPOSE), merged).json()
+def test_a_merged_id_answers_as_its_survivor(two: World) -> None:
+    merged, survivor = two_become_one(two)
+    profile = read(two.client("consumer", PURPOSE), merged).json()
     assert (profile["golden_id"], profile["requested_id"]) == (survivor, merged)
     assert profile["records"] == 3
 
 
-def test_a_merged_id_tells_nothing_where_its_survivor_may_not_be_read(settled: World) -> None:
-    merged, survivor = two_become_one(settled)
-    say(settled, "withdrawn", golden_id=survivor)
-    answer = read(settled.client("consumer", PURPOSE), merged)
+def test_a_merged_id_tells_nothing_where_its_survivor_may_not_be_read(two: World) -> None:
+    merged, survivor = two_become_one(two)
+    say(two, "withdrawn", golden_id=survivor)
+    answer = read(two.client("consumer", PURPOSE), merged)
     assert answer.status_code == 404
     assert survivor not in answer.text
 
 
-def one_becomes_two(world: World) -> tuple[str, set[str]]:
-    """A golden ID whose two records went to two other golden IDs."""
+def three_people(world: World) -> None:
+    """Ana, Berta and Carlota have two records each, among a town."""
+    world.settle()
     others = [
         row(channel, "x", name) for name in ("Berta", "Carlota") for channel in (f"{name}1", f"{name}2")
     ]
     world.ingest(row("crm", "1", "Ana"), row("crm", "2", "Ana"), *others)
     world.link()
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Iterator[World]:
+    with a_copied_world(tmp_path, three_people) as world:
+        yield world
+
+
+def one_becomes_two(world: World) -> tuple[str, set[str]]:
+    """A golden ID of `three_people` whose two records went to two other golden IDs."""
     split = world.golden_id("crm", "1")
     assert world.golden_id("crm", "2") == split
     world.ingest(row("crm", "1", "Berta"), row("crm", "2", "Carlota"))
@@ -172,18 +191,18 @@ def one_becomes_two(world: World) -> tuple[str, set[str]]:
     return split, successors
 
 
-def test_a_split_id_lists_its_successors_where_all_may_be_read(settled: World) -> None:
-    split, successors = one_becomes_two(settled)
-    answer = read(settled.client("consumer", PURPOSE), split)
+def test_a_split_id_lists_its_successors_where_all_may_be_read(three: World) -> None:
+    split, successors = one_becomes_two(three)
+    answer = read(three.client("consumer", PURPOSE), split)
     assert answer.status_code == 409
     assert set(answer.json()["successors"]) == successors
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_a_split_id_tells_nothing_where_one_successor_may_not_be_read(settled: World) -> None:
-    split, successors = one_becomes_two(settled)
-    say(settled, "withdrawn", golden_id=min(successors))
-    assert read(settled.client("consumer", PURPOSE), split).status_code == 404
+def test_a_split_id_tells_nothing_where_one_successor_may_not_be_read(three: World) -> None:
+    split, successors = one_becomes_two(three)
+    say(three, "withdrawn", golden_id=min(successors))
+    assert read(three.client("consumer", PURPOSE), split).status_code == 404
 
 
 def test_pairwise_clients_cannot_join_their_data_by_golden_id(world: World) -> None:

@@ -9,6 +9,7 @@ from api.incoming import incoming
 from api.ingest.mapping import fit
 from api.ingest.rows import RowMapper
 from api.ingesting import ingest_files
+from api.memberships import by_key
 from api.schemas import RecordIn
 from consent.frequency_tokens import frequency_token
 from consent.suppression import Arrivals
@@ -44,8 +45,9 @@ def test_a_record_that_matches_attaches_by_the_trained_model(settled: World) -> 
 def test_a_record_finds_its_person_however_many_records_that_person_has(settled: World) -> None:
     settled.ingest(*(row("pos", str(number), "Delia") for number in range(500)))
     settled.link()
-    golden_id = settled.golden_id("town_a", "Delia")
-    assert all(settled.golden_id("pos", str(number)) == golden_id for number in range(500))
+    owners = by_key(settled.services)
+    golden_id = owners[RecordKey("town_a", "Delia")]
+    assert all(owners[RecordKey("pos", str(number))] == golden_id for number in range(500))
     (sent,) = settled.send(record("crm", "1", "Delia"))
     assert (sent["decision"], sent["golden_id"]) == ("attached", golden_id)
 

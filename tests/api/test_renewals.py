@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.world import World, a_world, record
+from tests.api.requesting import annas
+from tests.world import World, a_copied_world
 
 DAYS = 730  # that a consent for personalization and for marketing by e-mail lasts
 
@@ -14,9 +15,7 @@ DAYS = 730  # that a consent for personalization and for marketing by e-mail las
 @pytest.fixture
 def town(tmp_path: Path) -> Iterator[World]:
     """Anna has two records, both granted today; Berta one."""
-    with a_world(tmp_path) as world:
-        world.settle()
-        world.send(record("web", "1", "Anna"), record("pos", "2", "Anna"), record("crm", "3", "Berta"))
+    with a_copied_world(tmp_path, annas) as world:
         yield world
 
 

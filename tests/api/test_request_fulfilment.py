@@ -16,7 +16,6 @@ from tests.api.requesting import (
     ANNA,
     approved,
     fulfilled,
-    linked,
     officer,
     open_one,
     problem,
@@ -26,7 +25,7 @@ from tests.api.requesting import (
 from tests.consent.tc_strings import tc_string
 from tests.world import START, World, a_world, record
 
-__all__ = ["linked", "officer", "town"]  # fixtures
+__all__ = ["officer", "town"]  # fixtures
 
 
 # Fulfilment

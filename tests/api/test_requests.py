@@ -10,10 +10,10 @@ from sqlalchemy import text
 
 from api.roles import Role
 from consent.events import REQUEST, Subject
-from tests.api.requesting import ANNA, fulfilled, linked, officer, open_one, problem, town
+from tests.api.requesting import ANNA, fulfilled, officer, open_one, problem, town
 from tests.world import World, record
 
-__all__ = ["linked", "officer", "town"]  # fixtures
+__all__ = ["officer", "town"]  # fixtures
 
 
 # Opening

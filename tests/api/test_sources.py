@@ -8,16 +8,19 @@ from typing import Any
 import pytest
 
 from identity import source_store
-from tests.world import TOWN, World, a_world, record, row
+from tests.world import TOWN, World, a_copied_world, record, row
+
+
+def made(world: World) -> None:
+    """Every person of the town in crm and web; Zoe twice in crm."""
+    world.ingest(*(row(channel, name, name) for name in TOWN for channel in ("crm", "web")))
+    world.ingest(row("crm", "Zoe-2", "Zoe", email="zoe.work@example.com"))
+    world.link()
 
 
 @pytest.fixture
 def town(tmp_path: Path) -> Iterator[World]:
-    """Every person of the town in crm and web; Zoe twice in crm."""
-    with a_world(tmp_path) as world:
-        world.ingest(*(row(channel, name, name) for name in TOWN for channel in ("crm", "web")))
-        world.ingest(row("crm", "Zoe-2", "Zoe", email="zoe.work@example.com"))
-        world.link()
+    with a_copied_world(tmp_path, made) as world:
         yield world
 
 

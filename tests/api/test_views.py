@@ -8,25 +8,28 @@ import httpx
 import pytest
 
 from consent.purposes import DEFAULT_POLICY
-from tests.world import World, a_world, row
+from tests.world import World, a_copied_world, a_world, row
 
 LENIENT, CAUTIOUS = "personalization", "advertising"
 
 
+def anas(world: World) -> None:
+    """Ana's records of crm and web are equal; that of pos shares her name and birth date alone."""
+    world.ingest(
+        row("crm", "1", "Ana", gender="f"),
+        row("web", "1", "Ana", gender="f"),
+        row("pos", "1", "Ana", email=None, phone=None, city="Getxo"),
+        grants=("identity_linking", LENIENT, CAUTIOUS),
+    )
+    world.settle()
+
+
 @contextmanager
 def anas_world(folder: Path) -> Iterator[World]:
-    """Ana's records of crm and web are equal; that of pos shares her name and birth date alone."""
     default = DEFAULT_POLICY.read_text()
     policy = default.replace("minimum_confidence = 0.9\n", "minimum_confidence = 1.0\n")
     assert policy != default
-    with a_world(folder, policy=policy) as one:
-        one.ingest(
-            row("crm", "1", "Ana", gender="f"),
-            row("web", "1", "Ana", gender="f"),
-            row("pos", "1", "Ana", email=None, phone=None, city="Getxo"),
-            grants=("identity_linking", LENIENT, CAUTIOUS),
-        )
-        one.settle()
+    with a_copied_world(folder, anas, policy=policy) as one:
         yield one
 
 

@@ -12,9 +12,8 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from api.migrations import OPERATIONAL, upgrade
 from consent.record_facts import StoredFacts
-from identity.database import Database, open_database
+from identity.database import Database
 from identity.linking import LinkingReport, ScoredPairs
 from identity.model import Model
 from identity.online import Arrival, OnlineResolver, Resolution, ScoredCandidate
@@ -25,7 +24,7 @@ from identity.resolution import pairs_of
 from identity.scoring import Scores
 from identity.store import MembershipReader
 from identity.views import confidences
-from tests.stores import store_url
+from tests.homes import operational_store
 
 SURE, DOUBTFUL = 10.0, 1.0
 MODEL = Model((), (), 0.0, None, threshold=2.0, review_threshold=0.0, rare_frequencies={}, records=0, seed=0)
@@ -41,8 +40,7 @@ def weight(one: str, other: str) -> float | None:
 
 class Population:
     def __init__(self, folder: Path, url: str | None = None) -> None:
-        self.db: Database = open_database(url or store_url(folder, "aurea"))
-        upgrade(self.db, OPERATIONAL)
+        self.db: Database = operational_store(folder, url)
         self.facts = StoredFacts()
         self.online = OnlineResolver(self.db, self.facts)
         self.memberships = MembershipReader()

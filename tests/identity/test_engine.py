@@ -14,7 +14,7 @@ MARKER = "Rosalind-Marker-Quintanilla"
 SPILLING = f"""
     SELECT sum(n) FROM (
         SELECT i AS n, row_number() OVER (ORDER BY hash(i), name) AS position
-        FROM (SELECT i, '{MARKER}-' || i AS name FROM range(3000000) AS t(i))
+        FROM (SELECT i, '{MARKER}-' || i AS name FROM range(1500000) AS t(i))
     ) WHERE position > 0
 """  # noqa: S608 - a constant
 
