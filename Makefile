@@ -6,7 +6,7 @@ DEMO_SERVE ?= 1
 # Where the environment forbids Python to keep what it compiled, hundreds of processes would compile it anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-slow test-postgres test-spark check bench lock clean
+.PHONY: demo test test-slow test-postgres test-spark check lint bench lock clean
 
 # One stamp per lock file: the environment is rebuilt when, and only when, a lock file changes.
 $(VENV)/.run: requirements.lock pyproject.toml
@@ -26,17 +26,25 @@ $(VENV)/.spark: requirements-spark.lock $(VENV)/.test
 demo: $(VENV)/.run
 	$(BIN)/aurea demo $(if $(filter 0,$(DEMO_SERVE)),--no-serve,)
 
-check: $(VENV)/.test
+lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: check
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not slow"
+check: lint
+	$(BIN)/mypy
 
+# Types are checked meanwhile, by what the tests leave of the processors; what was found is printed after them.
+test: lint
+	@nice -n 10 $(BIN)/mypy > $(VENV)/types.txt 2>&1 & checker=$$!; tests=0; types=0; \
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not slow" || tests=$$?; \
+	wait $$checker || types=$$?; \
+	echo "mypy:"; cat $(VENV)/types.txt; \
+	[ $$tests -eq 0 ] && [ $$types -eq 0 ]
+
+# Everything, and properties with all their examples (tests/examples.py).
 test-slow: check
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	AUREA_TEST_EXAMPLES=all $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 # The suites of stores, ledger, requests and API on a PostgreSQL server that the tests begin.
 test-postgres: check

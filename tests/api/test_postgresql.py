@@ -123,7 +123,13 @@ def test_writers_of_two_processes_lose_nothing_and_number_without_gaps(
     assert (report.ok, report.size) == (True, before + 30)
 
 
-@pytest.mark.parametrize("processes", [[2], [1, 1]], ids=["two workers", "two processes"])
+@pytest.mark.parametrize(
+    "processes",
+    [
+        pytest.param([2], id="two workers", marks=pytest.mark.slow),
+        pytest.param([1, 1], id="two processes"),
+    ],
+)
 def test_no_process_serves_a_purpose_after_a_withdrawal_anywhere(world: World, processes: list[int]) -> None:
     clients = world.services.clients
     name = f"{len(processes)} {time.monotonic()}"

@@ -109,13 +109,12 @@ def closed_segments(world: World) -> list[bool]:
     return ["closed" in json.loads(path.read_bytes().splitlines()[-1]) for path in segments]
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_readiness_goes_first_while_everything_is_still_served(world: World, workers: int) -> None:
-    world.settle()
-    golden_id = world.golden_id("town_a", "Delia")
-    shop, secret = world.services.clients.create("shop", "consumer", ["personalization"])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_readiness_goes_first_while_everything_is_still_served(settled: World, workers: int) -> None:
+    golden_id = settled.golden_id("town_a", "Delia")
+    shop, secret = settled.services.clients.create("shop", "consumer", ["personalization"])
     drained = {"AUREA_DRAIN_SECONDS": "4"}
-    with serving(world, workers=workers, environment=drained) as (base, process):
+    with serving(settled, workers=workers, environment=drained) as (base, process):
         wait_until_ready(base)
         with httpx.Client(base_url=base, trust_env=False, timeout=30) as http:
             headers = {"Authorization": f"Bearer {fetch_token(http, shop.client_id, secret)}"}
@@ -130,9 +129,9 @@ def test_readiness_goes_first_while_everything_is_still_served(world: World, wor
         assert httpx.get(base + path, headers=headers, trust_env=False).status_code == 200
         assert process.wait(timeout=40) == 0
         assert time.monotonic() - began < 20
-    assert closed_segments(world)
-    assert all(closed_segments(world))
-    assert verify(world.settings.access_log_dir).problems == ()
+    assert closed_segments(settled)
+    assert all(closed_segments(settled))
+    assert verify(settled.settings.access_log_dir).problems == ()
 
 
 @pytest.mark.slow

@@ -50,6 +50,7 @@ def wait_until_ready(base: str) -> None:
     pytest.fail("the server was not ready within two minutes")
 
 
+@pytest.mark.slow
 def test_two_workers_serve_while_a_linkage_run_publishes(world: World) -> None:
     world.ingest(*(row("crm", f"{number}", f"Person{number}") for number in range(300)))
     world.ingest(*(row("web", f"{number}", f"Person{number}") for number in range(300)))

@@ -19,10 +19,11 @@ from consent.events import DENIALS, ERASURE, Subject
 from consent.lookup import Identifier
 from tests.consent.erasing import count, erase, number, numbers
 from tests.stores import only_on_sqlite
-from tests.world import START, World, row
+from tests.world import START, World, a_copied_world, row
 
 ROOT = Path(__file__).resolve().parents[2]
 OPENING = ("start", "start, after the key", "suppress", "destroy", "remove", "finish", "sign", "seal off")
+IN_SHORT = ("start, after the key", "destroy", "sign")  # before the job is there, amid it, and after it
 
 
 def bytes_of(folder: Path) -> bytes:
@@ -189,10 +190,20 @@ erasure.erase([services.writer.find(RecordKey("crm", "1"))], request_id="r_1", n
 """
 
 
-@pytest.mark.parametrize("step", OPENING)
-def test_kill_9_before_any_step_and_the_next_start_completes_the_erasure(world: World, step: str) -> None:
+def made(world: World) -> None:
     world.ingest(row("crm", "1", "Ana"), row("web", "1", "Ana"), row("crm", "2", "Berta"))
     world.link()
+
+
+@pytest.mark.parametrize(
+    "step", [step if step in IN_SHORT else pytest.param(step, marks=pytest.mark.slow) for step in OPENING]
+)
+def test_kill_9_before_any_step_and_the_next_start_completes_the_erasure(tmp_path: Path, step: str) -> None:
+    with a_copied_world(tmp_path, made) as world:
+        killed_and_completed(world, step)
+
+
+def killed_and_completed(world: World, step: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", CHILD, str(world.home), step], cwd=ROOT, capture_output=True, check=False,
         env={**os.environ, **world.environment, "PYTHONPATH": str(ROOT), "NOW": str(START)},
