@@ -22,7 +22,7 @@ from identity.scoring_sql import levels_sql, pair_terms_sql
 from tests.examples import examples
 
 M, U, H = 0.4, 0.05, 0.2
-PAIRS = 120  # of one record: of so many some have each level, however rare it is
+PAIRS = 150  # of one record: of so many some have each level, however rare it is
 
 
 def fitted(item: comparisons.Comparison, number: int) -> FittedComparison:
@@ -54,6 +54,9 @@ NAMES = (
     "garcia perez", "garcia", "perez", "perez lopez", "smith", "smyth", "smithson", "müller", "mueller",
     "villanueva", "villaneuva", "villa nueva", "jönsson", "jonsson", "aguilera", "aguilero", "anastasia",
 )  # fmt: skip
+SURNAMES = (  # and those of which two share a word, which is the rarest that two can have in common
+    *NAMES, *("perez lopez", "lopez ruiz", "ruiz garcia", "perez garcia", "garcia perez") * 3,
+)  # fmt: skip
 DATES = ("1980-03-04", "1980-04-03", "1981-03-04", "1981-04-03", "1980-03-05", "1980-12-30", "1990-11-25")
 ADDRESSES = (
     "ana.ruiz63@example.com", "ana.ruiz73@example.com", "anaruiz@example.com", "anaruiz@example.org", "a@b.c",
@@ -63,7 +66,8 @@ ADDRESSES = (
 PHONES = ("+34600111222", "+34600111223", "+44600111222", "+34911000111", "600111222", "+1", "+34600112222")
 CODES = ("28001", "28002", "28010", "82001", "a", "AB1 2CD", "AB1 2CE")
 ITEMS = {
-    **dict.fromkeys(("full_name", "first_name", "middle_name", "last_name", "city", "street"), NAMES),
+    **dict.fromkeys(("full_name", "first_name", "middle_name", "city", "street"), NAMES),
+    "last_name": SURNAMES,
     "name_suffix": ("jr", "sr", "iii"),
     "birth_date": DATES,
     "gender": ("f", "m"),
@@ -72,6 +76,14 @@ ITEMS = {
     "phone": PHONES,
     "given_names": ("anne,ann,anna", "robert,bob", "jose", "anne"),
 }
+
+
+def mistyped(chance: Random, address: str) -> str:
+    """The address with another digit or letter at some place, a digit where it has one as often as not."""
+    digits = [at for at, letter in enumerate(address) if letter.isdigit()]
+    at = chance.choice(digits) if digits and chance.random() < 0.5 else chance.randrange(len(address))
+    other = str((int(address[at]) + 1) % 10) if address[at].isdigit() else "x"
+    return address[:at] + other + address[at + 1 :]
 
 
 def a_record(chance: Random, like: Comparable | None = None) -> Comparable:
@@ -85,6 +97,8 @@ def a_record(chance: Random, like: Comparable | None = None) -> Comparable:
             if name == "first_name" and like is not None and chance.random() < 0.2:
                 some = [like.text("last_name") or some[0]]  # swapped, where the last name is swapped too
             columns[name] = tuple(some) if name in LIST_COLUMNS else some[0]
+    if like is not None and like.values("email") and chance.random() < 0.1:
+        columns["email"] = (mistyped(chance, like.values("email")[0]),)
     if like is not None and like.text("first_name") and columns.get("first_name") == like.text("last_name"):
         columns["last_name"] = like.text("first_name")
     return Comparable(columns)
