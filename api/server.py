@@ -1,10 +1,8 @@
 """`aurea serve`: HTTP workers over one home, by uvicorn. Each worker builds its own services."""
 
-import errno
 import gc
 import os
 import signal
-import socket
 import sys
 import tempfile
 from contextlib import suppress
@@ -18,6 +16,7 @@ from starlette.types import ASGIApp
 
 from api.app import create_app
 from api.leaving import leaving
+from api.listening import EachItsOwn, check_address
 from api.observability import LOG_CONFIG, configure_logging
 from api.services import open_services
 from api.settings import Settings, SettingsError
@@ -69,30 +68,6 @@ def _end(_signal: int, _frame: FrameType | None) -> NoReturn:
     raise SystemExit(0)
 
 
-def check_address(host: str, port: int) -> None:
-    """See whether this machine can listen there. Raises SettingsError with the remedy."""
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            probe.listen(1)
-    except socket.gaierror:
-        raise SettingsError("--host is no address: name one of this machine, such as 127.0.0.1") from None
-    except OSError as error:
-        why, remedy = _REFUSED.get(
-            error.errno or 0, ("cannot be listened on", "name another --host or --port")
-        )
-        raise SettingsError(f"port {port} of {host} {why}: {remedy}") from None
-
-
-_REFUSED: Final = {
-    errno.EADDRINUSE: ("is in use", "stop what listens there, or name another port with --port"),
-    errno.EACCES: ("is reserved", "name a port above 1023 with --port"),
-    errno.EADDRNOTAVAIL: ("is not of this machine", "name another address with --host"),
-}
-
-
 def run(settings: Settings, *, host: str, port: int, workers: int) -> None:
     """Serve until interrupted. The home must be ready: the caller has opened it once already.
 
@@ -132,7 +107,8 @@ def run(settings: Settings, *, host: str, port: int, workers: int) -> None:
         )
         try:
             if workers > 1:
-                Multiprocess(config, sockets=[config.bind_socket()]).run()
+                with EachItsOwn.bound(host, port) as address:
+                    Multiprocess(config, sockets=[address]).run()
             else:
                 server = uvicorn.Server(config)
                 with suppress(KeyboardInterrupt):

@@ -8,7 +8,7 @@ sequence need no retry loops and behave alike on both. What only PostgreSQL need
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
@@ -19,6 +19,7 @@ from identity.errors import IdentityError, StoreDamagedError
 from identity.log_copying import LogCopying
 from identity.read_snapshots import ReadSnapshot, ReadSnapshots
 from identity.store_failures import failure_of
+from identity.write_turns import WriteTurns, begin_write
 
 BUSY_TIMEOUT_MS = 30_000
 AUTOCHECKPOINT_PAGES = 1_000  # SQLite's default, 4 MB
@@ -34,6 +35,7 @@ class Database:
         self._writing = {_WRITE: True} if self.is_sqlite else {"isolation_level": "READ COMMITTED"}
         self._snapshots = ReadSnapshots(engine, self._named)
         self._copying = LogCopying(self.checkpoint)
+        self._turns = WriteTurns(BUSY_TIMEOUT_MS)
         self.damaged = False  # found by whoever read or wrote; the process is then not ready
 
     @property
@@ -77,7 +79,8 @@ class Database:
         `checkpoint=False` keeps SQLite from copying its log into the store inside this commit, while the
         lock is held: bulk writers call `checkpoint()` between their transactions instead.
         """
-        with self._failures_named(), self.engine.connect() as connected:
+        turn = self._turns.taken() if self.is_sqlite else nullcontext()
+        with self._failures_named(), turn, self.engine.connect() as connected:
             conn = connected.execution_options(**self._writing)
             transaction = conn.begin()
             if self.is_sqlite and not checkpoint:
@@ -238,4 +241,7 @@ def _discipline_sqlite(engine: Engine, *, secure_delete: bool, cache_mb: int) ->
     def _begin(conn: Connection) -> None:
         immediate = conn.get_execution_options().get(_WRITE, False)
         # On the driver: 10 us instead of 50. What it raises, `_failures_named` names as well.
-        _driver(conn).execute("BEGIN IMMEDIATE" if immediate else "BEGIN")
+        if immediate:
+            begin_write(_driver(conn))
+        else:
+            _driver(conn).execute("BEGIN")

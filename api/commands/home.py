@@ -44,7 +44,8 @@ def serve(
     with services() as opened:
         opened.recover()
         settings = opened.settings
-    from api.server import check_address, run
+    from api.listening import check_address
+    from api.server import run
 
     check_address(host, port)
     if as_json:
