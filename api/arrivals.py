@@ -1,7 +1,9 @@
 """Records that arrive at the same time are stored and resolved together, so that they share commits.
 
-A thread that brings records while another is at work waits; whoever has the turn takes all that wait. What
-each gets is what it would get if they came one after the other, to which `RecordWriter.write` and
+A thread that brings records while another is at work waits; whoever has the turn takes all that wait.
+Requests that bring few records have one thread among them (`received`): a thread for each would mostly wait
+for the others, and every change from one to the next costs the interpreter as much as a statement. What each
+gets is what it would get if they came one after the other, to which `RecordWriter.write` and
 `Resolver.resolve_all` see.
 """
 
@@ -12,9 +14,12 @@ from typing import Final, NamedTuple
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.resolution import Resolver
+from api.resolution import Placement, Resolver
 from consent.errors import ConsentError
+from consent.group_commit import GroupCommit
 from consent.incoming import IncomingRecord
+from consent.prepared_records import PreparedBatch
+from consent.record_contents import Content
 from consent.records import RecordWriter, WriteResult
 from identity.database import Database
 from identity.errors import IdentityError, StaleScoresError
@@ -24,6 +29,9 @@ from identity.store import MembershipReader
 
 MOST_TOGETHER: Final = 64
 """Records of one turn, unless a single request brings more: what comes first must not wait for long."""
+
+_REGATHER_SECONDS: Final = 0.001
+"""What a client on the same machine takes from an answer to its next request, while the loop is busy."""
 
 
 class Arrived(NamedTuple):
@@ -43,6 +51,22 @@ class _Call:
     found: "list[Arrived | StaleScoresError] | None" = None
     failed: BaseException | None = None
 
+    @property
+    def done(self) -> bool:
+        """Whether it is answered, by records or by what failed."""
+        return self.found is not None or self.failed is not None
+
+    def answers(self) -> list[Arrived]:
+        """Return what became of the records. Raises what failed, or the first that kept changing."""
+        if self.failed is not None:
+            raise self.failed
+        answers = []
+        for each in self.found or []:
+            if isinstance(each, StaleScoresError):
+                raise each
+            answers.append(each)
+        return answers
+
 
 class Arrivals:
     """Stores and resolves. Safe from many threads."""
@@ -61,6 +85,7 @@ class Arrivals:
         self._lock = Lock()
         self._waiting: list[_Call] = []
         self._busy = False
+        self._gathered: GroupCommit[_Call] = GroupCommit(self._work, regather_s=_REGATHER_SECONDS)
 
     def receive(self, records: Sequence[IncomingRecord]) -> list[Arrived]:
         """Store records and give each its golden ID; answer in their order, all of it on disk.
@@ -71,22 +96,29 @@ class Arrivals:
         if not records:
             return []
         call = _Call(records)
+        self._work([call])
+        return call.answers()
+
+    async def received(self, records: Sequence[IncomingRecord]) -> list[Arrived]:
+        """Do as `receive` on an event loop, with one thread for all tasks that wait for it."""
+        if not records:
+            return []
+        call = _Call(records)
+        await self._gathered.committed([call])
+        return call.answers()
+
+    def _work(self, calls: Sequence[_Call]) -> None:
+        """Return once `calls` are answered, by this thread or by one that took them into its turn."""
         with self._lock:
-            self._waiting.append(call)
+            self._waiting.extend(calls)
             mine = not self._busy
             self._busy = True
-        if not mine:
-            call.ready.wait()
-        if call.found is None and call.failed is None:
-            self._take_a_turn()
-        if call.failed is not None:
-            raise call.failed
-        answers = []
-        for each in call.found or []:
-            if isinstance(each, StaleScoresError):
-                raise each
-            answers.append(each)
-        return answers
+        for call in calls:
+            if not mine:
+                call.ready.wait()
+            mine = False  # the others are taken along, or told when their turn has come
+            if not call.done:
+                self._take_a_turn()
 
     def _take_a_turn(self) -> None:
         """Work for all that wait, the caller first among them, and pass the turn on to who came since."""
@@ -107,29 +139,35 @@ class Arrivals:
             for call in (*calls[1:], *([] if following is None else [following])):
                 call.ready.set()
 
-    def _answer(self, calls: Sequence[_Call]) -> None:
+    def _answer(self, calls: Sequence[_Call], *, ahead: bool = True) -> None:
         try:
-            found = iter(self._received([record for call in calls for record in call.records]))
+            found = iter(self._received([record for call in calls for record in call.records], ahead=ahead))
         except (IdentityError, ConsentError, SQLAlchemyError, OSError):  # a store's: nobody would fare better
             raise
         except Exception as error:  # noqa: BLE001 - handed on to whom it concerns
-            if len(calls) == 1:
+            if len(calls) == 1 and not ahead:
                 calls[0].failed = error
                 return
-            for call in calls:  # it is some record's, and the others must not pay for it
-                self._answer([call])
+            for call in calls:  # it is some record's: the others must not pay for it, and it is to be stored
+                self._answer([call], ahead=False)
             return
         for call in calls:
             call.found = [next(found) for _ in call.records]
 
-    def _received(self, records: Sequence[IncomingRecord]) -> list[Arrived | StaleScoresError]:
+    def _received(
+        self, records: Sequence[IncomingRecord], *, ahead: bool = True
+    ) -> list[Arrived | StaleScoresError]:
         now = self._clock()
-        written = self._writer.write(records, now=now)
+        written, resolved = (
+            self._stored(records, now) if ahead else (self._writer.write(records, now=now), {})
+        )
         known = self._known([each.record_no for each in written if each.status == "unchanged"])
         waiting = [
-            each.record_no for each in written if each.record_no is not None and each.record_no not in known
+            each.record_no
+            for each in written
+            if each.record_no is not None and each.record_no not in known.keys() | resolved.keys()
         ]
-        resolved = self._resolver.resolve_all(waiting, now) if waiting else {}
+        resolved |= self._resolver.resolve_all(waiting, now) if waiting else {}
         found: list[Arrived | StaleScoresError] = []
         for each in written:
             resolution = resolved.get(each.record_no or 0)
@@ -140,6 +178,26 @@ class Arrivals:
             else:
                 found.append(Arrived(each, *known.get(each.record_no or 0, ())))
         return found
+
+    def _stored(
+        self, records: Sequence[IncomingRecord], now: int
+    ) -> tuple[list[WriteResult], dict[int, Resolution | StaleScoresError]]:
+        """Store records; resolve in the same commit the new ones, unless another writer is at work."""
+        placements: list[Placement] = []
+
+        def placing(batch: PreparedBatch, contents: Sequence[Content]) -> Placement | None:
+            placement = self._resolver.ahead(batch, contents, now)
+            placements.extend([] if placement is None else [placement])
+            return placement
+
+        written = self._writer.write(records, now=now, placing=placing)
+        changed = {each.record_no for each in written if each.status == "updated"}  # twice in one turn
+        return written, {
+            number: found
+            for placement in placements
+            for number, found in placement.found.items()
+            if isinstance(found, Resolution) and number not in changed
+        }
 
     def _known(self, record_nos: Sequence[int | None]) -> dict[int, tuple[GoldenId, Decision]]:
         """Return the golden IDs of records that were resolved before, and what was decided."""

@@ -15,9 +15,9 @@ from consent.linkable import LinkableRecords
 from consent.packed_tokens import kind_of, unpack_tokens
 from consent.prepared_records import RecordStores
 from identity.admission import spread
+from identity.arriving import Arrival, ScoredCandidate
 from identity.comparable import Comparable
 from identity.matching import OnlineScorer
-from identity.online import Arrival, ScoredCandidate
 from identity.statements import Statement, slices
 from identity.store import MembershipReader
 
@@ -29,12 +29,17 @@ _CURRENT = Statement("SELECT record_no, key_id, verified FROM records WHERE key_
 
 
 class Newcomer(NamedTuple):
-    """A stored record as it was when the search began. `was` is its golden number, None if it had none."""
+    """A record as it was when the search began. `was` is its golden number, None if it had none.
+
+    One that is not stored yet brings its `tokens`, packed, and its `comparable` form if it may be linked.
+    """
 
     record_no: int
     key_id: int
     verified: AbstractSet[str]
     was: int | None
+    tokens: bytes | None = None
+    comparable: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,9 @@ class Candidates:
         if scoring is None:
             return [self._verified_alike(near, each, sequence) for each in newcomers]
         opened = self._linkable.opened_under(set(chain.from_iterable(near.key_ids.values())))
-        read = {key_id: (no, Comparable.decode(encoded)) for key_id, (no, encoded) in opened.items()}
+        brought = {each.key_id: (each.record_no, each.comparable) for each in newcomers if each.comparable}
+        forms = chain(opened.items(), brought.items())
+        read = {key_id: (no, Comparable.decode(encoded)) for key_id, (no, encoded) in forms}
         scorer, model = scoring.scorer.remembering(), scoring.scorer.model
         arrivals = []
         matching: dict[int, dict[int, float]] = {}
@@ -133,11 +140,16 @@ class _Neighbours:
     def __init__(self, stores: RecordStores, newcomers: Iterable[Newcomer]) -> None:
         self._stores = stores
         wanted = [each.key_id for each in newcomers]
+        brought = {each.key_id: each.tokens for each in newcomers if each.tokens is not None}
         with stores.keys.snapshot() as conn:
-            rows = stores.key_store.fetch(conn, wanted)
-            self._tokens = {key_id: _tokens(row.tokens) for key_id, row in rows.items()}
+            rows = stores.key_store.fetch(conn, [key_id for key_id in wanted if key_id not in brought])
+            packed = brought | {key_id: row.tokens for key_id, row in rows.items()}
+            self._tokens = {key_id: _tokens(tokens) for key_id, tokens in packed.items()}
             every = {token for tokens in self._tokens.values() for _, token in tokens}
             found = stores.key_store.candidates(conn, every, limit=BLOCK_LIMIT)
+        for key_id in brought:  # the store does not list them yet
+            for _, token in self._tokens[key_id]:
+                found[token].append(key_id)
         self.key_ids = {
             key_id: {key_id, *(no for _, token in self._tokens.get(key_id, ()) for no in found[token])}
             for key_id in wanted

@@ -111,6 +111,11 @@ async def opted_out_of(
 OptedOut = Annotated[bool, Depends(opted_out_of)]
 
 
+def answer(content: BaseModel, status: int = 200) -> Response:
+    """Return `content` as a response, once validated: it is of our own making."""
+    return Response(content.model_dump_json(exclude_none=True), status, media_type="application/json")
+
+
 def run_once(
     services: Services,
     caller: Caller,
@@ -120,11 +125,6 @@ def run_once(
     status: int = 200,
 ) -> Response:
     """Answer with the result of `operation`, which runs once per client and Idempotency-Key."""
-
-    def respond() -> Response:
-        content = operation().model_dump_json(exclude_none=True)
-        return Response(content, status, media_type="application/json")
-
     if attempt is None:
-        return respond()
-    return services.idempotency.once(caller.client_id, attempt, respond)
+        return answer(operation(), status)
+    return services.idempotency.once(caller.client_id, attempt, lambda: answer(operation(), status))

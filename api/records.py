@@ -1,8 +1,12 @@
 """Records that arrive or leave one by one: seal and store, then resolve at once."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+from starlette.concurrency import run_in_threadpool
+
+from api.arrivals import Arrived
 from api.auth import Caller
 from api.incoming import column_shown, incoming
 from api.observability import RECORDS
@@ -23,25 +27,26 @@ GPC: Final = "Sec-GPC"
 """The notice of an objection that the browser made: what the person saw is the browser's own setting."""
 
 
-def receive(services: "Services", caller: Caller, records: Sequence[RecordIn]) -> list[RecordResult]:
+FEW: Final = 8
+"""Records of a request that are taken in and told of on the event loop, as long as a read or two takes."""
+
+
+async def received(services: "Services", caller: Caller, records: Sequence[RecordIn]) -> list[RecordResult]:
     """Store `records` and give each its golden ID; answer in their order.
 
     Storing is one durable step per store, resolution another, so a crash between them leaves records that the
     next linkage run, or the same request again, resolves.
     """
-    results: list[RecordResult | None] = []
-    accepted: list[IncomingRecord] = []
-    for record in records:
-        try:
-            accepted.append(incoming(record))
-            results.append(None)
-        except RecordRejectedError as error:
-            results.append(_rejected(error.column, error.reason))
-    written = iter(_store(services, caller, accepted))
-    answers = [next(written) if result is None else result for result in results]
-    for answer in answers:
-        RECORDS.labels(answer.status, answer.decision or "none").inc()
-    return answers
+    if len(records) > FEW:
+        return await run_in_threadpool(receive, services, caller, records)
+    taken = _Taken.of(records)
+    return taken.told(services, caller, await services.arrivals.received(taken.accepted))
+
+
+def receive(services: "Services", caller: Caller, records: Sequence[RecordIn]) -> list[RecordResult]:
+    """Do as `received`, in a thread of its own."""
+    taken = _Taken.of(records)
+    return taken.told(services, caller, services.arrivals.receive(taken.accepted))
 
 
 def objecting(services: "Services", record: RecordIn) -> RecordIn:
@@ -66,16 +71,43 @@ def delete_records(services: "Services", keys: Sequence[RecordKey]) -> list[bool
     return [number is not None for number in numbers]
 
 
-def _store(services: "Services", caller: Caller, records: Sequence[IncomingRecord]) -> list[RecordResult]:
-    results = []
-    for record, (each, golden_id, decision) in zip(records, services.arrivals.receive(records), strict=True):
-        if each.status == "rejected":
-            results.append(_rejected(each.column or "", each.reason or ""))
-        elif golden_id is None or decision is None:  # suppressed
-            results.append(_like_created(services, caller, record))
-        else:
-            results.append(_result(services, caller, each, golden_id, decision))
-    return results
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """The records of a request as `consent` takes them; for each, None or why it is none."""
+
+    rejected: Sequence[RecordResult | None]
+    accepted: Sequence[IncomingRecord]
+
+    @classmethod
+    def of(cls, records: Sequence[RecordIn]) -> "_Taken":
+        rejected: list[RecordResult | None] = []
+        accepted: list[IncomingRecord] = []
+        for record in records:
+            try:
+                accepted.append(incoming(record))
+                rejected.append(None)
+            except RecordRejectedError as error:
+                rejected.append(_rejected(error.column, error.reason))
+        return cls(rejected, accepted)
+
+    def told(self, services: "Services", caller: Caller, found: Sequence[Arrived]) -> list[RecordResult]:
+        """Return what the caller is told of every record; `found` is of the accepted ones."""
+        arrived = (
+            _told(services, caller, record, each) for record, each in zip(self.accepted, found, strict=True)
+        )
+        results = [next(arrived) if result is None else result for result in self.rejected]
+        for result in results:
+            RECORDS.labels(result.status, result.decision or "none").inc()
+        return results
+
+
+def _told(services: "Services", caller: Caller, record: IncomingRecord, arrived: Arrived) -> RecordResult:
+    written, golden_id, decision = arrived
+    if written.status == "rejected":
+        return _rejected(written.column or "", written.reason or "")
+    if golden_id is None or decision is None:  # suppressed
+        return _like_created(services, caller, record)
+    return _result(services, caller, written, golden_id, decision)
 
 
 def _result(

@@ -6,23 +6,33 @@ identifier that both channels have verified attaches a record to another.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from threading import Lock
 from typing import Final
+
+from sqlalchemy import Connection
 
 from api.candidates import Candidates, Newcomer, Scoring
 from consent.blind_indexes import BlindIndex
 from consent.frequency_tokens import frequency_token as token_of
 from consent.linkable import LinkableRecords
-from consent.prepared_records import RecordStores
+from consent.prepared_records import Outcome, PreparedBatch, RecordStores
+from consent.record_contents import Content
 from identity import model_store
+from identity.arriving import Arrival
 from identity.errors import StaleScoresError
 from identity.matching import OnlineScorer
 from identity.model import Model
-from identity.online import Arrival, OnlineResolver, Resolution
+from identity.online import Attached, OnlineResolver, Resolution
 from identity.statements import Reading, Statement, slices
 from identity.store import PUBLISHED, MembershipReader
 
 _ATTEMPTS: Final = 5
+_ANY: Final = -1  # no change sequence: nothing is known of other writers
+_NONE: Final = -2
+
+_Places = Callable[[Connection, Iterable[Arrival], int], Attached]
 
 _RECORDS = Statement("SELECT record_no, key_id, verified FROM records WHERE record_no IN :record_nos")
 _DEPARTED = Statement(f"""
@@ -37,6 +47,20 @@ def frequency_token(index: BlindIndex) -> Callable[[str, str], bytes]:
     return lambda column, value: token_of(index, column, value)
 
 
+class Placement:
+    """What was found of records before they are stored; called in the transaction that stores them."""
+
+    def __init__(self, arrivals: Iterable[Arrival], place: _Places) -> None:
+        self._arrivals = {each.record_no: each for each in arrivals}
+        self._place = place
+        self.found: Mapping[int, Resolution | StaleScoresError] = {}
+
+    def __call__(self, conn: Connection, record_nos: Sequence[int], sequence: int) -> None:
+        """Resolve those of the records that are stored; `sequence` is the store's, now that they are."""
+        known = [self._arrivals[number] for number in record_nos if number in self._arrivals]
+        self.found = self._place(conn, [replace(each, sequence=sequence) for each in known], sequence)
+
+
 class Resolver:
     """Resolves records. Safe from many threads; holds the scorer of the published model."""
 
@@ -47,6 +71,7 @@ class Resolver:
         self._memberships = MembershipReader()
         self._loading = Lock()
         self._loaded: Scoring | None = None
+        self._expected = _ANY  # the change sequence after the last placement, if nobody else wrote since
 
     def resolve(self, record_no: int, now: int) -> Resolution:
         """Give a stored record its golden ID. Raises StaleScoresError if it keeps changing."""
@@ -68,6 +93,38 @@ class Resolver:
             if not waiting or not arrivals:
                 break
         return found
+
+    def ahead(self, batch: PreparedBatch, contents: Sequence[Content], now: int) -> "Placement | None":
+        """Look for whom the new records of a batch belong to, before it is written; None where it can't be.
+
+        So storing and resolving are one commit. Whatever changes until then, the placement says so, or is not
+        asked: then `resolve_all` looks again.
+        """
+        if self._expected not in {_ANY, batch.change_sequence}:
+            self._expected = _ANY  # another writer is at work: what is found now would mostly be stale
+            return None
+        self._expected = _NONE  # until it was placed
+        scoring = self._published()
+        if scoring is None:
+            return None
+        newcomers = [
+            Newcomer(
+                each.record_no,
+                each.key_row.key_id,
+                frozenset(content.record.verified),
+                None,
+                content.tokens,
+                content.comparable if each.linking else None,
+            )
+            for each, content in zip(batch.records, contents, strict=True)
+            if each.outcome is Outcome.CREATED and each.key_row is not None
+        ]
+        arrivals = self._candidates.of(newcomers, scoring, batch.change_sequence)
+        return Placement(arrivals, partial(self._place, now=now))
+
+    def _place(self, conn: Connection, arrivals: Iterable[Arrival], sequence: int, *, now: int) -> Attached:
+        self._expected = sequence
+        return self._online.attach_all_in(conn, arrivals, now)
 
     def _looked_for(self, record_nos: Sequence[int]) -> list[Arrival]:
         """Return what is known before they are resolved, of those that are stored."""
@@ -96,9 +153,12 @@ class Resolver:
 
     def scoring(self) -> tuple[Model, OnlineScorer] | None:
         """Return the model of the last published run with its scorer; None before the first run."""
-        with self._stores.db.snapshot() as conn:
-            found = self._scoring_in(conn)
+        found = self._published()
         return None if found is None else (found.scorer.model, found.scorer)
+
+    def _published(self) -> Scoring | None:
+        with self._stores.db.snapshot() as conn:
+            return self._scoring_in(conn)
 
     def _scoring_in(self, conn: Reading) -> Scoring | None:
         run_id = model_store.current_run(conn)

@@ -20,7 +20,7 @@ from api.ingesting import ingest_files
 from api.services import Services, open_services
 from api.settings import Settings
 from api.stores import create_home
-from identity.online import Arrival, ScoredCandidate
+from identity.arriving import Arrival, ScoredCandidate
 from identity.records import RecordKey
 
 PEOPLE = 40

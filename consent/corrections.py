@@ -19,9 +19,10 @@ from consent.recording import ConsentRecorder, Saying
 from consent.records import RecordWriter
 from consent.requests import Approved
 from consent.subjects import RecordsRef
+from identity.arriving import Arrival
 from identity.database import Database
 from identity.judging import Judge
-from identity.online import Arrival, OnlineResolver
+from identity.online import OnlineResolver
 from identity.records import RECTIFICATION
 from identity.statements import Statement
 

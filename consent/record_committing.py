@@ -76,6 +76,10 @@ def stay(conn: Connection, record_nos: Sequence[int], now: int) -> None:
     """Detach nothing: where nothing is linked."""
 
 
+Place = Callable[[Connection, Sequence[int], int], None]
+"""Gives new records their golden IDs, in the transaction that writes them; its change sequence comes last."""
+
+
 class Written(NamedTuple):
     """What became of one record of a batch."""
 
@@ -103,11 +107,17 @@ class RecordCommitter:
         self._own: deque[_OwnChange] = deque(maxlen=_REMEMBERED_CHANGES)
         self.keys = RecordKeys(stores)
 
-    def commit(self, batch: PreparedBatch) -> list[Written | None]:
-        """Write a batch; None stands for a record that must be prepared again."""
-        return self.finish(self.keys.write(batch))
+    def commit(self, batch: PreparedBatch, *, place: Place | None = None) -> list[Written | None]:
+        """Write a batch; None stands for a record that must be prepared again.
 
-    def finish(self, keyed: Keyed, *, checkpoint: bool = True) -> list[Written | None]:
+        `place` is called with the new records, unless any record of the store has changed since the batch was
+        prepared.
+        """
+        return self.finish(self.keys.write(batch), place=place)
+
+    def finish(
+        self, keyed: Keyed, *, checkpoint: bool = True, place: Place | None = None
+    ) -> list[Written | None]:
         """Write a batch whose keys are written (`keys.write`); answers as `commit`.
 
         Without `checkpoint` the caller sees to `Database.checkpoint` now and then.
@@ -121,6 +131,8 @@ class RecordCommitter:
                 landing = [each for each in keyed.records if each.token not in again]
                 linking = self._write_records(conn, landing, keyed)
                 after = _change_sequence(conn)
+                if place is not None and before == keyed.batch.change_sequence:
+                    place(conn, [r.record_no for r in landing if r.outcome is Outcome.CREATED], after)
             # Only now, when it is committed: what was rolled back must not be taken for this object's own.
             created = frozenset(each.token for each in landing if each.outcome is Outcome.CREATED)
             self._own.append(_OwnChange(before, after, created))

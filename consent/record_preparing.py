@@ -49,8 +49,17 @@ class RecordPreparer:
 
         `source` is who says it, for consent events; by default each record's own channel.
         """
+        return self.prepared(self.contents(records), first_key_id=first_key_id, source=source, now=now)
+
+    def contents(self, records: Sequence[IncomingRecord]) -> list[Content]:
+        """Return what valid records say, normalised and with their tokens."""
         stores = self._stores
-        contents = [content_of(r, stores.index, default_region=stores.default_region) for r in records]
+        return [content_of(each, stores.index, default_region=stores.default_region) for each in records]
+
+    def prepared(
+        self, contents: Sequence[Content], *, first_key_id: int, source: str | None, now: int
+    ) -> PreparedBatch:
+        """Do as `prepare`, for what `contents` returned."""
         seen = self._look_up(contents, now)
         batch: list[PreparedRecord] = []
         tokens: set[bytes] = set()

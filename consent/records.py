@@ -17,9 +17,9 @@ from consent.frequency_tokens import frequency_tokens
 from consent.holds import refuse_held
 from consent.incoming import IncomingRecord, tidy, validate
 from consent.packed_tokens import kind_of, unpack_tokens
-from consent.prepared_records import Outcome, RecordStores, Stored
-from consent.record_committing import Detach, RecordCommitter, Tell, Written, stay, tell_nobody
-from consent.record_contents import record_token
+from consent.prepared_records import Outcome, PreparedBatch, RecordStores, Stored
+from consent.record_committing import Detach, Place, RecordCommitter, Tell, Written, stay, tell_nobody
+from consent.record_contents import Content, record_token
 from consent.record_preparing import RecordPreparer, stored_under
 from consent.retention import evidence_until
 from consent.statement_evidence import check_evidence
@@ -47,6 +47,14 @@ _DEPART: Final = Statement("""
 _NEXT_SEQUENCE: Final = Statement(
     "UPDATE counters SET value = value + 1 WHERE name = 'change_sequence' RETURNING value"
 )
+
+
+Placing = Callable[[PreparedBatch, Sequence[Content]], Place | None]
+"""Looks, before a batch and its contents are written, for whom its new records belong to."""
+
+
+def nowhere(batch: PreparedBatch, contents: Sequence[Content]) -> None:
+    """Leave it for later whom they belong to."""
 
 
 class WriteResult(NamedTuple):
@@ -82,12 +90,14 @@ class RecordWriter:
         source: str | None = None,
         grants: Sequence[str] = (),
         correcting: bool = False,
+        placing: Placing = nowhere,
     ) -> list[WriteResult]:
         """Store `records` as if one by one and return what became of each, in order.
 
         `source` is who says what the records state about consent, by default each record's channel;
         `grants` are purposes granted for every record that does not speak of them itself. A bad
-        record is rejected in the answer; `correcting` as in `validate`. Raises UnknownPurposeError.
+        record is rejected in the answer; `correcting` as in `validate`. `placing` gives new records their
+        golden IDs in the commit that stores them, where it can. Raises UnknownPurposeError.
         """
         for purpose in grants:
             self.stores.purposes[purpose]  # raises UnknownPurposeError before anything is written
@@ -101,7 +111,7 @@ class RecordWriter:
                 results.append(None)
                 waiting.append((position, accepted))
         while waiting:
-            written = self._write_round([record for _, record in waiting], source, now)
+            written = self._write_round([record for _, record in waiting], source, now, placing)
             again = []
             for (position, record), each in zip(waiting, written, strict=True):
                 if each is None:
@@ -238,11 +248,12 @@ class RecordWriter:
         return record
 
     def _write_round(
-        self, records: Sequence[IncomingRecord], source: str | None, now: int
+        self, records: Sequence[IncomingRecord], source: str | None, now: int, placing: Placing
     ) -> list[Written | None]:
         first = self._numbers.take(len(records))
-        batch = self._preparer.prepare(records, first_key_id=first, source=source, now=now)
-        return self.committer.commit(batch)
+        contents = self._preparer.contents(records)
+        batch = self._preparer.prepared(contents, first_key_id=first, source=source, now=now)
+        return self.committer.commit(batch, place=placing(batch, contents))
 
     def _find(self, conn: Connection, keys: Sequence[RecordKey]) -> dict[RecordKey, Stored]:
         """Return what is stored under record keys, as of the snapshot that `conn` has open already."""

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from identity import judgement_store, review_queue
 from identity.admission import admitted, one_of_each_source
-from identity.contradictions import Evidence
+from identity.arriving import ANY, Arrival, Judged, ScoredCandidate, unrelated
 from identity.database import Database
 from identity.errors import StaleScoresError
 from identity.household_store import leave_households
@@ -32,40 +32,6 @@ Decision = Literal["new", "attached", "review"]
 
 
 @dataclass(frozen=True, slots=True)
-class ScoredCandidate:
-    """A record that the arriving one was compared with, and the match weight in bits."""
-
-    record_no: int
-    weight: float
-
-
-ANY: Final = -1
-"""No golden number: whatever golden ID the record has, or none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A new or updated record, and what was found before it is resolved.
-
-    `candidates` are those worth a steward's look or more. `sequence` is the store's change sequence read
-    before they were opened: one that changed, left or lost its permission since counts no more.
-
-    `evidence` is what the record and its candidates say against each other; without it, links decide.
-    `owners` are the golden numbers that records in it had then: it may lack what two of one golden ID say of
-    each other. `was` is the record's golden number (None: none) when the candidates were looked for.
-    """
-
-    record_no: int
-    candidates: Sequence[ScoredCandidate]
-    sequence: int
-    threshold: float  # bits
-    model_version: str | None = None
-    evidence: Evidence | None = None
-    owners: Mapping[int, int] | None = None
-    was: int | None = ANY
-
-
-@dataclass(frozen=True, slots=True)
 class Resolution:
     """Where a record ended up. `linked`: it may be linked; if not it stays alone."""
 
@@ -76,6 +42,9 @@ class Resolution:
 
 
 _NOBODY: Final[frozenset[int]] = frozenset()
+
+Attached = dict[int, Resolution | StaleScoresError]
+"""By record number what became of it; an error where it has to be opened and scored again."""
 
 
 class OnlineResolver:
@@ -95,62 +64,126 @@ class OnlineResolver:
         with self._db.write() as conn:
             return self.attach_in(conn, arrival, now)
 
-    def attach_all(self, arrivals: Iterable[Arrival], now: int) -> dict[int, Resolution | StaleScoresError]:
-        """Resolve records one after the other in one transaction; with each, what `attach` does."""
-        found: dict[int, Resolution | StaleScoresError] = {}
-        with self._db.write() as conn:
-            for arrival in arrivals:
-                try:
-                    found[arrival.record_no] = self.attach_in(conn, arrival, now)
-                except StaleScoresError as stale:  # raised before anything of this record is written
-                    found[arrival.record_no] = stale
-        return found
-
     def attach_in(self, conn: Connection, arrival: Arrival, now: int) -> Resolution:
         """Do as `attach`, inside the caller's write transaction; writes nothing where it raises."""
-        record_no, candidates, threshold = arrival.record_no, arrival.candidates, arrival.threshold
-        evidence, owners = arrival.evidence, arrival.owners
-        numbers = [record_no, *(candidate.record_no for candidate in candidates)]
-        facts = self._facts.facts(conn, numbers, now)
+        found = self.attach_all_in(conn, [arrival], now)[arrival.record_no]
+        if isinstance(found, StaleScoresError):
+            raise found
+        return found
+
+    def attach_all(self, arrivals: Iterable[Arrival], now: int) -> Attached:
+        """Resolve records one after the other in one transaction; with each, what `attach` does."""
+        with self._db.write() as conn:
+            return self.attach_all_in(conn, arrivals, now)
+
+    def attach_all_in(self, conn: Connection, arrivals: Iterable[Arrival], now: int) -> Attached:
+        """Do as `attach_all`, inside the caller's write transaction.
+
+        Neighbours in the line that touch no record and no golden ID in common share their statements.
+        """
+        found: Attached = {}
+        waiting = list(arrivals)
+        owner = self._owners(conn, waiting)
+        for part in unrelated(waiting, owner):
+            if found:  # those before may have changed what was read at first
+                owner = self._owners(conn, part)
+            found |= self._attach_together(conn, part, owner, now)
+        return found
+
+    def _owners(self, conn: Connection, arrivals: Iterable[Arrival]) -> dict[int, int]:
+        return self._reader.goldens_of(conn, sorted(set().union(*map(Arrival.touched, arrivals))))
+
+    def _attach_together(
+        self, conn: Connection, arrivals: Sequence[Arrival], owner: Mapping[int, int], now: int
+    ) -> Attached:
+        """Resolve records that have nothing to do with each other; `owner` is of all that they touch."""
+        facts = self._facts.facts(conn, set().union(*map(Arrival.touched, arrivals)), now)
+        unique = declared(conn)
+        found: Attached = {}
+        judged: list[Judged] = []
+        for arrival in arrivals:
+            try:
+                judged.append(self._judged(conn, arrival, facts, owner, unique=unique, now=now))
+            except StaleScoresError as stale:  # raised before anything of this record is written
+                found[arrival.record_no] = stale
+        if not judged:
+            return found
+        # One that arrives at the same time may not have seen this one: it gets its golden ID here.
+        fresh = set().union(*(each.fresh(owner) for each in judged))
+        links = [link for each in judged for link in each.links()]
+        resolved = self._resolve(conn, fresh, links, now, unique=unique, settled=fresh.isdisjoint(owner))
+        review_queue.drop(conn, [each.arrival.record_no for each in judged])
+        after = {**owner, **resolved.owner}
+        decided = [
+            (each, *self._decided(conn, each, resolved, after, unique=unique, now=now)) for each in judged
+        ]
+        review_queue.add(conn, [doubt for *_, doubts in decided for doubt in doubts], now)
+        born = resolved.names
+        names = {**self._reader.names(conn, {no for _, no, *_ in decided} - born.keys()), **born}
+        for each, golden_no, decision, _ in decided:
+            record_no = each.arrival.record_no
+            found[record_no] = Resolution(golden_no, names[golden_no], decision, each.own.linkable)
+        return found
+
+    def _judged(
+        self,
+        conn: Connection,
+        arrival: Arrival,
+        facts: Mapping[int, RecordFact],
+        owner: Mapping[int, int],
+        *,
+        unique: AbstractSet[str],
+        now: int,
+    ) -> Judged:
+        """Return which candidates count, and which of them it is joined with. Raises StaleScoresError."""
+        record_no, threshold, evidence = arrival.record_no, arrival.threshold, arrival.evidence
         own = facts.get(record_no)
         if own is None or own.change_sequence > arrival.sequence:
             raise StaleScoresError("the record changed after it was scored")
-        usable = [c for c in candidates if own.linkable and _counts(facts.get(c.record_no), arrival.sequence)]
-        heard = set() if evidence is None else {*evidence.record_a.tolist(), *evidence.record_b.tolist()}
-        owner = self._reader.goldens_of(conn, sorted({record_no, *heard, *(c.record_no for c in usable)}))
+        usable = [
+            c
+            for c in arrival.candidates
+            if own.linkable and _counts(facts.get(c.record_no), arrival.sequence)
+        ]
         if arrival.was not in {ANY, owner.get(record_no)}:
             raise StaleScoresError("another record was resolved with it after it was scored")
+        owners, heard = arrival.owners, arrival.heard()
         if owners is not None and any(owner.get(no) != owners.get(no) for no in heard - {record_no}):
             raise StaleScoresError("golden IDs changed after their records were heard")
         strong = [c for c in usable if c.weight >= threshold]
-        unique = declared(conn)
         if unique and strong:
             strong = self._of_other_sources(conn, (record_no, own.channel), strong, unique, now)
         if evidence is not None and strong:
             above = {c.record_no: c.weight - threshold for c in strong}
             welcome = admitted(record_no, above, owner, evidence)
             strong = [c for c in strong if c.record_no in welcome]
-        links = [(record_no, c.record_no, c.weight) for c in strong]
-        # One that arrives at the same time may not have seen this one: it gets its golden ID here.
-        fresh = {record_no, *(c.record_no for c in strong if c.record_no not in owner)}
-        resolved = self._resolve(conn, fresh, links, now, unique=unique, settled=fresh.isdisjoint(owner))
-        golden_no = resolved.owner[record_no]
+        return Judged(arrival, own, usable, strong)
+
+    def _decided(
+        self,
+        conn: Connection,
+        judged: Judged,
+        resolved: "_Resolved",
+        owner: Mapping[int, int],
+        *,
+        unique: AbstractSet[str],
+        now: int,
+    ) -> tuple[int, Decision, list[Doubt]]:
+        """Return the golden number of a resolved record, the decision, and what is left for a steward."""
+        arrival = judged.arrival
+        golden_no = resolved.owner[arrival.record_no]
         members = [number for number, theirs in resolved.owner.items() if theirs == golden_no]
-        doubtful = self._doubtful(conn, members, usable, {**owner, **resolved.owner}, resolved.standing)
+        doubtful = self._doubtful(conn, members, judged.usable, owner, resolved.standing)
         if unique and doubtful:
             doubtful = self._undeclared(conn, members, doubtful, unique, now)
-        decision: Decision = "attached" if len(members) > 1 else "review" if doubtful else "new"
-        review_queue.drop(conn, [record_no])
-        review_queue.add(
-            conn,
-            [
-                Doubt(record_no, c.record_no, c.weight, cause(c.weight, threshold), arrival.model_version)
-                for c in doubtful
-            ],
-            now,
-        )
-        name = resolved.names.get(golden_no) or self._reader.names(conn, [golden_no])[golden_no]
-        return Resolution(golden_no, name, decision, own.linkable)
+        doubts = [
+            Doubt(
+                arrival.record_no, c.record_no, c.weight, cause(c.weight, arrival.threshold),
+                arrival.model_version,
+            )
+            for c in doubtful
+        ]  # fmt: skip
+        return golden_no, "attached" if len(members) > 1 else "review" if doubtful else "new", doubts
 
     def detach(self, record_nos: Iterable[int], now: int) -> None:
         """Take records out of their golden IDs: deleted ones altogether, others to stand alone.

@@ -1,8 +1,10 @@
 """Records that arrive at once share their commits, and each gets what it would get by itself."""
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from random import Random
 from threading import Barrier, Event
 from typing import Any
 
@@ -10,10 +12,15 @@ import pytest
 
 from api.arrivals import MOST_TOGETHER, Arrived
 from api.incoming import incoming
+from api.resolution import Placement
 from api.schemas import RecordIn
 from consent.incoming import IncomingRecord
 from consent.records import WriteResult
+from identity.arriving import Arrival
+from identity.comparable import Comparable
 from identity.errors import StaleScoresError
+from identity.matching import OnlineScorer
+from identity.records import RecordKey
 from tests.world import World, a_copied_world, record, row
 
 TOWN = ("Ana", "Bea", "Carl", "Dora", "Emil", "Fritz")
@@ -150,20 +157,177 @@ def test_a_record_that_breaks_something_fails_alone(
 
 
 def test_a_record_that_keeps_changing_fails_alone(town: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    resolve_all = town.services.resolver.resolve_all
+    judged = town.services.online._judged
+    changing = set[int]()
 
-    def stale(record_nos: Sequence[int], now: int) -> dict[int, Any]:
-        found = dict(resolve_all(record_nos, now))
-        found[max(found)] = StaleScoresError("it keeps changing")
-        return found
+    def stale(conn: Any, arrival: Arrival, *known: Any, **rest: Any) -> Any:
+        if arrival.record_no in changing:
+            raise StaleScoresError("it keeps changing")
+        return judged(conn, arrival, *known, **rest)
 
-    monkeypatch.setattr(town.services.resolver, "resolve_all", stale)
+    monkeypatch.setattr(town.services.online, "_judged", stale)
+    (first,) = town.services.arrivals.receive([arriving("pos", "0", "Ana")])
+    changing |= {(first.written.record_no or 0) + 2, (first.written.record_no or 0) + 3}  # numbers in a row
     one, other = arriving("pos", "1", "Ana"), arriving("pos", "2", "Bea")
     found = town.services.arrivals._received([one, other])
     assert isinstance(found[0], Arrived)
     assert isinstance(found[1], StaleScoresError)
     with pytest.raises(StaleScoresError):
         town.services.arrivals.receive([arriving("pos", "3", "Carl")])
+
+
+def test_a_new_record_is_one_commit_in_each_store(town: World) -> None:
+    services = town.services
+    services.arrivals.receive([arriving("pos", "0", "Ana")])  # reserves numbers for those that follow
+    before = services.db.commits() or 0, services.keys.commits() or 0
+    (found,) = services.arrivals.receive([arriving("pos", "1", "Bea")])
+    assert found.decision == "attached"
+    if services.db.is_sqlite:  # which counts them
+        assert (services.db.commits(), services.keys.commits()) == (before[0] + 1, before[1] + 1)
+
+
+def test_who_comes_between_the_search_and_the_commit_is_found_all_the_same(
+    town: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services, ahead = town.services, town.services.resolver.ahead
+    other: list[int] = []
+
+    def then_another_comes(*searched: Any) -> Placement | None:
+        placement = ahead(*searched)
+        assert other or placement is not None, "it was looked for before it was stored"
+        if not other:
+            (written,) = services.writer.write([arriving("web", "n2", "Nora")], now=town.clock())
+            other.append(written.record_no or 0)
+            services.resolver.resolve(other[0], town.clock())
+        return placement
+
+    monkeypatch.setattr(services.resolver, "ahead", then_another_comes)
+    (found,) = services.arrivals.receive([arriving("crm", "n1", "Nora")])
+    (again,) = services.arrivals.receive([arriving("web", "n2", "Nora")])
+    assert found.decision == "attached"
+    assert again.golden_id == found.golden_id
+
+
+def test_what_breaks_the_search_does_not_keep_a_record_from_being_stored(
+    town: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise KeyError("a fault of ours")
+
+    monkeypatch.setattr(town.services.resolver, "ahead", broken)
+    (found,) = town.services.arrivals.receive([arriving("pos", "1", "Bea")])
+    assert found.decision == "attached"
+
+
+def test_a_record_that_takes_its_permission_with_it_is_stored_stands_alone_and_is_compared_with_nobody(
+    town: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score, compared = OnlineScorer.score, set[str]()
+
+    def seen(scorer: OnlineScorer, one: Comparable, others: Sequence[Comparable]) -> list[float]:
+        compared.update(each.text("first_name") for each in (one, *others))
+        return score(scorer, one, others)
+
+    monkeypatch.setattr(OnlineScorer, "score", seen)
+    sent = record("pos", "1", "Bea")
+    sent["consents"] = [{"purpose": "identity_linking", "state": "objected"}]
+    sent["attributes"]["first_name"] = "Beatrice"
+    restricted = record("pos", "2", "Carl")
+    restricted["consents"] = [{"purpose": "marketing_email", "state": "restricted"}]
+    restricted["attributes"]["first_name"] = "Carlo"
+    records = [incoming(RecordIn.model_validate(each)) for each in (sent, restricted)]
+    found = town.services.arrivals.receive([*records, arriving("pos", "3", "Dora")])
+    assert [each.decision for each in found] == ["new", "new", "attached"]
+    assert [each.written.linking for each in found] == [False, False, True]
+    assert "dora" in compared
+    assert not compared & {"beatrice", "carlo"}
+
+
+def some_town(chance: Random) -> list[list[IncomingRecord]]:
+    """Turns of records: known people and new ones, some twice, some that may not be linked."""
+    names = [*TOWN, "Nora", "Olga", "Petra"]
+    turns = []
+    for turn in range(12):
+        records = []
+        for at in range(chance.randint(1, 8)):
+            again = chance.random() < 0.15
+            source = f"{turn - chance.randint(0, 1)}-0" if again else f"{turn}-{at}"
+            sent = record("pos", source, chance.choice(names))
+            if chance.random() < 0.15:
+                sent["consents"] = sent["consents"][1:]
+            elif chance.random() < 0.2:
+                del sent["attributes"]["email"], sent["attributes"]["phone"]
+            records.append(incoming(RecordIn.model_validate(sent)))
+        turns.append(records)
+    return turns
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_records_of_one_turn_end_where_they_would_one_by_one_and_looked_for_afterwards(
+    tmp_path: Path, seed: int
+) -> None:
+    turns = some_town(Random(seed))  # noqa: S311 - which records, the same in every run
+    ended = []
+    for name in ("together", "alone"):
+        with a_copied_world(tmp_path / name, World.settle) as one:
+            arrivals = one.services.arrivals
+            for number, channel in enumerate(("crm", "web")):
+                one.ingest(*(row(channel, f"town{number}", person) for person in TOWN[number::2]))
+            one.services.resolver.resolve_all(range(1, 200), one.clock())
+            numbers: dict[RecordKey, int] = {}
+            said = []
+            for records in turns:
+                if name == "together":
+                    found = arrivals.receive(records)
+                else:
+                    found = [each for one_ in records for each in arrivals._received([one_], ahead=False)]
+                for sent, each in zip(records, found, strict=True):
+                    numbers[sent.key] = each.written.record_no or 0
+                    said.append((each.written.status, each.written.linking))
+            with one.services.db.read() as conn:
+                owner = one.services.memberships.goldens_of(conn, sorted(numbers.values()))
+            people: dict[int, set[RecordKey]] = {}
+            for key, number in numbers.items():
+                people.setdefault(owner[number], set()).add(key)
+            ended.append((said, sorted(map(sorted_keys, people.values()))))
+    assert ended[0] == ended[1]
+
+
+def sorted_keys(keys: set[RecordKey]) -> list[str]:
+    return sorted(f"{key.channel}:{key.source_id}" for key in keys)
+
+
+def test_tasks_of_an_event_loop_share_turns_and_threads_take_theirs(town: World) -> None:
+    arrivals = town.services.arrivals
+    wanted = {name: town.send(record("crm", name, name))[0]["golden_id"] for name in TOWN}
+
+    async def all_at_once() -> list[list[Arrived]]:
+        return await asyncio.gather(
+            *(arrivals.received([arriving("pos", f"task-{at}", TOWN[at % 6])]) for at in range(24))
+        )
+
+    with ThreadPoolExecutor(6) as pool:
+        of_threads = [
+            pool.submit(arrivals.receive, [arriving("web", f"thread-{at}", TOWN[at % 6])]) for at in range(24)
+        ]
+        found = [*asyncio.run(all_at_once()), *(future.result(60) for future in of_threads)]
+    for at, (each,) in enumerate(found):
+        assert each.golden_id == wanted[TOWN[at % 6]]
+
+
+def test_a_task_is_told_what_failed_and_the_next_is_answered(
+    town: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusing(*_: Any, **__: Any) -> list[WriteResult]:
+        raise OSError("no disk")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(town.services.writer, "write", refusing)
+        with pytest.raises(OSError, match="no disk"):
+            asyncio.run(town.services.arrivals.received([arriving("pos", "1", "Ana")]))
+    (found,) = asyncio.run(town.services.arrivals.received([arriving("pos", "1", "Ana")]))
+    assert found.decision == "attached"
+    assert asyncio.run(town.services.arrivals.received([])) == []
 
 
 def test_many_threads_at_once_all_get_their_own_answers(town: World) -> None:

@@ -10,7 +10,7 @@ import pytest
 from api.incoming import incoming
 from api.schemas import RecordIn
 from api.services import Services, open_services
-from identity.online import Arrival
+from identity.arriving import Arrival
 from tests.world import World, record, row
 
 TOWN = ("Ana", "Bea", "Carl", "Dora", "Emil", "Fritz", "Gina", "Hans")
@@ -79,3 +79,25 @@ def test_both_may_resolve_at_any_moment(workers: list[Services]) -> None:
         with ThreadPoolExecutor(2) as pool:
             numbers = list(pool.map(arrive, workers, ("crm", "web")))
         assert len(golden_ids(workers[0], *numbers)) == 1, turn
+
+
+def test_both_may_store_and_resolve_in_one_commit_at_any_moment(workers: list[Services]) -> None:
+    """Neither sees the other's record before its own commit: whoever commits second looks again."""
+    for turn in range(20):
+        barrier = Barrier(2)
+        name = f"Name{turn}y{turn * 6841 % 997}"
+
+        def arrive(worker: Services, channel: str, name: str = name, barrier: Barrier = barrier) -> str:
+            sent = incoming(RecordIn.model_validate(record(channel, name, name)))
+            barrier.wait(10)
+            (found,) = worker.arrivals.receive([sent])
+            assert found.golden_id is not None
+            return found.golden_id
+
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(arrive, workers, ("crm", "web")))
+        found = [
+            arrive(one, channel, barrier=Barrier(1))
+            for one, channel in zip(workers, ("crm", "web"), strict=True)
+        ]
+        assert len(set(found)) == 1, turn

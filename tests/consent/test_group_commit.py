@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,6 +39,35 @@ def test_who_comes_during_a_write_shares_the_next_one() -> None:
 
     asyncio.run(run())
     assert written == [[0], list(range(1, 20))]
+
+
+async def asked_again_and_again(group: GroupCommit[int], callers: int, times: int) -> None:
+    async def caller(number: int) -> None:
+        for _ in range(times):
+            await group.committed([number])
+            await asyncio.sleep(0)
+
+    first = asyncio.create_task(caller(0))
+    await asyncio.sleep(0)  # its write is under way when the others come
+    await asyncio.gather(first, *(asyncio.create_task(caller(number)) for number in range(1, callers)))
+
+
+def test_callers_that_ask_again_at_once_share_every_write_where_it_waits_for_them() -> None:
+    sizes: list[int] = []
+    group = GroupCommit[int](lambda items: sizes.append(len(items)), regather_s=0.05)
+    asyncio.run(asked_again_and_again(group, callers=8, times=5))
+    assert sizes == [1, 8, 8, 8, 8, 7]
+
+
+def test_a_caller_alone_waits_for_nobody() -> None:
+    async def run() -> float:
+        group = GroupCommit[int](lambda _: None, regather_s=5)
+        began = time.monotonic()
+        for number in range(3):
+            await group.committed([number])
+        return time.monotonic() - began
+
+    assert asyncio.run(run()) < 4
 
 
 def test_a_failed_write_fails_for_everybody_it_held_and_for_nobody_else() -> None:

@@ -13,10 +13,11 @@ from pathlib import Path
 from sqlalchemy import text
 
 from consent.record_facts import StoredFacts
+from identity.arriving import Arrival, ScoredCandidate
 from identity.database import Database
 from identity.linking import LinkingReport, ScoredPairs
 from identity.model import Model
-from identity.online import Arrival, OnlineResolver, Resolution, ScoredCandidate
+from identity.online import OnlineResolver, Resolution
 from identity.profile import Profile
 from identity.records import OpenedBatch
 from identity.rerun import Rerun, RunOutcome

@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from identity.arriving import Arrival, ScoredCandidate
 from identity.contradictions import Evidence
 from identity.errors import StaleScoresError
-from identity.online import Arrival, ScoredCandidate
 from tests.examples import examples
 from tests.identity.population import Population, consistent
 
