@@ -30,8 +30,8 @@ from identity.store import MembershipReader
 MOST_TOGETHER: Final = 64
 """Records of one turn, unless a single request brings more: what comes first must not wait for long."""
 
-_REGATHER_SECONDS: Final = 0.001
-"""What a client on the same machine takes from an answer to its next request, while the loop is busy."""
+_REGATHER_SECONDS: Final = 0.002
+"""What it takes the loop to send an answer and to take in the next request, and more."""
 
 
 class Arrived(NamedTuple):

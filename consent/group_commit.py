@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 Item = TypeVar("Item")
 
 _BUSY_S: Final = 0.0001  # a turn of an idle loop takes less
+_IDLE_S: Final = 0.001  # what a client on this machine takes from an answer to its next request, and more
 
 
 @dataclass(slots=True)
@@ -32,7 +33,7 @@ class GroupCommit(Generic[Item]):
     """Gathers items of many tasks for `write`, which returns once all it was given are durable."""
 
     def __init__(self, write: Callable[[Sequence[Item]], None], *, regather_s: float = 0.0) -> None:
-        """After a write for several, `regather_s` is how long each more of them may keep the next waiting."""
+        """After a write for several, each of them may keep the next waiting for `regather_s` at most."""
         self._write = write
         self._regather_s = regather_s
         self._waiting: WeakKeyDictionary[asyncio.AbstractEventLoop, _Waiting[Item]] = WeakKeyDictionary()
@@ -72,12 +73,15 @@ class GroupCommit(Generic[Item]):
             waiting.writer = None
 
     async def _regathered(self, waiting: _Waiting[Item], most: int) -> None:
-        """Return once `most` wait again, or the loop has had nothing to do for a while."""
+        """Return once `most` wait again, or the loop has had nothing to do for a while, or it took too long.
+
+        Of a busy loop nobody can tell whether it is with them: that alone must keep nobody waiting.
+        """
         now = time.perf_counter()
-        until = now + self._regather_s
-        while len(waiting.futures) < most and now < until:
+        until, latest = now + _IDLE_S, now + most * self._regather_s
+        while len(waiting.futures) < most and now < min(until, latest):
             before = now
             await asyncio.sleep(0)
             now = time.perf_counter()
             if now - before > _BUSY_S:  # it answered, or took in what was sent
-                until = now + self._regather_s
+                until = now + _IDLE_S

@@ -54,9 +54,31 @@ async def asked_again_and_again(group: GroupCommit[int], callers: int, times: in
 
 def test_callers_that_ask_again_at_once_share_every_write_where_it_waits_for_them() -> None:
     sizes: list[int] = []
-    group = GroupCommit[int](lambda items: sizes.append(len(items)), regather_s=0.05)
+    group = GroupCommit[int](lambda items: sizes.append(len(items)), regather_s=0.5)
     asyncio.run(asked_again_and_again(group, callers=8, times=5))
     assert sizes == [1, 8, 8, 8, 8, 7]
+
+
+def test_a_loop_that_is_busy_with_others_keeps_nobody_waiting() -> None:
+    """Three were answered, two of them come no more, and the loop never has nothing to do."""
+
+    async def run() -> None:
+        group = GroupCommit[int](lambda _: time.sleep(0.01), regather_s=0.02)
+
+        def work() -> None:
+            time.sleep(0.0005)  # what a loop does for them
+
+        async def others() -> None:
+            while True:
+                work()
+                await asyncio.sleep(0)
+
+        busy = asyncio.create_task(others())
+        await asyncio.gather(*(group.committed([number]) for number in range(3)))
+        await asyncio.wait_for(group.committed([3]), 5)
+        busy.cancel()
+
+    asyncio.run(run())
 
 
 def test_a_caller_alone_waits_for_nobody() -> None:
