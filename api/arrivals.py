@@ -15,14 +15,19 @@ from typing import Final, NamedTuple
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.resolution import Placement, Resolver
-from consent.errors import ConsentError
 from consent.group_commit import GroupCommit
 from consent.incoming import IncomingRecord
 from consent.prepared_records import PreparedBatch
 from consent.record_contents import Content
 from consent.records import RecordWriter, WriteResult
 from identity.database import Database
-from identity.errors import IdentityError, StaleScoresError
+from identity.errors import (
+    StaleScoresError,
+    StoreBusyError,
+    StoreDamagedError,
+    StoreFullError,
+    StoreUnreachableError,
+)
 from identity.online import Decision, Resolution
 from identity.records import GoldenId
 from identity.store import MembershipReader
@@ -32,6 +37,16 @@ MOST_TOGETHER: Final = 64
 
 _REGATHER_SECONDS: Final = 0.002
 """What it takes the loop to send an answer and to take in the next request, and more."""
+
+
+_OF_A_STORE: Final = (
+    StoreBusyError,
+    StoreDamagedError,
+    StoreFullError,
+    StoreUnreachableError,
+    SQLAlchemyError,
+    OSError,
+)
 
 
 class Arrived(NamedTuple):
@@ -142,7 +157,7 @@ class Arrivals:
     def _answer(self, calls: Sequence[_Call], *, ahead: bool = True) -> None:
         try:
             found = iter(self._received([record for call in calls for record in call.records], ahead=ahead))
-        except (IdentityError, ConsentError, SQLAlchemyError, OSError):  # a store's: nobody would fare better
+        except _OF_A_STORE:  # nobody would fare better
             raise
         except Exception as error:  # noqa: BLE001 - handed on to whom it concerns
             if len(calls) == 1 and not ahead:
@@ -191,12 +206,11 @@ class Arrivals:
             return placement
 
         written = self._writer.write(records, now=now, placing=placing)
-        changed = {each.record_no for each in written if each.status == "updated"}  # twice in one turn
         return written, {
             number: found
             for placement in placements
             for number, found in placement.found.items()
-            if isinstance(found, Resolution) and number not in changed
+            if isinstance(found, Resolution)
         }
 
     def _known(self, record_nos: Sequence[int | None]) -> dict[int, tuple[GoldenId, Decision]]:

@@ -41,6 +41,9 @@ class Newcomer(NamedTuple):
     tokens: bytes | None = None
     comparable: bytes | None = None
 
+    def __repr__(self) -> str:
+        return f"<record {self.record_no} on its way in>"
+
 
 @dataclass(frozen=True, slots=True)
 class Scoring:

@@ -34,8 +34,8 @@ FEW: Final = 8
 async def received(services: "Services", caller: Caller, records: Sequence[RecordIn]) -> list[RecordResult]:
     """Store `records` and give each its golden ID; answer in their order.
 
-    Storing is one durable step per store, resolution another, so a crash between them leaves records that the
-    next linkage run, or the same request again, resolves.
+    Where storing and resolving are two commits (ADR 20), a crash between them leaves records that the next
+    linkage run, or the same request again, resolves.
     """
     if len(records) > FEW:
         return await run_in_threadpool(receive, services, caller, records)

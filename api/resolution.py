@@ -29,6 +29,10 @@ from identity.statements import Reading, Statement, slices
 from identity.store import PUBLISHED, MembershipReader
 
 _ATTEMPTS: Final = 5
+MOST_AHEAD: Final = 64
+"""Records of a batch: of a block that large all are compared, where among stored records a few would do."""
+
+_CHANGING: Final = frozenset({Outcome.UPDATED, Outcome.REPEATED})
 _ANY: Final = -1  # no change sequence: nothing is known of other writers
 _NONE: Final = -2
 
@@ -98,8 +102,11 @@ class Resolver:
         """Look for whom the new records of a batch belong to, before it is written; None where it can't be.
 
         So storing and resolving are one commit. Whatever changes until then, the placement says so, or is not
-        asked: then `resolve_all` looks again.
+        asked: then `resolve_all` looks again. So it does for a large batch, and for one that changes records
+        itself: new ones are to be compared with them as they will be.
         """
+        if len(contents) > MOST_AHEAD or any(each.outcome in _CHANGING for each in batch.records):
+            return None
         if self._expected not in {_ANY, batch.change_sequence}:
             self._expected = _ANY  # another writer is at work: what is found now would mostly be stale
             return None

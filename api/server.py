@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from api.app import create_app
 from api.leaving import leaving
-from api.listening import EachItsOwn, check_address
+from api.listening import EachItsOwn, check_address, claimed
 from api.observability import LOG_CONFIG, configure_logging
 from api.services import open_services
 from api.settings import Settings, SettingsError
@@ -79,7 +79,7 @@ def run(settings: Settings, *, host: str, port: int, workers: int) -> None:
     check_address(host, port)
     configure_logging(settings.log_level)
     signal.signal(signal.SIGTERM, _end)
-    with tempfile.TemporaryDirectory(prefix="aurea-metrics-") as pooled:
+    with claimed(host, port), tempfile.TemporaryDirectory(prefix="aurea-metrics-") as pooled:
         if workers > 1:
             # The metrics library pools the workers' counters in files of this folder.
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = pooled

@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 Item = TypeVar("Item")
 
 _BUSY_S: Final = 0.0001  # a turn of an idle loop takes less
+_LONGEST_S: Final = 0.02
 _IDLE_S: Final = 0.001  # what a client on this machine takes from an answer to its next request, and more
 
 
@@ -68,17 +69,18 @@ class GroupCommit(Generic[Item]):
                     if not future.done():
                         future.set_result(None) if failed is None else future.set_exception(failed)
                 if self._regather_s and len(futures) + len(waiting.futures) > 1:
-                    await self._regathered(waiting, len(futures) + len(waiting.futures))
+                    await self._regathered(waiting, len(futures))
         finally:
             waiting.writer = None
 
-    async def _regathered(self, waiting: _Waiting[Item], most: int) -> None:
-        """Return once `most` wait again, or the loop has had nothing to do for a while, or it took too long.
+    async def _regathered(self, waiting: _Waiting[Item], answered: int) -> None:
+        """Return once as many more wait, or the loop has had nothing to do for a while, or it took too long.
 
         Of a busy loop nobody can tell whether it is with them: that alone must keep nobody waiting.
         """
         now = time.perf_counter()
-        until, latest = now + _IDLE_S, now + most * self._regather_s
+        most = len(waiting.futures) + answered
+        until, latest = now + _IDLE_S, now + min(answered * self._regather_s, _LONGEST_S)
         while len(waiting.futures) < most and now < min(until, latest):
             before = now
             await asyncio.sleep(0)

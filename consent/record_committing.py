@@ -111,7 +111,7 @@ class RecordCommitter:
         """Write a batch; None stands for a record that must be prepared again.
 
         `place` is called with the new records, unless any record of the store has changed since the batch was
-        prepared.
+        prepared, or its permission to be linked with it.
         """
         return self.finish(self.keys.write(batch), place=place)
 
@@ -131,7 +131,7 @@ class RecordCommitter:
                 landing = [each for each in keyed.records if each.token not in again]
                 linking = self._write_records(conn, landing, keyed)
                 after = _change_sequence(conn)
-                if place is not None and before == keyed.batch.change_sequence:
+                if place is not None and before == keyed.batch.change_sequence == after - 1:
                     place(conn, [r.record_no for r in landing if r.outcome is Outcome.CREATED], after)
             # Only now, when it is committed: what was rolled back must not be taken for this object's own.
             created = frozenset(each.token for each in landing if each.outcome is Outcome.CREATED)

@@ -45,7 +45,7 @@ class _Direct(APIRoute):
                 return await by_the_framework(request)
             purpose = plain[1].decode()
             services = await services_of(request)
-            caller = await _reader(request, request.headers.get("authorization"))
+            caller = await _reader(request, request.headers.get("authorization") or None)
             opted_out = await opted_out_of(request.headers.get("sec-gpc"))
             golden_id = request.path_params["golden_id"]
             return await _profile(request, caller, services, golden_id, purpose, opted_out=opted_out)

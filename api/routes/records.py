@@ -1,12 +1,14 @@
 """POST /v1/records and /v1/records/delete: records arrive and leave."""
 
 import json
+import re
 from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from api.auth import Caller
@@ -30,6 +32,10 @@ Writer = Annotated[Caller, Depends(_writer)]
 Deleter = Annotated[Caller, Depends(permit("delete records"))]
 
 
+_LENGTH: Final = re.compile(r"[0-9]{1,5}", re.ASCII)
+"""Of a body that costs little to look at before it is known who sends it."""
+
+
 class _Direct(APIRoute):
     """Hands a well-formed request to the endpoint below itself; anything else is the framework's to refuse.
 
@@ -42,13 +48,18 @@ class _Direct(APIRoute):
 
         async def respond(request: Request) -> Response:
             headers = request.headers
-            if headers.get("content-type") != "application/json" or "idempotency-key" in headers:
+            plain = headers.get("content-type") == "application/json" and "idempotency-key" not in headers
+            if not plain or not _LENGTH.fullmatch(headers.get("content-length", "")):
                 return await by_the_framework(request)
             try:
                 body = RecordsIn.model_validate(json.loads(await request.body()))
-            except (ValueError, RecursionError):  # a body that is no JSON, or not of this shape
+            except (
+                ValueError,
+                RecursionError,
+                ClientDisconnect,
+            ):  # no JSON, or not of this shape, or not whole
                 return await by_the_framework(request)
-            caller = await _writer(request, headers.get("authorization"))
+            caller = await _writer(request, headers.get("authorization") or None)
             services = await services_of(request)
             opted_out = await opted_out_of(headers.get("sec-gpc"))
             return await write(body, caller, services, None, opted_out=opted_out)

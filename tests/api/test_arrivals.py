@@ -12,8 +12,9 @@ import pytest
 
 from api.arrivals import MOST_TOGETHER, Arrived
 from api.incoming import incoming
-from api.resolution import Placement
+from api.resolution import MOST_AHEAD, Placement
 from api.schemas import RecordIn
+from consent.errors import VaultError
 from consent.incoming import IncomingRecord
 from consent.records import WriteResult
 from identity.arriving import Arrival
@@ -208,11 +209,60 @@ def test_who_comes_between_the_search_and_the_commit_is_found_all_the_same(
     assert again.golden_id == found.golden_id
 
 
-def test_what_breaks_the_search_does_not_keep_a_record_from_being_stored(
+def sent_by(channel: str, source_id: str, person: str, *granted: str) -> IncomingRecord:
+    sent = record(channel, source_id, person)
+    sent["consents"] = [{"purpose": purpose, "state": "granted"} for purpose in granted]
+    return incoming(RecordIn.model_validate(sent))
+
+
+def test_a_new_record_is_compared_with_what_another_of_its_turn_says_from_now_on(town: World) -> None:
+    arrivals = town.services.arrivals
+    (before,) = arrivals.receive([arriving("pos", "1", "Zoe")])
+    changed, new = arrivals.receive([arriving("pos", "1", "Nora"), arriving("web", "2", "Zoe")])
+    assert (changed.written.status, new.decision) == ("updated", "new")
+    assert new.golden_id not in {before.golden_id, changed.golden_id}
+    first, same, other = arrivals.receive(
+        [arriving("pos", "3", "Olga"), arriving("pos", "3", "Petra"), arriving("web", "4", "Olga")]
+    )
+    assert [each.written.status for each in (first, same, other)] == ["created", "updated", "created"]
+    assert other.decision == "new"
+    assert other.golden_id != first.golden_id == same.golden_id
+
+
+def test_a_new_record_finds_one_that_its_turn_permits_to_be_linked(town: World) -> None:
+    arrivals = town.services.arrivals
+    (alone,) = arrivals.receive([sent_by("pos", "1", "Zoe", "personalization")])
+    assert not alone.written.linking
+    allowed, new = arrivals.receive(
+        [sent_by("pos", "1", "Zoe", "personalization", "identity_linking"), arriving("web", "2", "Zoe")]
+    )
+    assert (allowed.written.status, new.decision) == ("unchanged", "attached")
+    assert new.golden_id == alone.golden_id
+
+
+def test_a_large_request_is_looked_for_once_it_is_stored(
     town: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    ahead, searched = town.services.resolver.ahead, []
+
+    def seen(*batch: Any) -> Placement | None:
+        searched.append(ahead(*batch))
+        return searched[-1]
+
+    monkeypatch.setattr(town.services.resolver, "ahead", seen)
+    few = [arriving("pos", f"few-{at}", TOWN[at]) for at in range(3)]
+    many = [arriving("pos", f"many-{at}", TOWN[at % 6]) for at in range(MOST_AHEAD + 1)]
+    found = [*town.services.arrivals.receive(few), *town.services.arrivals.receive(many)]
+    assert [each is None for each in searched] == [False, True]
+    assert {each.decision for each in found} == {"attached"}
+
+
+@pytest.mark.parametrize("error", [KeyError("a fault of ours"), VaultError("a neighbour is damaged")])
+def test_what_breaks_the_search_does_not_keep_a_record_from_being_stored(
+    town: World, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     def broken(*_: Any) -> None:
-        raise KeyError("a fault of ours")
+        raise error
 
     monkeypatch.setattr(town.services.resolver, "ahead", broken)
     (found,) = town.services.arrivals.receive([arriving("pos", "1", "Bea")])
