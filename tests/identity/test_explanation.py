@@ -26,7 +26,7 @@ from identity.linking import score
 from identity.matching import OnlineScorer
 from tests.identity.labelled import labelled
 
-SETS = ("splink_fake_1000", "senzing_truthset")
+SETS = ("splink_fake_1000", pytest.param("senzing_truthset", marks=pytest.mark.slow))
 
 
 class Linked:
