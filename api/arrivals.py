@@ -128,12 +128,18 @@ class Arrivals:
             self._waiting.extend(calls)
             mine = not self._busy
             self._busy = True
+        failed: BaseException | None = None
         for call in calls:
             if not mine:
                 call.ready.wait()
             mine = False  # the others are taken along, or told when their turn has come
             if not call.done:
-                self._take_a_turn()
+                try:
+                    self._take_a_turn()
+                except BaseException as error:  # noqa: BLE001 - raised below: its next call may hold the turn
+                    failed = error
+        if failed is not None:
+            raise failed
 
     def _take_a_turn(self) -> None:
         """Work for all that wait, the caller first among them, and pass the turn on to who came since."""

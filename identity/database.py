@@ -23,7 +23,7 @@ from identity.write_turns import WriteTurns, begin_write
 
 BUSY_TIMEOUT_MS = 30_000
 AUTOCHECKPOINT_PAGES = 1_000  # SQLite's default, 4 MB
-_WRITE = "aurea_write"
+_UNTIL = "aurea_write_until"  # of a write transaction on SQLite: how long it may wait to begin
 
 
 class Database:
@@ -32,7 +32,6 @@ class Database:
     def __init__(self, engine: Engine, *, lock_id: int) -> None:
         self.engine = engine
         self._lock_id = lock_id
-        self._writing = {_WRITE: True} if self.is_sqlite else {"isolation_level": "READ COMMITTED"}
         self._snapshots = ReadSnapshots(engine, self._named)
         self._copying = LogCopying(self.checkpoint)
         self._turns = WriteTurns(BUSY_TIMEOUT_MS)
@@ -80,8 +79,9 @@ class Database:
         lock is held: bulk writers call `checkpoint()` between their transactions instead.
         """
         turn = self._turns.taken() if self.is_sqlite else nullcontext()
-        with self._failures_named(), turn, self.engine.connect() as connected:
-            conn = connected.execution_options(**self._writing)
+        with self._failures_named(), turn as until, self.engine.connect() as connected:
+            options = {"isolation_level": "READ COMMITTED"} if until is None else {_UNTIL: until}
+            conn = connected.execution_options(**options)
             transaction = conn.begin()
             if self.is_sqlite and not checkpoint:
                 conn.exec_driver_sql("PRAGMA wal_autocheckpoint=0")
@@ -239,9 +239,9 @@ def _discipline_sqlite(engine: Engine, *, secure_delete: bool, cache_mb: int) ->
 
     @event.listens_for(engine, "begin")
     def _begin(conn: Connection) -> None:
-        immediate = conn.get_execution_options().get(_WRITE, False)
+        until = conn.get_execution_options().get(_UNTIL)
         # On the driver: 10 us instead of 50. What it raises, `_failures_named` names as well.
-        if immediate:
-            begin_write(_driver(conn))
+        if until is not None:
+            begin_write(_driver(conn), until)
         else:
             _driver(conn).execute("BEGIN")

@@ -6,6 +6,7 @@ queue, and whoever is first in the queue asks for the lock of the file every few
 little more slowly the longer another process keeps it.
 """
 
+import math
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -27,24 +28,29 @@ class WriteTurns:
         self._lock = Lock()
 
     @contextmanager
-    def taken(self) -> Iterator[None]:
-        """Be the only thread of this process that writes. Raises StoreBusyError as `begin_write` would."""
+    def taken(self) -> Iterator[float]:
+        """Be the only thread of this process that writes; yields until when `begin_write` may wait, in turn.
+
+        That is a time of `time.monotonic`. Raises StoreBusyError as `begin_write` would.
+        """
+        until = time.monotonic() + self._patience
         if not self._lock.acquire(timeout=self._patience):
             raise StoreBusyError("another thread holds the write lock; try again")
         try:
-            yield
+            yield until
         finally:
             self._lock.release()
 
 
-def begin_write(driver: Any) -> None:
+def begin_write(driver: Any, until: float = math.inf) -> None:
     """Begin a write transaction of SQLite's, waiting for the lock as long as `busy_timeout` allows.
 
-    Raises SQLite's OperationalError, SQLITE_BUSY where another process did not let go.
+    And no longer than `until`, a time of `time.monotonic`: who queued for a turn has waited already. Raises
+    SQLite's OperationalError, SQLITE_BUSY where another process did not let go.
     """
     (patience_ms,) = driver.execute("PRAGMA busy_timeout").fetchone()
     driver.execute("PRAGMA busy_timeout=0")
-    until, pause = time.monotonic() + patience_ms / 1000, _SOONEST
+    until, pause = min(until, time.monotonic() + patience_ms / 1000), _SOONEST
     try:
         while not _begun(driver, last=time.monotonic() >= until):
             time.sleep(pause)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from api.arrivals import MOST_TOGETHER, Arrived
+from api.arrivals import MOST_TOGETHER, Arrived, _Call
 from api.incoming import incoming
 from api.resolution import MOST_AHEAD, Placement
 from api.schemas import RecordIn
@@ -353,3 +353,23 @@ def test_a_turn_holds_a_bounded_number_of_records(
         let_go()
         assert [len(future.result(60)) for future in futures] == [1, *[MOST_TOGETHER // 2] * 3]
     assert turns == [1, MOST_TOGETHER, MOST_TOGETHER // 2]
+
+
+def test_what_ends_a_thread_leaves_nobody_without_a_turn(
+    town: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, ends = town.services.writer.write, [SystemExit()]
+
+    def ending(records: Sequence[IncomingRecord], **said: Any) -> list[WriteResult]:
+        if ends:
+            raise ends.pop()
+        return write(records, **said)
+
+    monkeypatch.setattr(town.services.writer, "write", ending)
+    calls = [_Call([arriving("pos", str(number), "Zoe")]) for number in range(MOST_TOGETHER + 1)]
+    with pytest.raises(SystemExit):
+        town.services.arrivals._work(calls)
+    assert [call.failed is None for call in calls] == [*[False] * MOST_TOGETHER, True]
+    with ThreadPoolExecutor(1) as pool:
+        (after,) = pool.submit(town.services.arrivals.receive, [arriving("pos", "0", "Zoe")]).result(20)
+    assert after.golden_id == (calls[-1].found or [after])[0].golden_id  # type: ignore[union-attr]  # an answer

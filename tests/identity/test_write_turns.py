@@ -78,3 +78,26 @@ def test_threads_queue_and_one_that_waits_too_long_is_told(tmp_path: Path) -> No
         holding.result(10)
     with turns.taken():
         pass
+
+
+def test_the_time_spent_in_the_queue_counts(tmp_path: Path) -> None:
+    """A patience for the thread's turn and one for the file's lock would be twice what is promised."""
+    turns, held = WriteTurns(400), threading.Event()
+
+    def hold() -> None:
+        with turns.taken():
+            held.set()
+            time.sleep(0.3)
+
+    with closing(connected(tmp_path / "a.db")) as one, closing(connected(tmp_path / "a.db")) as other:
+        one.execute("BEGIN IMMEDIATE")
+        with ThreadPoolExecutor(1) as pool:
+            holding = pool.submit(hold)
+            assert held.wait(10)
+            with turns.taken() as until:
+                waited = time.monotonic()
+                with pytest.raises(sqlite3.OperationalError):
+                    begin_write(other, until)
+                assert time.monotonic() - waited < 0.3, "less than a patience of its own"
+            holding.result(10)
+        one.execute("ROLLBACK")
