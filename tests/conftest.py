@@ -10,11 +10,12 @@ from hypothesis import settings
 from api import clients
 from tests import postgres
 from tests.commands import commands
+from tests.examples import examples
 from tests.remembered import remember
 from tests.world import World, a_copied_world, a_world
 
 # What a property claims is never a time; on a loaded machine a time alone would fail it.
-settings.register_profile("aurea", deadline=None)
+settings.register_profile("aurea", deadline=None, max_examples=examples(100))
 settings.load_profile("aurea")
 
 

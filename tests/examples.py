@@ -1,4 +1,4 @@
-"""How often a dear property is tried: with all its examples in `make test-slow`, with a third in `make test`.
+"""How often a property is tried: with all its examples in `make test-slow`, with a third in `make test`.
 
 Each example has stores or an engine of its own; what a third finds more seldom, the next runs look for again.
 """
