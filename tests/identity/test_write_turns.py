@@ -10,6 +10,7 @@ from statistics import median
 
 import pytest
 
+from identity.database import BUSY_TIMEOUT_MS, open_database
 from identity.errors import StoreBusyError
 from identity.write_turns import WriteTurns, begin_write
 
@@ -80,24 +81,37 @@ def test_threads_queue_and_one_that_waits_too_long_is_told(tmp_path: Path) -> No
         pass
 
 
-def test_the_time_spent_in_the_queue_counts(tmp_path: Path) -> None:
+def test_the_time_spent_in_the_queue_counts() -> None:
     """A patience for the thread's turn and one for the file's lock would be twice what is promised."""
-    turns, held = WriteTurns(400), threading.Event()
+    turns = WriteTurns(400)
 
-    def hold() -> None:
+    def queue() -> tuple[float, float]:
+        entered = time.monotonic()
+        with turns.taken() as until:
+            return entered, until
+
+    with ThreadPoolExecutor(1) as pool:
         with turns.taken():
-            held.set()
+            queued = pool.submit(queue)
             time.sleep(0.3)
+        entered, until = queued.result(10)
+    assert until < entered + 0.4 + 0.15
 
-    with closing(connected(tmp_path / "a.db")) as one, closing(connected(tmp_path / "a.db")) as other:
-        one.execute("BEGIN IMMEDIATE")
-        with ThreadPoolExecutor(1) as pool:
-            holding = pool.submit(hold)
-            assert held.wait(10)
-            with turns.taken() as until:
-                waited = time.monotonic()
-                with pytest.raises(sqlite3.OperationalError):
-                    begin_write(other, until)
-                assert time.monotonic() - waited < 0.3, "less than a patience of its own"
-            holding.result(10)
-        one.execute("ROLLBACK")
+
+def test_a_write_gives_up_when_its_turn_has_no_time_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = open_database(f"sqlite:///{tmp_path / 'a.db'}")
+    with db.write():
+        pass
+    monkeypatch.setattr(db, "_turns", WriteTurns(100))  # where the file's own patience is 30 s
+    with closing(connected(tmp_path / "a.db")) as another:
+        another.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        with pytest.raises(StoreBusyError), db.write():
+            pass
+        assert 0.1 <= time.monotonic() - began < BUSY_TIMEOUT_MS / 1000 / 3
+        another.execute("ROLLBACK")
+    with db.write():
+        pass
+    db.close()
