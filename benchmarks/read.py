@@ -7,7 +7,11 @@ members, consent, the access log on disk, opening three sealed records, survivor
 many times and nothing is written meanwhile, so most answers are kept from before (consent/kept_answers.py);
 what follows `opened` is a second server that keeps none.
 
-    python benchmarks/read.py [--people 2000] [--seconds 20] [--connections 32]
+    python benchmarks/read.py [--people 2000] [--seconds 20] [--connections 32] [--home HOME]
+
+HOME is a linked home (benchmarks/link.py --keep DIR leaves DIR/home): people are drawn from all of it, of
+those who may be read. It gets a client and an access log, so give a copy. Without one a home of `--people`
+is made.
 
 Prints one JSON object: requests a second of both, their ratio, latencies in milliseconds, and how many
 profiles a second two callers get that look up a thousand at once. All that once more under `opened`.
@@ -44,6 +48,7 @@ from api.server import collect_rarely, hand_over_soon
 from api.services import open_services
 from api.settings import KEPT_PROFILES, Settings
 from api.stores import create_home
+from consent.answers import Profile, RevealRequest
 
 PURPOSE = "personalization"
 CONSTANT = b'{"status":"constant"}'
@@ -68,6 +73,26 @@ def populate(home: Path, people: int) -> tuple[str, list[str]]:
     golden_ids = sorted(set(by_key(services).values()))
     services.close()
     return token, golden_ids
+
+
+def drawn(home: Path, people: int) -> tuple[str, list[str]]:
+    """Return a consumer's token and the golden IDs of `people` of a linked home who may be read."""
+    services = open_services(Settings.from_environment({"AUREA_HOME": str(home)}))
+    client, _ = services.clients.create(f"bench-{time.time_ns():x}", "consumer", [PURPOSE])
+    token = services.tokens.issue(client).token
+    chance = Random(7)  # noqa: S311 - who is asked for, the same in every run
+    found: set[str] = set()
+    with services.db.read() as conn:
+        (top,) = conn.exec_driver_sql("SELECT max(record_no) FROM records").one()
+    while len(found) < people:
+        with services.db.snapshot() as conn:
+            goldens = services.memberships.goldens_of(conn, chance.sample(range(1, top + 1), min(top, BATCH)))
+            names = services.memberships.names(conn, goldens.values())
+        asked = [RevealRequest(PURPOSE, client.client_id, golden_id=each) for each in names.values()]
+        answers = services.door.reveal_each(asked, services.clock())
+        found.update(each.golden_id for each in answers if isinstance(each, Profile))
+    services.close()
+    return token, chance.sample(sorted(found), people)
 
 
 def person(channel: str, number: int) -> dict[str, str]:
@@ -190,12 +215,13 @@ def main() -> None:
     options.add_argument("--people", type=int, default=2_000)
     options.add_argument("--seconds", type=float, default=20)
     options.add_argument("--connections", type=int, default=32)
+    options.add_argument("--home", type=Path)
     chosen = options.parse_args()
     if chosen.people < BATCH:
         options.error(f"--people: {BATCH} at least, for one whole batch")
     with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder) / "home"
-        token, golden_ids = populate(home, chosen.people)
+        home = chosen.home or Path(folder) / "home"
+        token, golden_ids = (populate if chosen.home is None else drawn)(home, chosen.people)
         found = served(home, KEPT_PROFILES, token, golden_ids, chosen)
         opened = served(home, 0, token, golden_ids, chosen)
     told = {"benchmark": "read", "people": chosen.people, "golden_ids": len(golden_ids)}
