@@ -92,7 +92,9 @@ async def _keyed(
     if key is None:
         return None
     route = f"{request.method} {route_template(request.scope)}"
-    return Attempt(route, key, await request.body())
+    # The signal of the person's browser is a part of what is said: without it another request.
+    signal = b"\0Sec-GPC: 1" if request.headers.get("sec-gpc") == "1" else b""
+    return Attempt(route, key, await request.body() + signal)
 
 
 IdempotencyKey = Annotated[Attempt | None, Depends(_keyed)]

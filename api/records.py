@@ -13,7 +13,7 @@ from api.observability import RECORDS
 from api.schemas import ConsentOfRecord, RecordIn, RecordResult, Rejection
 from consent.errors import RecordRejectedError
 from consent.imported_consents import would_link
-from consent.incoming import IncomingRecord
+from consent.incoming import SIGNAL, IncomingRecord
 from consent.records import WriteResult
 from consent.request_purposes import is_sale
 from identity.online import Decision
@@ -21,10 +21,6 @@ from identity.records import RecordKey, new_golden_id
 
 if TYPE_CHECKING:
     from api.services import Services
-
-
-GPC: Final = "Sec-GPC"
-"""The notice of an objection that the browser made: what the person saw is the browser's own setting."""
 
 
 FEW: Final = 8
@@ -55,7 +51,7 @@ def objecting(services: "Services", record: RecordIn) -> RecordIn:
     It comes after whatever consents the record brings: the browser speaks at this moment.
     """
     signal = [
-        ConsentOfRecord(purpose=purpose.name, state="objected", notice=GPC)
+        ConsentOfRecord(purpose=purpose.name, state="objected", notice=SIGNAL)
         for purpose in services.purposes
         if is_sale(purpose)
     ]

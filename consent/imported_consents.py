@@ -54,7 +54,7 @@ def is_news(statement: Statement, earlier: Iterable[ConsentEvent]) -> bool:
     consent = statement.consent
     last: str | None = None
     for event in earlier:
-        if event.purpose == consent.purpose and event.source == statement.source:
+        if event.purpose == consent.purpose and (consent.signal or event.source == statement.source):
             last = event.state
     if consent.only_after_grant:
         return last == "granted"

@@ -31,6 +31,9 @@ _TRAIT_NAME: Final = re.compile(
 _ATTRIBUTES = frozenset(STANDARD)
 _VERIFIABLE = frozenset(LOOKUP_TYPES)
 
+SIGNAL: Final = "Sec-GPC"
+"""The notice of an objection that the browser made: what the person saw is the browser's own setting."""
+
 
 @dataclass(frozen=True, slots=True)
 class IncomingConsent:
@@ -46,6 +49,11 @@ class IncomingConsent:
     method: str = "import"
     only_after_grant: bool = False
     evidence: StatedEvidence | None = None
+
+    @property
+    def signal(self) -> bool:
+        """Whether the person's browser says it at this moment, whatever the record's age and source."""
+        return self.notice == SIGNAL and self.state == "objected"
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,8 +82,6 @@ class RecordPreparer:
     def _prepared(self, arrival: "_Arrival", seen: "_Seen", source: str | None) -> PreparedRecord:
         content, record = arrival.content, arrival.content.record
         stored = seen.stored.get(content.token)
-        if stored is not None and arrival.observed_at < stored.observed_at:
-            return _nothing(content, Outcome.UNCHANGED, stored)  # stale: nothing in it counts
         source = source or f"channel:{record.channel}"
         said = statements(record, content.contacts, self._stores.purposes, source=source)
         elsewhere = [event for _, token in content.contacts for event in seen.contact_events.get(token, ())]
@@ -92,6 +90,11 @@ class RecordPreparer:
         earlier = seen.events.get(stored.record_no, [])
         news = tuple(s for s in said if s.contact is not None or is_news(s, earlier))
         contacts = tuple(token for _, token in content.contacts)
+        if arrival.observed_at < stored.observed_at:
+            # Stale: nothing in it counts, but what the person's browser says at this very moment.
+            signals = tuple(s for s in news if s.consent.signal)
+            stale = _nothing(content, Outcome.UNCHANGED, stored)
+            return stale._replace(statements=signals, contacts=contacts if signals else ())
         if stored.content_mac == content.mac:
             # A missing time is no claim that the content was seen again later.
             advanced = stored.observed_at if record.observed_at is None else arrival.observed_at

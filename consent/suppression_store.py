@@ -67,20 +67,30 @@ class SuppressionStore:
         return int(rows[0][0]) if rows else 0
 
     def add(self, conn: Connection, entries: Iterable[tuple[bytes, bool]], erased_at: int, until: int) -> int:
-        """Add (entry, named) pairs that are not there yet; return how many of all are there now."""
+        """Add (entry, named) pairs; return how many of all are there now.
+
+        One that is there already comes to count for as much as either says: alone where one of them does, and
+        until the later time. It gets a new number, by which `mark` tells arrivals under way.
+        """
         wanted = dict(entries)
         known = self.find(conn, wanted)
-        fresh = [(entry, named) for entry, named in wanted.items() if entry not in known]
-        if fresh:
-            last = int(_NEXT.rows(conn, n=len(fresh))[0][0])
-            numbers = range(last - len(fresh) + 1, last + 1)
-            rows = [
-                (number, entry, int(named), erased_at, until)
-                for number, (entry, named) in zip(numbers, fresh, strict=True)
-            ]
-            _INSERT.many(conn, rows)
-            prefixes = [BlindIndex.prefix(entry) for entry, _ in fresh]
-            self._index.add(conn, prefixes, [_ABOVE + number for number in numbers])
+        rows, outdone = [], []
+        for entry, named in wanted.items():
+            hit = known.get(entry)
+            row = (entry, named, erased_at, until)
+            if hit is not None:
+                row = (entry, named and hit.named, max(erased_at, hit.erased_at), max(until, hit.until))
+                if row == hit[1:]:
+                    continue
+                outdone.append(hit.number)
+            rows.append(row)
+        self.release(conn, outdone, erased_at)
+        if rows:
+            first = int(_NEXT.rows(conn, n=len(rows))[0][0]) - len(rows) + 1
+            numbered = [(number, row[0], int(row[1]), *row[2:]) for number, row in enumerate(rows, start=first)]
+            _INSERT.many(conn, numbered)
+            prefixes = [BlindIndex.prefix(row[0]) for row in rows]
+            self._index.add(conn, prefixes, [_ABOVE + number for number, *_ in numbered])
         return len(wanted)
 
     def find(self, conn: Reading, entries: Iterable[bytes]) -> dict[bytes, Suppressed]:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from api.times import rfc3339
 from tests.world import World, record
 
 
@@ -60,6 +61,30 @@ def test_the_signal_is_recorded_once(world: World) -> None:
     size = entries(world)
     assert send(world, anna(), gpc="1")[0]["golden_id"] == first[0]["golden_id"]
     assert entries(world) == size
+
+
+def test_the_signal_ends_what_was_granted_elsewhere_since_the_last_one(world: World) -> None:
+    (told,) = send(world, anna(), gpc="1")
+    grant = {"subject": {"record": {"channel": "web", "source_id": "1"}}, "purpose": "advertising"}
+    given = grant | {"state": "granted", "method": "direct"}
+    assert world.client("ingest").post("/v1/consents", json=given).status_code == 201
+    assert read(world, told["golden_id"], "advertising") == 200
+    send(world, anna(), gpc="1")
+    assert read(world, told["golden_id"], "advertising") == 404
+
+
+def test_the_signal_counts_though_the_record_that_brings_it_is_stale(world: World) -> None:
+    (told,) = send(world, anna())
+    late = anna() | {"observed_at": rfc3339(world.clock() - 3_600_000)}
+    assert send(world, late, gpc="1")[0]["status"] == "unchanged"
+    assert read(world, told["golden_id"], "advertising") == 404
+
+
+def test_a_request_with_the_signal_is_not_the_one_without(world: World) -> None:
+    http, body = world.client("ingest"), {"records": [anna()]}
+    key = {"Idempotency-Key": "k1"}
+    assert http.post("/v1/records", json=body, headers=key).status_code == 200
+    assert http.post("/v1/records", json=body, headers=key | {"Sec-GPC": "1"}).status_code == 422
 
 
 def entries(world: World) -> int:

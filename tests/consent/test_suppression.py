@@ -74,6 +74,34 @@ def test_erasing_a_mother_does_not_block_her_family(world: World) -> None:
     assert (report["updated"], report["created"], report["suppressed"]) == (1, 2, 2)
 
 
+def test_the_last_of_a_family_to_be_erased_is_refused_by_what_only_they_had_left(world: World) -> None:
+    home = {"email": "casa@example.com"}
+    leo = {"channel": "crm", "source_id": "3", "phone": "+34600999333", **home}
+    world.ingest(
+        {"channel": "crm", "source_id": "1", "first_name": "Ana", **home},
+        {"channel": "crm", "source_id": "2", "first_name": "Leo", **home},
+    )
+    erase(world, "1")
+    assert count(world, [leo])["created"] == 1  # the address is Leo's as well
+    world.clock.pass_(days=30)
+    erase(world, "2", "3", request="r_2")
+    assert count(world, [leo, {**leo, "source_id": "4"}])["suppressed"] == 2
+    with world.services.keys.read() as conn:
+        marks = conn.execute(text("SELECT named FROM suppressions WHERE released_at IS NULL")).scalars().all()
+    assert marks.count(1) == 0
+
+
+def test_whoever_is_erased_again_is_refused_for_the_whole_time_from_then_on(world: World) -> None:
+    world.ingest(row("crm", "1", "Ana"), row("crm", "2", "Ana"))
+    erase(world, "1")
+    world.clock.pass_(days=1000)
+    erase(world, "2", request="r_2")
+    world.clock.pass_(days=1000)
+    assert count(world, [row("app", "3", "Ana")])["suppressed"] == 1
+    world.clock.pass_(days=100)
+    assert count(world, [row("app", "3", "Ana")])["created"] == 1
+
+
 GRANT = {"purpose": "personalization", "state": "granted", "method": "direct"}
 
 
