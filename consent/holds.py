@@ -51,7 +51,11 @@ _WAITING: Final = Statement("""
     SELECT DISTINCT record_no, request_id FROM holds
     WHERE kind = 'law' AND request_id IS NOT NULL ORDER BY record_no
 """)
-_LIVE: Final = Statement("SELECT record_no FROM records WHERE record_no IN :record_nos")
+# One whose key is noted for destruction is being deleted: no hold could keep it any more.
+_LIVE: Final = Statement("""
+    SELECT record_no FROM records
+    WHERE record_no IN :record_nos AND key_id NOT IN (SELECT key_id FROM pending_destructions)
+""")
 
 
 class Hold(NamedTuple):
@@ -97,7 +101,7 @@ class Holds:
         """Declare that the law has these records kept.
 
         Raises RecordRejectedError for an attribute that is none and a time that has passed, and
-        UnknownSubjectError for a record that is not there.
+        UnknownSubjectError for a record that is not there, or is being deleted.
         """
         if until is not None and until <= now:
             raise RecordRejectedError("until", "has passed")

@@ -65,11 +65,11 @@ class RecordPreparer:
         tokens: set[bytes] = set()
         for position, content in enumerate(contents):
             if content.token in tokens:
-                batch.append(_nothing(content, Outcome.REPEATED, None))
+                batch.append(nothing(content, Outcome.REPEATED, None))
                 continue
             tokens.add(content.token)
             if _refused(seen, position, content):
-                batch.append(_nothing(content, Outcome.SUPPRESSED, None))
+                batch.append(nothing(content, Outcome.SUPPRESSED, None))
                 continue
             claimed = content.record.observed_at
             observed_at = now if claimed is None else claimed
@@ -93,16 +93,16 @@ class RecordPreparer:
         if arrival.observed_at < stored.observed_at:
             # Stale: nothing in it counts, but what the person's browser says at this very moment.
             signals = tuple(s for s in news if s.consent.signal)
-            stale = _nothing(content, Outcome.UNCHANGED, stored)
+            stale = nothing(content, Outcome.UNCHANGED, stored)
             return stale._replace(statements=signals, contacts=contacts if signals else ())
         if stored.content_mac == content.mac:
             # A missing time is no claim that the content was seen again later.
             advanced = stored.observed_at if record.observed_at is None else arrival.observed_at
-            same = _nothing(content, Outcome.UNCHANGED, stored)
+            same = nothing(content, Outcome.UNCHANGED, stored)
             return same._replace(observed_at=advanced, statements=news, contacts=contacts)
         linking = self._may_link(sorted([*earlier, *elsewhere], key=_place), arrival.now)
         sealed = self._sealed(arrival, stored.record_no)
-        return _nothing(content, Outcome.UPDATED, stored)._replace(
+        return nothing(content, Outcome.UPDATED, stored)._replace(
             observed_at=arrival.observed_at,
             row=_row(arrival, sealed, stored.record_no, linking),
             key_row=sealed.key_row,
@@ -260,7 +260,7 @@ def _row(
     )
 
 
-def _nothing(content: Content, outcome: Outcome, stored: Stored | None) -> PreparedRecord:
+def nothing(content: Content, outcome: Outcome, stored: Stored | None) -> PreparedRecord:
     """Return a record of which nothing (more) is to be written."""
     return PreparedRecord(
         outcome=outcome,

@@ -20,7 +20,7 @@ from consent.packed_tokens import kind_of, unpack_tokens
 from consent.prepared_records import Outcome, PreparedBatch, RecordStores, Stored
 from consent.record_committing import Detach, Place, RecordCommitter, Tell, Written, stay, tell_nobody
 from consent.record_contents import Content, record_token
-from consent.record_preparing import RecordPreparer, stored_under
+from consent.record_preparing import RecordPreparer, nothing, stored_under
 from consent.retention import evidence_until
 from consent.statement_evidence import check_evidence
 from identity import model_store
@@ -90,14 +90,17 @@ class RecordWriter:
         source: str | None = None,
         grants: Sequence[str] = (),
         correcting: bool = False,
+        existing: bool = False,
         placing: Placing = nowhere,
     ) -> list[WriteResult]:
         """Store `records` as if one by one and return what became of each, in order.
 
         `source` is who says what the records state about consent, by default each record's channel;
         `grants` are purposes granted for every record that does not speak of them itself. A bad
-        record is rejected in the answer; `correcting` as in `validate`. `placing` gives new records their
-        golden IDs in the commit that stores them, where it can. Raises UnknownPurposeError.
+        record is rejected in the answer; `correcting` as in `validate`. With `existing` a record that is not
+        stored is not created: for who writes again what was read a moment ago and may be deleted by now.
+        `placing` gives new records their golden IDs in the commit that stores them, where it can. Raises
+        UnknownPurposeError.
         """
         for purpose in grants:
             self.stores.purposes[purpose]  # raises UnknownPurposeError before anything is written
@@ -111,7 +114,8 @@ class RecordWriter:
                 results.append(None)
                 waiting.append((position, accepted))
         while waiting:
-            written = self._write_round([record for _, record in waiting], source, now, placing)
+            said = [record for _, record in waiting]
+            written = self._write_round(said, source, now, placing, existing=existing)
             again = []
             for (position, record), each in zip(waiting, written, strict=True):
                 if each is None:
@@ -248,11 +252,23 @@ class RecordWriter:
         return record
 
     def _write_round(
-        self, records: Sequence[IncomingRecord], source: str | None, now: int, placing: Placing
+        self,
+        records: Sequence[IncomingRecord],
+        source: str | None,
+        now: int,
+        placing: Placing,
+        *,
+        existing: bool,
     ) -> list[Written | None]:
         first = self._numbers.take(len(records))
         contents = self._preparer.contents(records)
         batch = self._preparer.prepared(contents, first_key_id=first, source=source, now=now)
+        if existing:
+            kept = (
+                nothing(content, Outcome.SUPPRESSED, None) if each.outcome is Outcome.CREATED else each
+                for content, each in zip(contents, batch.records, strict=True)
+            )
+            batch = batch._replace(records=list(kept))
         return self.committer.commit(batch, place=placing(batch, contents))
 
     def _find(self, conn: Connection, keys: Sequence[RecordKey]) -> dict[RecordKey, Stored]:

@@ -47,8 +47,12 @@ class RetentionReport:
     suppressions: int = 0
 
 
+_SEEN: Final = Statement("SELECT record_no, observed_at FROM records WHERE record_no IN :record_nos")
+
+
 class _Due(NamedTuple):
     record_no: int
+    observed_at: int
     gone: bool
     expired: tuple[str, ...]
     kept: tuple[str, ...]
@@ -64,13 +68,13 @@ class Retention:
         """Erase what has expired by `now`. Raises DestructionIncompleteError as a deletion does."""
         report = RetentionReport(dry_run)
         for batch in self._due(now, report):
-            report.records += sum(each.gone for each in batch)
+            gone = [each for each in batch if each.gone]
             reduced = [each for each in batch if not each.gone]
+            report.records += len(gone) if dry_run else self._delete(gone, now)
             report.reduced += len(reduced)
             names = (name for each in reduced for name in each.expired)
             report.attributes.update("traits" if name == TRAITS else name for name in names)
             if not dry_run:
-                self._delete([each.record_no for each in batch if each.gone], now)
                 self._reduce(reduced, now)
         self._part_with_evidence(report, now)
         return report
@@ -100,19 +104,37 @@ class Retention:
                 report.held += len(held)
                 yield [each for each in due if each.record_no not in held]
 
-    def _delete(self, record_nos: Sequence[int], now: int) -> None:
-        if record_nos:
-            with self._stores.db.write() as conn:
-                self._writer.note_destruction(conn, record_nos, now)
-            self._writer.finish_destructions(now)
+    def _delete(self, records: Sequence[_Due], now: int) -> int:
+        """Delete what is still as it was looked at and was not declared held since; return how many."""
+        if not records:
+            return 0
+        with self._stores.db.write() as conn:
+            numbers = [each.record_no for each in records]
+            held = by_law(conn, numbers, now)
+            seen = dict(_SEEN.rows(conn, record_nos=numbers))
+            left = [
+                each.record_no
+                for each in records
+                if each.record_no not in held and seen.get(each.record_no) == each.observed_at
+            ]
+            self._writer.note_destruction(conn, left, now)
+        self._writer.finish_destructions(now)
+        return len(left)
 
     def _reduce(self, records: Sequence[_Due], now: int) -> None:
-        """Seal records anew with the attributes that are kept: an update like any other."""
+        """Seal records anew with the attributes that are kept: an update like any other.
+
+        What its channel deletes meanwhile stays deleted.
+        """
         for each in records:
             names = (SOURCE_ID, *each.kept)
             opened = self._sealed.open_fields([each.record_no], names).get(each.record_no)
-            if opened is not None and opened.source_id is not None:
-                self._writer.write([_kept(opened)], now=now, correcting=True)  # corrections too
+            if opened is None or opened.source_id is None:
+                continue
+            with self._stores.db.read() as conn:
+                held = by_law(conn, [each.record_no], now)
+            if not held:  # `correcting`: corrections too
+                self._writer.write([_kept(opened)], now=now, correcting=True, existing=True)
 
     def _part_with_evidence(self, report: RetentionReport, now: int) -> None:
         stores = self._stores
@@ -132,9 +154,9 @@ class Retention:
 def _due(kept: Lifetimes, now: int, record_no: int, observed_at: int, sealed: bytes) -> _Due:
     names = [name for name in unpack_fields(sealed) if name not in (SOURCE_ID, BORN)]
     if kept.is_over(observed_at, now):
-        return _Due(record_no, True, (), ())
+        return _Due(record_no, observed_at, True, (), ())
     expired = kept.expired(names, observed_at, now)
-    return _Due(record_no, False, expired, tuple(name for name in names if name not in expired))
+    return _Due(record_no, observed_at, False, expired, tuple(name for name in names if name not in expired))
 
 
 def _kept(opened: OpenedRecord) -> IncomingRecord:

@@ -87,7 +87,10 @@ class SuppressionStore:
         self.release(conn, outdone, erased_at)
         if rows:
             first = int(_NEXT.rows(conn, n=len(rows))[0][0]) - len(rows) + 1
-            numbered = [(number, row[0], int(row[1]), *row[2:]) for number, row in enumerate(rows, start=first)]
+            numbered = [
+                (number, entry, int(named), *times)
+                for number, (entry, named, *times) in enumerate(rows, start=first)
+            ]
             _INSERT.many(conn, numbered)
             prefixes = [BlindIndex.prefix(row[0]) for row in rows]
             self._index.add(conn, prefixes, [_ABOVE + number for number, *_ in numbered])

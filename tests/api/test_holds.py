@@ -127,6 +127,26 @@ def test_a_held_record_is_neither_deleted_nor_lost_to_retention(town: World, off
     assert town.services.writer.find(RecordKey("pos", "2")) is not None
 
 
+def test_a_record_whose_keys_are_about_to_be_destroyed_can_be_held_no_more(
+    town: World, officer: httpx.Client
+) -> None:
+    number = number_of(town, "pos")
+    with town.services.db.write() as conn:  # as far as a deletion comes before it destroys
+        town.services.writer.note_destruction(conn, [number], town.clock())
+    answer = officer.post("/v1/holds", json={"subject": POS, "reason": "litigation"})
+    assert problem(answer) == (404, "not-found")
+
+
+def test_what_is_erased_in_two_parts_is_known_again_as_what_is_erased_at_once(
+    town: World, officer: httpx.Client
+) -> None:
+    (hold,) = declared(officer)
+    fulfilled(officer, "erasure")
+    assert officer.post(f"/v1/holds/{hold['hold']}/lift").json()["erased"] == 1
+    town.send({"channel": "newsletter", "source_id": "77", "attributes": {"email": ["anna@example.com"]}})
+    assert town.services.writer.find(RecordKey("newsletter", "77")) is None
+
+
 def test_a_hold_on_a_golden_id_is_one_on_each_of_its_records(town: World, officer: httpx.Client) -> None:
     holds = declared(officer, {"golden_id": town.golden_id("web", "1")})
     assert {each["record"] for each in holds} == {number_of(town, "web"), number_of(town, "pos")}

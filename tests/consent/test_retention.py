@@ -1,8 +1,11 @@
 """Nothing is kept longer than the policy says, and nothing shorter."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
@@ -150,3 +153,44 @@ def test_the_command_reports_and_a_dry_run_changes_nothing(world: World) -> None
     assert world.answer("retention", "run", "--dry-run")["records"] == 1
     assert world.answer("retention", "run")["records"] == 1
     assert world.answer("retention", "run")["records"] == 0
+
+
+def test_what_its_channel_deletes_while_the_rules_are_carried_out_stays_deleted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.ingest(row("crm", "1", "Ana", gender="f"))
+    services, key = world.services, RecordKey("crm", "1")
+    world.clock.pass_(days=1096)
+    opened = services.sealed.open_fields
+
+    def deleted_when_opened(record_nos: Sequence[int], names: Sequence[str]) -> Any:
+        found = opened(record_nos, names)
+        assert services.writer.delete([key], world.clock())[0]
+        return found
+
+    monkeypatch.setattr(services.sealed, "open_fields", deleted_when_opened)
+    assert services.retention.run(world.clock()).reduced == 1
+    assert services.writer.find(key) is None
+
+
+@pytest.mark.parametrize("meanwhile", ["declared held", "sent again"])
+def test_what_changed_since_it_was_looked_at_is_not_deleted(
+    world: World, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    world.ingest(row("crm", "1", "Ana"), row("crm", "2", "Berta"))
+    services = world.services
+    (record_no,) = numbers(services, "1")
+    world.clock.pass_(days=5000)
+    delete = services.retention._delete
+
+    def late(records: Any, now: int) -> int:
+        if meanwhile == "declared held":
+            services.holds.declare([record_no], "litigation", client="c", now=now)
+        else:
+            world.ingest(row("crm", "1", "Ana", gender="f"))
+        return delete(records, now)
+
+    monkeypatch.setattr(services.retention, "_delete", late)
+    assert services.retention.run(world.clock()).records == 1
+    assert services.writer.find(RecordKey("crm", "1")) == record_no
+    assert services.writer.find(RecordKey("crm", "2")) is None
