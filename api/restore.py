@@ -207,7 +207,7 @@ def _replay(services: Services, manifest: Manifest, log: Path | None) -> tuple[i
             known = conn.execute(_FINISHED, {"no": each.erasure_no}).scalar_one()
             live = [no for no in each.record_nos if conn.execute(_LIVE, {"record_no": no}).scalar_one()]
         unknown += not known and not live
-        if known or not live:
+        if not live:  # that its number is `known` would say nothing: two restores give the same ones
             continue
         try:
             services.erasure.erase(live, request_id=each.request_id, now=services.clock())

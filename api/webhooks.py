@@ -89,9 +89,13 @@ class Webhooks:
     def _queue(self, webhook: Webhook) -> int:
         with self._db.read() as conn:
             client = find_client(conn, webhook.client_id)
-            if client is None or client.revoked_at is not None:  # a revoked client is told of nothing more
-                return 0
-            found, cursor = self._changes.numbered(conn, _caller(client), webhook.cursor, _PAGE)
+            if client is not None and client.revoked_at is None:
+                found, cursor = self._changes.numbered(conn, _caller(client), webhook.cursor, _PAGE)
+            else:
+                client = None
+        if client is None:  # a revoked client is told of nothing more, nor of what waited to be sent
+            self._recipients.remove(webhook.webhook_no)
+            return 0
         if cursor == webhook.cursor:
             return 0
         messages = []

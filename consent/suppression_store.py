@@ -74,7 +74,8 @@ class SuppressionStore:
         """
         wanted = dict(entries)
         known = self.find(conn, wanted)
-        rows, outdone = [], []
+        rows: list[tuple[bytes, bool, int, int]] = []
+        outdone = []
         for entry, named in wanted.items():
             hit = known.get(entry)
             row = (entry, named, erased_at, until)
@@ -87,13 +88,12 @@ class SuppressionStore:
         self.release(conn, outdone, erased_at)
         if rows:
             first = int(_NEXT.rows(conn, n=len(rows))[0][0]) - len(rows) + 1
-            numbered = [
-                (number, entry, int(named), *times)
-                for number, (entry, named, *times) in enumerate(rows, start=first)
-            ]
-            _INSERT.many(conn, numbered)
+            _INSERT.many(
+                conn,
+                [(first + at, entry, int(named), *times) for at, (entry, named, *times) in enumerate(rows)],
+            )
             prefixes = [BlindIndex.prefix(row[0]) for row in rows]
-            self._index.add(conn, prefixes, [_ABOVE + number for number, *_ in numbered])
+            self._index.add(conn, prefixes, range(_ABOVE + first, _ABOVE + first + len(rows)))
         return len(wanted)
 
     def find(self, conn: Reading, entries: Iterable[bytes]) -> dict[bytes, Suppressed]:

@@ -25,7 +25,7 @@ from consent.errors import BackupError
 from consent.incoming import IncomingRecord
 from consent.lookup import Identifier
 from identity.records import RecordKey
-from tests.consent.erasing import erase
+from tests.consent.erasing import erase, numbers
 from tests.stores import only_on_sqlite
 from tests.world import World, row
 
@@ -194,6 +194,26 @@ def test_who_was_erased_after_the_backup_is_erased_again_and_stays_refused(settl
         assert services.ledger.verify().ok
         assert len(services.settings.erasure_log.read_text().splitlines()) == 1  # the new receipt
         assert services.erasure.resume(settled.clock()) == 0
+
+
+def test_erasures_of_two_lives_of_one_backup_are_all_repeated_though_their_numbers_are_the_same(
+    world: World,
+) -> None:
+    world.ingest(row("crm", "1", "Ana"), row("crm", "2", "Berta"))
+    folder = backed_up(world)
+    world.clock.pass_(days=1)
+    erase(world, "1", request="r_1")
+    logs = world.settings.erasure_log.read_text()
+    with restored(world, new_home(world), parts(folder)) as (_, services):  # the log was not at hand
+        world.clock.pass_(days=1)
+        (berta,) = numbers(services, "2")
+        services.erasure.erase([berta], request_id="r_2", now=world.clock())
+        logs += services.settings.erasure_log.read_text()
+    both = world.folder / "both.jsonl"
+    both.write_text(logs)
+    with restored(world, new_home(world, "second"), parts(folder, erasures=both)) as (answer, services):
+        assert answer["erasures_replayed"] == 2
+        assert emails(services, "1", "2") == []
 
 
 def test_of_who_came_after_the_backup_and_was_erased_the_answer_says_that_they_are_not_refused(

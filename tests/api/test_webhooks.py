@@ -224,6 +224,19 @@ def test_a_failure_is_tried_again_later_under_the_same_id_and_at_last_given_up(
     assert not told.services.recipients.dead()
 
 
+def test_a_revoked_client_is_not_sent_what_waited_for_it(told: World, listener: Listener) -> None:
+    queued(told, listener.url)
+    listener.status = 500
+    assert told.services.webhooks.work().failed == 1
+    for client in told.services.clients.every():
+        told.services.clients.revoke(client.name)
+    listener.status = 204
+    told.clock.pass_(seconds=BACKOFF_SECONDS[0])
+    assert told.services.webhooks.work().delivered == 0
+    assert len(listener.got) == 1
+    assert not told.services.recipients.webhooks()
+
+
 def test_a_redirect_is_not_followed(told: World, listener: Listener) -> None:
     queued(told, listener.url)
     listener.status = 307
