@@ -33,8 +33,9 @@ from consent.erasure_entries import ErasureEntry
 from consent.erasure_job import Job, Jobs
 from consent.erasure_receipt_verification import FINISHED, STARTED
 from consent.erasure_receipts import backups, sign, statement
-from consent.errors import ConsentError, UnknownSubjectError
+from consent.errors import ConsentError, RecordHeldError, UnknownSubjectError
 from consent.events import CONTACT, ERASURE, RECORD, Subject
+from consent.holds import last_of
 from consent.records import RecordWriter
 from consent.retention import DAY_MS, evidence_until
 from consent.suppressing import marks_of
@@ -113,8 +114,13 @@ class Erasure:
         self._jobs = Jobs(writer.stores)
         self._memberships = MembershipReader()
 
-    def erase(self, record_nos: Sequence[int], *, request_id: str | None, now: int) -> ErasureReceipt:
+    def erase(
+        self, record_nos: Sequence[int], *, request_id: str | None, now: int, last_hold: int | None = None
+    ) -> ErasureReceipt:
         """Erase the records of one person and return the receipt.
+
+        `last_hold` is the last hold that was looked at before the records were chosen: where one was declared
+        since, RecordHeldError is raised before anything begins.
 
         A request that was begun before is completed, and one that is done gives its receipt again, whatever
         `record_nos` are now. Raises UnknownSubjectError where none of the records is live, and
@@ -122,7 +128,9 @@ class Erasure:
         """
         with self._stores.db.read() as conn:
             known = self._jobs.of_request(conn, request_id)
-        return self._complete(self._start(record_nos, request_id, now) if known is None else known, now)
+        return self._complete(
+            self._start(record_nos, request_id, now, last_hold) if known is None else known, now
+        )
 
     def resume(self, now: int) -> int:
         """Complete every erasure that was left under way; return how many.
@@ -169,7 +177,9 @@ class Erasure:
         self._seal_off(erasure_no, now)
         return receipt
 
-    def _start(self, record_nos: Sequence[int], request_id: str | None, now: int) -> int:
+    def _start(
+        self, record_nos: Sequence[int], request_id: str | None, now: int, last_hold: int | None
+    ) -> int:
         """Step 1."""
         stores = self._stores
         self._hook("start")
@@ -181,6 +191,8 @@ class Erasure:
             known = self._jobs.of_request(conn, request_id)
             if known is not None:  # the same request, begun by another process this very moment
                 return known
+            if last_hold is not None and last_of(conn) != last_hold:
+                raise RecordHeldError("a hold was declared a moment ago: look again at what it keeps")
             if not live:
                 raise UnknownSubjectError("there is no such record: nothing is left to erase")
             goldens = sorted(set(self._memberships.goldens_of(conn, [no for no, _ in live]).values()))

@@ -9,11 +9,12 @@ Access and portability disclose nothing here: the bundle is prepared when an off
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from contextlib import suppress
+from typing import Any, Final, Protocol
 
 from consent.corrections import Corrector
 from consent.erasure_exceptions import Exceptions
-from consent.errors import UnknownSubjectError
+from consent.errors import RecordHeldError, UnknownSubjectError
 from consent.holds import Holds
 from consent.recording import ConsentRecorder, Saying
 from consent.request_purposes import STATES
@@ -23,6 +24,8 @@ from consent.request_store import StoredRequest
 from consent.requests import Approved, Requests
 from consent.subjects import RecordsRef
 from identity.database import Database
+
+_LOOKS: Final = 3
 
 
 class Receipt(Protocol):
@@ -37,8 +40,13 @@ class Receipt(Protocol):
 class Eraser(Protocol):
     """Erases records for good (`consent.erasure`)."""
 
-    def erase(self, record_nos: Sequence[int], *, request_id: str | None, now: int) -> Receipt:
-        """Erase the records of one person; the same request again completes or repeats it."""
+    def erase(
+        self, record_nos: Sequence[int], *, request_id: str | None, now: int, last_hold: int | None = None
+    ) -> Receipt:
+        """Erase the records of one person; the same request again completes or repeats it.
+
+        Raises RecordHeldError where a hold was declared after `last_hold`.
+        """
         ...
 
 
@@ -139,6 +147,15 @@ class Fulfilment:
 
     def _erased(self, record_nos: Sequence[int], request_id: str, client: str, now: int) -> dict[str, Any]:
         """Erase records but for those that the law keeps, which are restricted to storage."""
+        for _ in range(_LOOKS):
+            with suppress(RecordHeldError):  # declared since it was looked at: look again
+                return self._erased_once(record_nos, request_id, client, now)
+        return self._erased_once(record_nos, request_id, client, now)
+
+    def _erased_once(
+        self, record_nos: Sequence[int], request_id: str, client: str, now: int
+    ) -> dict[str, Any]:
+        last_hold = self._holds.last()
         kept = self._exceptions.of(record_nos, now)
         erased = [number for number in record_nos if number not in kept.record_nos]
         if kept.record_nos:
@@ -146,7 +163,8 @@ class Fulfilment:
             self._holds.met(kept.met, request_id.partition(".")[0])
         said: dict[str, Any] = {"fields": kept.fields}
         if erased:
-            said["receipt"] = self._eraser.erase(erased, request_id=request_id, now=now).document
+            receipt = self._eraser.erase(erased, request_id=request_id, now=now, last_hold=last_hold)
+            said["receipt"] = receipt.document
         return said
 
     def _say(self, approved: Approved, client: str, now: int) -> dict[str, Any]:

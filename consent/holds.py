@@ -58,6 +58,9 @@ _LIVE: Final = Statement("""
 """)
 
 
+_LAST: Final = Statement("SELECT coalesce(max(hold_no), 0) FROM holds")
+
+
 class Hold(NamedTuple):
     """One hold on one record. Times are ms since the epoch, UTC; `attributes`: a JSON list of those meant."""
 
@@ -131,6 +134,11 @@ class Holds:
         with self._db.read() as conn:
             return by_law(conn, record_nos, now)
 
+    def last(self) -> int:
+        """Return the number of the last hold that was declared, 0 if none was."""
+        with self._db.read() as conn:
+            return last_of(conn)
+
     def doubts(self, request_id: str, record_no: int) -> Hold:
         """Return the hold by which an erasure left out a record. Raises UnknownHoldError."""
         with self._db.read() as conn:
@@ -165,6 +173,11 @@ class Holds:
         """Return holds in the order in which they were declared."""
         with self._db.read() as conn:
             return [Hold(*row) for row in _PAGE.rows(conn, after=after, count=count, all=int(lifted))]
+
+
+def last_of(conn: Connection) -> int:
+    """Do as `Holds.last`, in the caller's transaction."""
+    return int(_LAST.rows(conn)[0][0])
 
 
 def by_law(conn: Connection, record_nos: Collection[int], now: int) -> dict[int, list[Hold]]:

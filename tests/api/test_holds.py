@@ -137,6 +137,24 @@ def test_a_record_whose_keys_are_about_to_be_destroyed_can_be_held_no_more(
     assert problem(answer) == (404, "not-found")
 
 
+def test_a_hold_that_is_declared_while_an_erasure_begins_keeps_its_record(
+    town: World, officer: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fulfilment = town.services.desk.fulfilment
+    of, holds = fulfilment._exceptions.of, []
+
+    def declared_after_the_look(record_nos: Any, now: int) -> Any:
+        kept = of(record_nos, now)
+        if not holds:
+            holds.extend(declared(officer))
+        return kept
+
+    monkeypatch.setattr(fulfilment._exceptions, "of", declared_after_the_look)
+    outcome = fulfilled(officer, "erasure")["outcome"]
+    assert holds[0]["record"] not in outcome["receipt"]["statement"]["records"]
+    assert town.services.writer.find(RecordKey("pos", "2")) == holds[0]["record"]
+
+
 def test_what_is_erased_in_two_parts_is_known_again_as_what_is_erased_at_once(
     town: World, officer: httpx.Client
 ) -> None:
