@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.resolution import Placement, Resolver
+from consent.errors import DestructionIncompleteError
 from consent.group_commit import GroupCommit
 from consent.incoming import IncomingRecord
 from consent.prepared_records import PreparedBatch
@@ -40,6 +41,7 @@ _REGATHER_SECONDS: Final = 0.002
 
 
 _OF_A_STORE: Final = (
+    DestructionIncompleteError,
     StoreBusyError,
     StoreDamagedError,
     StoreFullError,

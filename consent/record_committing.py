@@ -47,9 +47,11 @@ _REPLACE: Final = Statement("""
 """)
 _ADVANCE: Final = Statement("UPDATE records SET observed_at = :observed_at WHERE record_no = :record_no")
 _LINKING: Final = Statement("SELECT record_no, linking FROM records WHERE record_no IN :record_nos")
-_CURRENT: Final = Statement(
-    "SELECT record_no, key_id, observed_at FROM records WHERE record_no IN :record_nos"
-)
+# A noted destruction of a key in use is a deletion under way: no update may come before it ends.
+_CURRENT: Final = Statement("""
+    SELECT record_no, key_id, observed_at FROM records
+    WHERE record_no IN :record_nos AND key_id NOT IN (SELECT key_id FROM pending_destructions)
+""")
 # No DISTINCT: SQLite would then walk the whole index by subject instead of the few last entries.
 _SAID_SINCE: Final = Statement("""
     SELECT subject_kind, subject_no FROM ledger

@@ -99,8 +99,9 @@ class RecordWriter:
         `grants` are purposes granted for every record that does not speak of them itself. A bad
         record is rejected in the answer; `correcting` as in `validate`. With `existing` a record that is not
         stored is not created: for who writes again what was read a moment ago and may be deleted by now.
-        `placing` gives new records their golden IDs in the commit that stores them, where it can. Raises
-        UnknownPurposeError.
+        `placing` gives new records their golden IDs in the commit that stores them, where it can. A record
+        whose deletion is under way is deleted first. Raises UnknownPurposeError; DestructionIncompleteError
+        where that can't be finished.
         """
         for purpose in grants:
             self.stores.purposes[purpose]  # raises UnknownPurposeError before anything is written
@@ -122,6 +123,8 @@ class RecordWriter:
                     again.append((position, record))
                 else:
                     results[position] = _result(each)
+            if len(again) == len(waiting):  # they may be under deletion, by somebody who is gone
+                self.finish_destructions(now)
             waiting = again
         # The new content is committed. If a reader holds up the destruction of the old keys, it stays
         # noted, and the next write, or the service when it starts, completes it.

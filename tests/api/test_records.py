@@ -183,6 +183,24 @@ def test_a_deleted_record_is_gone_at_once_and_may_come_again(world: World) -> No
     assert again["golden_id"] != sent["golden_id"]
 
 
+def test_who_comes_again_while_it_is_deleted_is_new_and_whoever_comes_along_is_stored(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (before,) = world.send(record("crm", "1", "Ana"))
+    finish, met = world.services.writer.finish_destructions, list[dict[str, Any]]()
+
+    def in_between(now: int) -> int:  # the deletion is noted, and the keys are not destroyed yet
+        monkeypatch.undo()
+        met.extend(world.send(record("crm", "1", "Bea"), record("crm", "2", "Carl")))
+        return finish(now)
+
+    monkeypatch.setattr(world.services.writer, "finish_destructions", in_between)
+    http, keys = world.client("ingest"), {"records": [{"channel": "crm", "source_id": "1"}]}
+    assert http.post("/v1/records/delete", json=keys).json() == {"results": [{"status": "deleted"}]}
+    assert [each["status"] for each in met] == ["created", "created"]
+    assert met[0]["golden_id"] == world.golden_id("crm", "1") != before["golden_id"]
+
+
 def test_losing_the_permission_to_link_detaches_at_once(settled: World) -> None:
     settled.ingest(row("crm", "1", "Ana"), row("web", "1", "Ana"))
     settled.link()

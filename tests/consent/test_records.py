@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, table, text
 
-from consent.errors import UnknownPurposeError
+from consent.errors import DestructionIncompleteError, UnknownPurposeError
 from consent.events import RECORD, StatedEvidence, Subject
 from consent.incoming import IncomingConsent, IncomingRecord
 from consent.prepared_wire import from_bytes, to_bytes
@@ -273,12 +273,44 @@ class TestDeletion:
 
     def test_one_interrupted_after_the_keys_is_finished_later(self, home: Home) -> None:
         (result,) = write(home, ANA)
-        with home.db.write() as conn:
-            conn.execute(text("INSERT INTO pending_destructions SELECT key_id, 0 FROM records"))
+        leave_half_deleted(home)
         assert home.writer.finish_destructions(NOW) == 1
         assert home.writer.find(ANA.key) is None
         assert result.record_no is not None
         assert (count(home, "records"), count(home, "pending_destructions")) == (0, 0)
+
+    @pytest.mark.parametrize("traits", [{}, ANA.traits], ids=["with other content", "with the same"])
+    def test_who_comes_again_while_it_is_under_way_is_a_new_record(
+        self, home: Home, traits: dict[str, str]
+    ) -> None:
+        (first,) = write(home, ANA)
+        leave_half_deleted(home)
+        again, other = write(home, replace(ANA, traits=traits), replace(ANA, source_id="ana-2"))
+        assert statuses([again, other]) == ["created", "created"]
+        assert home.writer.find(ANA.key) == again.record_no != first.record_no
+        assert (count(home, "records"), count(home, "pending_destructions")) == (2, 0)
+
+    def test_where_it_cannot_be_finished_who_comes_again_is_told_so_and_the_others_land(
+        self, home: Home, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write(home, ANA)
+        leave_half_deleted(home)
+        both = [replace(ANA, traits={}), replace(ANA, source_id="ana-2")]
+
+        def held_up(*_: object, **__: object) -> None:
+            raise DestructionIncompleteError("a reader stays")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(home.key_store, "destroy", held_up)
+            with pytest.raises(DestructionIncompleteError):
+                write(home, *both)
+        assert statuses(write(home, *both)) == ["created", "unchanged"]
+
+
+def leave_half_deleted(home: Home) -> None:
+    """As a deletion does that has noted the keys and has not destroyed them yet, or is killed there."""
+    with home.db.write() as conn:
+        conn.execute(text("INSERT INTO pending_destructions SELECT key_id, 0 FROM records"))
 
 
 def test_a_prepared_batch_crosses_to_another_process_whole(home: Home) -> None:

@@ -173,6 +173,21 @@ def test_the_last_of_several_rows_with_one_key_wins_wherever_they_stand(room: Ro
     assert room.key_rows() == len(room.landed())
 
 
+def test_a_row_whose_record_is_being_deleted_is_a_new_record(room: Room, tmp_path: Path) -> None:
+    room.ingest(write_csv(tmp_path / "in.csv", customers(1200)))
+    before = room.writer.find(RecordKey("web", "c1100"))
+
+    class Deleting(Silent):
+        def advance(self, rows: int, share: float) -> None:  # noqa: ARG002 - the signature of the Protocol
+            with room.stores.db.write() as conn:  # noted only: its keys are not destroyed yet
+                room.writer.note_destruction(conn, [before or 0], NOW)
+
+    path = write_csv(tmp_path / "changed.csv", customers(1200, shop="Sur"))
+    report = room.ingest(path, progress=Deleting())
+    assert (report.updated, report.created) == (1199, 1)
+    assert room.writer.find(RecordKey("web", "c1100")) not in {before, None}
+
+
 def test_workers_change_nothing(room: Room, tmp_path: Path) -> None:
     rows = [*customers(1500), *customers(300, start=100, first_name="Again"), *customers(10, source_id="")]
     path = write_csv(tmp_path / "in.csv", rows)
