@@ -21,6 +21,7 @@ from consent.incoming import IncomingRecord
 from consent.prepared_records import PreparedBatch
 from consent.record_contents import Content
 from consent.records import RecordWriter, WriteResult
+from identity import unresolved
 from identity.database import Database
 from identity.errors import (
     StaleScoresError,
@@ -182,7 +183,9 @@ class Arrivals:
     ) -> list[Arrived | StaleScoresError]:
         now = self._clock()
         written, resolved = (
-            self._stored(records, now) if ahead else (self._writer.write(records, now=now), {})
+            self._stored(records, now)
+            if ahead
+            else (self._writer.write(records, now=now, resolving=True), {})
         )
         known = self._known([each.record_no for each in written if each.status == "unchanged"])
         waiting = [
@@ -213,7 +216,7 @@ class Arrivals:
             placements.extend([] if placement is None else [placement])
             return placement
 
-        written = self._writer.write(records, now=now, placing=placing)
+        written = self._writer.write(records, now=now, placing=placing, resolving=True)
         return written, {
             number: found
             for placement in placements
@@ -222,12 +225,13 @@ class Arrivals:
         }
 
     def _known(self, record_nos: Sequence[int | None]) -> dict[int, tuple[GoldenId, Decision]]:
-        """Return the golden IDs of records that were resolved before, and what was decided."""
+        """Return the golden IDs of records that were resolved as they are, and what was decided."""
         numbers = [number for number in record_nos if number is not None]
         if not numbers:
             return {}
         with self._db.snapshot() as conn:
-            goldens = self._memberships.goldens_of(conn, numbers)
+            waiting = unresolved.among(conn, numbers)  # whoever stored it could not resolve it, or has yet to
+            goldens = self._memberships.goldens_of(conn, [no for no in numbers if no not in waiting])
             names = self._memberships.names(conn, goldens.values())
             members = self._memberships.members_of(conn, sorted(set(goldens.values())))
         return {

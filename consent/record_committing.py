@@ -24,6 +24,7 @@ from consent.prepared_records import Outcome, PreparedBatch, PreparedRecord, Rec
 from consent.purposes import IDENTITY_LINKING
 from consent.record_keys import Keyed, RecordKeys
 from consent.record_preparing import stored_under
+from identity import unresolved
 from identity.statements import Statement, slices
 
 _REMEMBERED_CHANGES: Final = 64  # more than batches are ever under way
@@ -109,16 +110,23 @@ class RecordCommitter:
         self._own: deque[_OwnChange] = deque(maxlen=_REMEMBERED_CHANGES)
         self.keys = RecordKeys(stores)
 
-    def commit(self, batch: PreparedBatch, *, place: Place | None = None) -> list[Written | None]:
+    def commit(
+        self, batch: PreparedBatch, *, place: Place | None = None, resolving: bool = False
+    ) -> list[Written | None]:
         """Write a batch; None stands for a record that must be prepared again.
 
         `place` is called with the new records, unless any record of the store has changed since the batch was
-        prepared, or its permission to be linked with it.
+        prepared, or its permission to be linked with it. `resolving`: the caller resolves what changes.
         """
-        return self.finish(self.keys.write(batch), place=place)
+        return self.finish(self.keys.write(batch), place=place, resolving=resolving)
 
     def finish(
-        self, keyed: Keyed, *, checkpoint: bool = True, place: Place | None = None
+        self,
+        keyed: Keyed,
+        *,
+        checkpoint: bool = True,
+        place: Place | None = None,
+        resolving: bool = False,
     ) -> list[Written | None]:
         """Write a batch whose keys are written (`keys.write`); answers as `commit`.
 
@@ -132,6 +140,8 @@ class RecordCommitter:
                 again = self._changed_since(conn, keyed, before)
                 landing = [each for each in keyed.records if each.token not in again]
                 linking = self._write_records(conn, landing, keyed)
+                if resolving:  # noted until it has: it may fail, or be gone
+                    unresolved.note(conn, _to_resolve(landing, linking))
                 after = _change_sequence(conn)
                 if place is not None and before == keyed.batch.change_sequence == after - 1:
                     place(conn, [r.record_no for r in landing if r.outcome is Outcome.CREATED], after)
@@ -274,6 +284,16 @@ class RecordCommitter:
 def _written(record: PreparedRecord, projected: Mapping[int, bool]) -> Written:
     linking = projected.get(record.record_no, record.linking)
     return Written(record.outcome, record.record_no, linking, record.unreadable)
+
+
+def _to_resolve(records: Iterable[PreparedRecord], projected: Mapping[int, bool]) -> list[int]:
+    """Return the records that were there before and have other content, or may be linked only now."""
+    return [
+        each.record_no
+        for each in records
+        if each.outcome is Outcome.UPDATED
+        or (each.stored and not each.stored.linking and projected.get(each.record_no))
+    ]
 
 
 def _change_sequence(conn: Connection) -> int:

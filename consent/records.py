@@ -23,7 +23,7 @@ from consent.record_contents import Content, record_token
 from consent.record_preparing import RecordPreparer, nothing, stored_under
 from consent.retention import evidence_until
 from consent.statement_evidence import check_evidence
-from identity import model_store
+from identity import model_store, unresolved
 from identity.records import RecordKey
 from identity.statements import Statement, slices
 
@@ -92,6 +92,7 @@ class RecordWriter:
         correcting: bool = False,
         existing: bool = False,
         placing: Placing = nowhere,
+        resolving: bool = False,
     ) -> list[WriteResult]:
         """Store `records` as if one by one and return what became of each, in order.
 
@@ -99,9 +100,11 @@ class RecordWriter:
         `grants` are purposes granted for every record that does not speak of them itself. A bad
         record is rejected in the answer; `correcting` as in `validate`. With `existing` a record that is not
         stored is not created: for who writes again what was read a moment ago and may be deleted by now.
-        `placing` gives new records their golden IDs in the commit that stores them, where it can. A record
-        whose deletion is under way is deleted first. Raises UnknownPurposeError; DestructionIncompleteError
-        where that can't be finished.
+        `placing` gives new records their golden IDs in the commit that stores them, where it can;
+        `resolving`: the caller sees to the others, and to those that change. A record whose deletion is under
+        way is deleted first.
+
+        Raises UnknownPurposeError; DestructionIncompleteError where a deletion can't be finished.
         """
         for purpose in grants:
             self.stores.purposes[purpose]  # raises UnknownPurposeError before anything is written
@@ -116,7 +119,8 @@ class RecordWriter:
                 waiting.append((position, accepted))
         while waiting:
             said = [record for _, record in waiting]
-            written = self._write_round(said, source, now, placing, existing=existing)
+            batch, place = self._prepared(said, source, now, placing, existing=existing)
+            written = self.committer.commit(batch, place=place, resolving=resolving)
             again = []
             for (position, record), each in zip(waiting, written, strict=True):
                 if each is None:
@@ -184,6 +188,7 @@ class RecordWriter:
             sequence = int(_NEXT_SEQUENCE.rows(conn)[0][0])
             _DEPART.many(conn, [(record_no, sequence) for record_no in gone])
             _REMOVE.many(conn, [(record_no,) for record_no in gone])
+            unresolved.settle(conn, gone)
             self._detach(conn, gone, now)
         _CONFIRM.many(conn, [(key_id,) for key_id in key_ids])
 
@@ -254,7 +259,7 @@ class RecordWriter:
             return WriteResult("rejected", column="consents", reason=f"evidence {error.reason}")
         return record
 
-    def _write_round(
+    def _prepared(
         self,
         records: Sequence[IncomingRecord],
         source: str | None,
@@ -262,7 +267,7 @@ class RecordWriter:
         placing: Placing,
         *,
         existing: bool,
-    ) -> list[Written | None]:
+    ) -> tuple[PreparedBatch, Place | None]:
         first = self._numbers.take(len(records))
         contents = self._preparer.contents(records)
         batch = self._preparer.prepared(contents, first_key_id=first, source=source, now=now)
@@ -272,7 +277,7 @@ class RecordWriter:
                 for content, each in zip(contents, batch.records, strict=True)
             )
             batch = batch._replace(records=list(kept))
-        return self.committer.commit(batch, place=placing(batch, contents))
+        return batch, placing(batch, contents)
 
     def _find(self, conn: Connection, keys: Sequence[RecordKey]) -> dict[RecordKey, Stored]:
         """Return what is stored under record keys, as of the snapshot that `conn` has open already."""

@@ -1,11 +1,12 @@
 """What happened while a run was at work, resolved again at the version that the run is about to publish.
 
 Touched is every record that changed in content or permission since the run began or that a steward judged
-since, and every golden ID that an online write changed. Around each of them the staged rows are dropped,
-and the people concerned are clustered again from scored pairs: the run's for records that are as the run
-saw them, the online path's for those that changed (it scored their new content; one that it never saw stays
-alone). A changed record joins no two clusters that the run's guard holds apart: what the guard learnt of the
-unchanged ones decides about its links.
+since, every golden ID that an online write changed, and every record that had changed before and was resolved
+since: it may have other links although nobody has another golden ID. Around each of them the staged rows are
+dropped, and the people concerned are clustered again from scored pairs: the run's for records that are as the
+run saw them, the online path's for those that changed (it scored their new content; one that it never saw
+stays alone). A changed record joins no two clusters that the run's guard holds apart: what the guard learnt
+of the unchanged ones decides about its links.
 """
 
 import json
@@ -16,7 +17,7 @@ from typing import Final, Literal
 import numpy as np
 from sqlalchemy import Connection
 
-from identity import judgement_store
+from identity import judgement_store, unresolved
 from identity.admission import INSEPARABLE, guarded, heard, ordered
 from identity.clustering import Pairs
 from identity.contradictions import Evidence
@@ -69,6 +70,7 @@ class CatchingUp:
     done: set[Touched] = field(default_factory=set)  # resolved since the last look
     evidence: Evidence | None = None  # of the run, ordered
     threshold: float = 0.0  # of the run's model, in bits
+    waiting: set[int] = field(default_factory=set)  # changed before the run began, not resolved since
 
     @classmethod
     def begin(cls, db: Database, reader: RecordReader, facts: RecordFacts, clock: Clock) -> "CatchingUp":
@@ -76,8 +78,8 @@ class CatchingUp:
         sequence = reader.sequence()
         with db.read() as conn:
             mark, version = int(_MARK.rows(conn)[0][0]), MembershipReader().version(conn)
-            judgement = judgement_store.mark(conn)
-        return cls(db, reader, facts, clock, version, sequence, sequence, mark, judgement)
+            judgement, waiting = judgement_store.mark(conn), unresolved.everybody(conn)
+        return cls(db, reader, facts, clock, version, sequence, sequence, mark, judgement, waiting=waiting)
 
     def learn(self, pairs: Pairs, threshold: float) -> None:
         """Take over what the run's guard knows; without it links decide."""
@@ -110,6 +112,13 @@ class CatchingUp:
         self._resolve(conn, touched)
         return True
 
+    def settle(self, publisher: Publisher) -> None:
+        """Once the run is published, note no more as unresolved whom it resolved."""
+        publisher.in_batches(
+            "settle", iter(sorted(self.waiting)),
+            lambda conn, batch: unresolved.settle_unchanged(conn, batch, self.sequence), None,
+        )  # fmt: skip
+
     def _touched(self, conn: Connection, *, limit: int | None = None) -> list[Touched] | None:
         """Return what was touched since the last look; None, and no look taken, if beyond `limit`."""
         sequence = self.reader.sequence()  # first: what changes after it is found by the next look
@@ -125,9 +134,12 @@ class CatchingUp:
         for number, *pair in judgement_store.since(conn, self.seen_judgement):
             judgement = max(judgement, number)
             touched.update(("record", record_no) for record_no in pair)
+        waiting = unresolved.among(conn, self.waiting)
+        touched.update(("record", record_no) for record_no in self.waiting - waiting)
         if limit is not None and len(touched) > limit:
             return None
         self.seen_sequence, self.seen_feed, self.seen_judgement = sequence, feed, judgement
+        self.waiting = waiting
         self.looks += 1
         self.done = set()
         return sorted(touched)

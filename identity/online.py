@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from sqlalchemy import Connection
 
-from identity import judgement_store, review_queue
+from identity import judgement_store, review_queue, unresolved
 from identity.admission import admitted, one_of_each_source
 from identity.arriving import ANY, Arrival, Judged, ScoredCandidate, unrelated
 from identity.database import Database
@@ -112,7 +112,10 @@ class OnlineResolver:
         fresh = set().union(*(each.fresh(owner) for each in judged))
         links = [link for each in judged for link in each.links()]
         resolved = self._resolve(conn, fresh, links, now, unique=unique, settled=fresh.isdisjoint(owner))
-        review_queue.drop(conn, [each.arrival.record_no for each in judged])
+        numbers = [each.arrival.record_no for each in judged]
+        review_queue.drop(conn, numbers)
+        if not fresh.isdisjoint(owner):  # a note of who has none yet has it resolved once more
+            unresolved.settle(conn, numbers)
         after = {**owner, **resolved.owner}
         decided = [
             (each, *self._decided(conn, each, resolved, after, unique=unique, now=now)) for each in judged

@@ -96,6 +96,7 @@ class Rerun:
                 self._stop(lease, replace(outcome, **proposal.later()))
             outcome = self._publish(lease, publisher, proposal, catching_up, outcome=outcome, started=started)
         self.progress("tidying up")
+        catching_up.settle(publisher)
         self._review(publisher, proposal, catching_up)
         publisher.compact()
         return self._told(outcome, proposal)

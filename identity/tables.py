@@ -85,6 +85,9 @@ memberships = Table(
     sqlite_with_rowid=False,
 )
 
+# Records that changed and are not resolved again yet (`identity.unresolved`): hardly ever more than a few.
+unresolved = Table("unresolved", metadata, Column("record_no", BigKey, primary_key=True, autoincrement=False))
+
 members = Table(
     "members",
     metadata,

@@ -18,7 +18,7 @@ from consent.incoming import IncomingRecord
 from consent.records import WriteResult
 from identity.arriving import Arrival
 from identity.comparable import Comparable
-from identity.errors import StaleScoresError
+from identity.errors import StaleScoresError, StoreBusyError
 from identity.matching import OnlineScorer
 from tests.world import World, a_copied_world, record, row
 
@@ -153,6 +153,27 @@ def test_a_record_that_breaks_something_fails_alone(
             futures[2].result(20)
         decided = [futures[at].result(20)[0].decision for at in (0, 1, 3)]
     assert decided == ["attached"] * 3
+
+
+def test_who_was_stored_and_not_resolved_is_resolved_when_it_is_sent_again(
+    town: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolve_all, errors = town.services.resolver.resolve_all, [ValueError("a fault"), StoreBusyError("busy")]
+
+    def failing(record_nos: Sequence[int], now: int) -> Any:
+        if errors:
+            raise errors.pop()
+        return resolve_all(record_nos, now)
+
+    town.send(record("pos", "9", "Ana"))
+    monkeypatch.setattr(town.services.resolver, "resolve_all", failing)
+    with pytest.raises(StoreBusyError):
+        town.services.arrivals.receive([arriving("pos", "9", "Bea")])
+    (found,) = town.services.arrivals.receive([arriving("pos", "9", "Bea")])  # and once more by itself
+    assert not errors
+    assert (found.written.status, found.decision) == ("unchanged", "attached")
+    assert found.golden_id == town.golden_id("crm", "Bea")
+    assert town.services.arrivals.receive([arriving("pos", "9", "Bea")]) == [found]
 
 
 def test_a_record_that_keeps_changing_fails_alone(town: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -201,6 +201,16 @@ def test_who_comes_again_while_it_is_deleted_is_new_and_whoever_comes_along_is_s
     assert met[0]["golden_id"] == world.golden_id("crm", "1") != before["golden_id"]
 
 
+def test_the_permission_to_link_that_comes_later_attaches_at_once(settled: World) -> None:
+    settled.ingest(row("crm", "1", "Ana"))
+    settled.link()
+    without = record("web", "1", "Ana") | {"consents": []}
+    assert [each["decision"] for each in settled.send(without)] == ["new"]
+    (permitted,) = settled.send(record("web", "1", "Ana"))
+    assert (permitted["status"], permitted["linking"]) == ("unchanged", "permitted")
+    assert permitted["golden_id"] == settled.golden_id("crm", "1")
+
+
 def test_losing_the_permission_to_link_detaches_at_once(settled: World) -> None:
     settled.ingest(row("crm", "1", "Ana"), row("web", "1", "Ana"))
     settled.link()

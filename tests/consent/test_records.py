@@ -264,6 +264,13 @@ class TestDeletion:
         with home.keys.read() as conn:
             assert home.key_store.find(conn, home.index.token("email", "ana@example.com")) == []
 
+    def test_nobody_waits_to_be_resolved_who_is_gone(self, home: Home) -> None:
+        write(home, ANA)
+        home.writer.write([replace(ANA, traits={})], now=NOW, resolving=True)
+        assert count(home, "unresolved") == 1
+        home.writer.delete([ANA.key], NOW)
+        assert count(home, "unresolved") == 0
+
     def test_the_same_key_afterwards_is_a_new_record(self, home: Home) -> None:
         (first,) = write(home, ANA)
         home.writer.delete([ANA.key], NOW)

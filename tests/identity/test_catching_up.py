@@ -5,8 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from identity import unresolved
+from identity.arriving import Arrival, ScoredCandidate
 from identity.contradictions import Evidence
-from tests.identity.population import Population, consistent
+from tests.identity.population import MODEL, Population, consistent, weight
 
 
 class Town(Population):
@@ -22,6 +24,21 @@ class Town(Population):
         evidence = Evidence(ends[:, 0], ends[:, 1], np.array(bits, dtype=np.float32).reshape(-1, 1))
         pairs = replace(found.scored.pairs, evidence=evidence)
         return replace(found, scored=replace(found.scored, pairs=pairs))
+
+    def change(self, record_no, words):
+        """Store an update as POST /v1/records does: resolving it comes next, and may fail."""
+        self.put(record_no, words)
+        with self.db.write() as conn:
+            unresolved.note(conn, [record_no])
+
+    def resolve(self, record_no, words, other, others_words):
+        """Resolve it then; `other` is all that it has to do with."""
+        candidates = [ScoredCandidate(other, weight(words, others_words))]
+        self.online.attach(Arrival(record_no, candidates, self.sequence(), MODEL.threshold), self.now)
+
+    def waiting(self):
+        with self.db.read() as conn:
+            return unresolved.everybody(conn)
 
     def _contradict(self, one, other):
         return any({one} <= self.apart[k] and {other} <= self.apart[1 - k] for k in (0, 1))
@@ -56,4 +73,35 @@ def test_without_contradictions_it_joins_what_it_links(people):
     came = []
     people.link(lambda name: name == "switch" and not came and came.append(people.arrive(5, "ann cy")))
     assert people.groups() == {frozenset({1, 2, 3, 4, 5})}
+    consistent(people)
+
+
+@pytest.mark.parametrize("step", ["reserve", "model", "stage", "reserve households", "switch"])
+def test_who_changed_before_a_run_and_is_resolved_during_it_is_in_the_stores_once(people, step):
+    people.put_all({1: "ann bo", 2: "ann bo", 3: "cy"})
+    people.link()
+    people.change(2, "ann dee")
+    came = []
+
+    def resolve_late(name):  # other links, and the golden ID is the same
+        if name == step and not came:
+            came.append(people.resolve(2, "ann dee", 1, "ann bo"))
+
+    people.link(resolve_late)
+    assert came
+    assert people.groups() == {frozenset({1, 2}), frozenset({3})}
+    consistent(people)
+
+
+def test_a_run_resolves_who_changed_before_it_and_nobody_waits_for_that_any_more(people):
+    people.put_all({1: "ann", 2: "ann", 3: "cy"})
+    people.link()
+    people.change(2, "cy")
+    people.change(3, "cy dee")
+    people.link(lambda name: name == "switch" and people.change(3, "eve"))
+    assert frozenset({1}) in people.groups()
+    assert people.waiting() == {3}  # this change is none of the run's
+    people.link()
+    assert people.waiting() == set()
+    assert people.groups() == {frozenset({1}), frozenset({2}), frozenset({3})}
     consistent(people)
