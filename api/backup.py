@@ -21,8 +21,9 @@ from sqlalchemy import text
 
 from api import __version__
 from api.migrations import KEYS, OPERATIONAL, versions
-from api.settings import Settings
+from api.settings import Settings, SettingsError
 from api.spill import KEY_COPY, spill_folder
+from api.store_places import lost_store
 from api.stores import check_home, load_keyring, open_keys, open_operational
 from api.times import rfc3339
 from consent import backup_manifest
@@ -56,9 +57,11 @@ def back_up(settings: Settings, folder: Path, now: int) -> dict[str, Any]:
     """Back the home up into the new folder `folder`, and read it back. `now` in ms.
 
     Needs nothing of the running service and does not disturb it. Works on stores of an older schema, so
-    that it can come before an upgrade. Raises BackupError.
+    that it can come before an upgrade. Raises BackupError, SettingsError.
     """
     check_home(settings)
+    if why := lost_store(settings):
+        raise SettingsError(why)
     keyring = load_keyring(settings)
     db, keys = open_operational(settings), open_keys(settings)
     try:

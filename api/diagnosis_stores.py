@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from api.migrations import KEYS, OPERATIONAL, versions
 from api.settings import Settings, SettingsError
+from api.store_places import lost_store
 from api.stores import check_usable, load_keyring, open_keys, open_operational
 from api.times import rfc3339
 from consent.errors import VaultError
@@ -60,9 +61,8 @@ class Opened:
 @contextmanager
 def opened(settings: Settings) -> Iterator[Opened]:
     """Open what the checks read. Raises SettingsError where the stores are missing or of another version."""
-    for url, name in ((settings.database_url, "aurea.db"), (settings.keys_url, "keys.db")):
-        if url.startswith("sqlite") and not (settings.home / name).is_file():
-            raise SettingsError(f"{settings.home / name} is missing: restore a backup, or run `aurea init`")
+    if why := lost_store(settings):
+        raise SettingsError(why)
     keyring = load_keyring(settings)
     db, keys = open_operational(settings), open_keys(settings)
     try:

@@ -27,6 +27,7 @@ from api.requests import request_desk
 from api.resolution import Resolver
 from api.settings import Settings, SettingsError
 from api.spill import sweep_spill
+from api.store_places import lost_store
 from api.stores import check_home, check_usable, is_ready, load_keyring, open_keys, open_operational
 from api.token_limits import TokenLimits
 from api.webhooks import Webhooks
@@ -312,5 +313,6 @@ def _check_ready(services: Services) -> None:
     """Raise if a store is damaged, does not answer, has moved, or is of another version."""
     if not is_ready(services.db, services.keys):
         check_usable(services.db, services.keys)
-        home = services.settings.home
-        raise SettingsError(f"the stores of {home} are not at this version: run `aurea init`")
+        settings = services.settings
+        not_ours = f"the stores of {settings.home} are not at this version: run `aurea init`"
+        raise SettingsError(lost_store(settings) or not_ours)

@@ -24,7 +24,8 @@ from sqlalchemy import Connection, Table, inspect, make_url, text
 from api.migrations import KEYS, OPERATIONAL, History, is_current, marks, upgrade
 from api.services import Services
 from api.settings import Settings, SettingsError
-from api.stores import KEYS_LOCK, OPERATIONAL_LOCK, open_keys, open_operational, open_store
+from api.store_places import KEYS_LOCK, OPERATIONAL_LOCK, open_store
+from api.stores import open_keys, open_operational
 from consent import merkle
 from consent.copied_records import CopyError, open_alike
 from consent.ledger import Tiles

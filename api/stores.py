@@ -4,45 +4,28 @@ import os
 import stat
 from pathlib import Path
 
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
-
-from api.migrations import KEYS, OPERATIONAL, is_current, upgrade
+from api.migrations import KEYS, OPERATIONAL, is_current, upgrade, versions
 from api.migrations.marks import hindrance
 from api.settings import Settings, SettingsError
+from api.store_places import lost_store, open_existing, places
 from consent.key_providers import PLAIN, FileKeyring
 from consent.key_store import KeyStore
 from consent.keyring_file import KeyringCodec
 from consent.transit_keyring import TransitCodec
-from identity.database import Database, open_database
-
-OPERATIONAL_LOCK = 1
-KEYS_LOCK = 2
+from identity.database import Database
 
 
 def open_operational(settings: Settings) -> Database:
-    """Open the operational store: sealed records, ledger, golden IDs; deleted content is overwritten too."""
-    return open_store(settings.database_url, "AUREA_DATABASE_URL", lock_id=OPERATIONAL_LOCK)
+    """Open the operational store: sealed records, ledger, golden IDs; deleted content is overwritten too.
+
+    Raises SettingsError, with the remedy, if it is missing: opening a home makes no store.
+    """
+    return open_existing(settings, places(settings)[0])
 
 
 def open_keys(settings: Settings) -> Database:
-    """Open the key store; deleted content is overwritten with zeros."""
-    return open_store(settings.keys_url, "AUREA_KEYS_URL", lock_id=KEYS_LOCK)
-
-
-def open_store(url: str, named: str, *, lock_id: int) -> Database:
-    """Open one store. Raises SettingsError, saying what `named` the URL, if nothing here can open it."""
-    try:
-        if make_url(url).get_backend_name() not in {"sqlite", "postgresql"}:
-            raise SettingsError(f"{named} names no store that Aurea knows: use postgresql+psycopg://")
-        return open_database(url, lock_id=lock_id, secure_delete=True)
-    except (ArgumentError, NoSuchModuleError):  # their message may quote the URL, which carries a password
-        raise SettingsError(f"{named} is no database URL: use postgresql+psycopg://user@host/name") from None
-    except ImportError:
-        raise SettingsError(
-            f"{named} needs the PostgreSQL driver: pip install aurea[postgres], "
-            "and begin the URL with postgresql+psycopg://"
-        ) from None
+    """Open the key store; deleted content is overwritten with zeros. Raises as `open_operational` does."""
+    return open_existing(settings, places(settings)[1])
 
 
 def load_keyring(settings: Settings) -> FileKeyring:
@@ -94,27 +77,23 @@ def _close_to_others(path: Path) -> None:
     path.chmod(stat.S_IMODE(found.st_mode) & 0o700)
 
 
-def _make_private(url: str) -> None:
-    """Make an embedded store's empty file for its owner only; SQLite gives its log the same mode."""
-    parts = make_url(url)
-    if parts.get_backend_name() == "sqlite" and parts.database and parts.database != ":memory:":
-        os.close(os.open(parts.database, os.O_WRONLY | os.O_CREAT, 0o600))
-
-
 def create_home(settings: Settings) -> bool:
     """Make the home, the keyring and both stores, or bring them to this version; True if it is new.
 
     Each step is idempotent, so a crash is repaired by running this again. A keyring is made only where
-    the key store is empty: a second one could open nothing that the first has sealed.
+    the key store is empty: a second one could open nothing that the first has sealed. Raises SettingsError
+    where one store is lost and the other in use.
     """
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     check_home(settings)
-    for url in (settings.database_url, settings.keys_url):
-        _make_private(url)
+    if why := lost_store(settings):
+        raise SettingsError(why)
+    for place in places(settings):
+        place.make()
     db, keys = open_operational(settings), open_keys(settings)
     try:
         check_usable(db, keys)
-        new = not is_current(keys, KEYS)
+        new = versions(keys, KEYS)[0] is None
         if settings.keyring_text is None and not settings.keyring_file.exists():
             if not new:
                 raise SettingsError(

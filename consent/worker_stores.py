@@ -52,8 +52,8 @@ class StoreAccess:
         """Open the stores in the process that calls this. It is to read them only."""
         keyring = self.keyring.open()
         return record_stores(
-            open_database(self.database_url, cache_mb=_CACHE_MB),
-            open_database(self.keys_url, secure_delete=True, cache_mb=_CACHE_MB),
+            open_database(self.database_url, cache_mb=_CACHE_MB, create=False),
+            open_database(self.keys_url, secure_delete=True, cache_mb=_CACHE_MB, create=False),
             keyring,
             self.purposes,
             origin=self.origin,

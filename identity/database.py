@@ -5,11 +5,13 @@ transaction-scoped advisory lock on PostgreSQL, so that counters, the ledger's i
 sequence need no retry loops and behave alike on both. What only PostgreSQL needs is in `identity.postgresql`.
 """
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
@@ -202,20 +204,32 @@ def _count(driver: Any) -> None:
     driver.execute(f"PRAGMA user_version={(int(commits) + 1) % 2**31}")
 
 
-def open_database(url: str, *, secure_delete: bool = False, lock_id: int = 1, cache_mb: int = 64) -> Database:
+def open_database(
+    url: str, *, secure_delete: bool = False, lock_id: int = 1, cache_mb: int = 64, create: bool = True
+) -> Database:
     """Open the store at `url` (an SQLAlchemy URL). Tables are made by migrations, not here.
 
     `secure_delete` overwrites deleted content with zeros (SQLite only). `lock_id` tells the stores'
-    advisory locks apart when one PostgreSQL server holds several.
+    advisory locks apart when one PostgreSQL server holds several. `create=False`: SQLite makes no empty file
+    where there is none, now or at any later connection; reads and writes raise StoreUnreachableError.
     """
     # An error's text must not quote bound values. The connection used last is used first: its cache is warm.
     lifo = {"pool_use_lifo": True} if make_url(url).database not in {None, "", ":memory:"} else {}
     engine = create_engine(url, hide_parameters=True, **lifo)
     if engine.dialect.name == "sqlite":
         _discipline_sqlite(engine, secure_delete=secure_delete, cache_mb=cache_mb)
+        if not create:
+            _require_file(engine)
     else:
         postgresql.discipline(engine, lock_timeout_ms=BUSY_TIMEOUT_MS)
     return Database(engine, lock_id=lock_id)
+
+
+def _require_file(engine: Engine) -> None:
+    @event.listens_for(engine, "do_connect")
+    def _existing(_dialect: Any, _record: Any, arguments: list[Any], named: dict[str, Any]) -> None:
+        if not named.get("uri") and arguments[0] != ":memory:":
+            arguments[0], named["uri"] = f"file:{quote(os.fsencode(arguments[0]))}?mode=rw", True
 
 
 def _discipline_sqlite(engine: Engine, *, secure_delete: bool, cache_mb: int) -> None:

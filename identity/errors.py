@@ -10,7 +10,7 @@ class StoreBusyError(IdentityError):
 
 
 class StoreUnreachableError(IdentityError):
-    """The database server cannot be reached, refuses the connection, or broke it off."""
+    """The database server cannot be reached, refuses, or broke the connection off; or a file is not there."""
 
 
 class StoreFullError(IdentityError):

@@ -5,7 +5,13 @@ from typing import Final
 
 from sqlalchemy.exc import DBAPIError
 
-from identity.errors import IdentityError, StoreBusyError, StoreDamagedError, StoreFullError
+from identity.errors import (
+    IdentityError,
+    StoreBusyError,
+    StoreDamagedError,
+    StoreFullError,
+    StoreUnreachableError,
+)
 
 _PRIMARY: Final = 0xFF  # an extended code of SQLite's holds the primary one in its last byte
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR})
@@ -25,6 +31,11 @@ def failure_of(error: DBAPIError | sqlite3.Error) -> IdentityError | None:
         )
     if code is not None and code & _PRIMARY == sqlite3.SQLITE_BUSY:
         return StoreBusyError("another process holds the write lock; try again")
+    if code is not None and code & _PRIMARY == sqlite3.SQLITE_CANTOPEN:
+        return StoreUnreachableError(
+            "the file of a store is missing or cannot be opened: see `aurea doctor`, whose the file "
+            "is, and how many this process may open"
+        )
     if (code is not None and code & _PRIMARY in _DAMAGED) or state in _PG_DAMAGED:
         return StoreDamagedError(
             "a store is damaged: stop the service, keep its files, run `aurea doctor` and restore a backup"

@@ -29,6 +29,8 @@ def kept_until_the_end() -> Path:
 def _empty_stores() -> Path:
     folder = kept_until_the_end()
     settings = Settings.from_environment({"AUREA_HOME": str(folder)})
+    for name in STORES:
+        (folder / name).touch(mode=0o600)
     for store, history in ((open_operational(settings), OPERATIONAL), (open_keys(settings), KEYS)):
         upgrade(store, history)
         store.close()

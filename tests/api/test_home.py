@@ -1,15 +1,23 @@
-"""The home on disk: nothing in it is for anybody but its owner."""
+"""The home on disk: nothing in it is for anybody but its owner, and no store of it is made twice."""
 
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
+from api import store_places, stores
+from api.backup import back_up
 from api.diagnosis import diagnose
 from api.services import open_services
 from api.settings import Settings, SettingsError
 from api.stores import create_home
-from tests.stores import only_on_sqlite
+from consent.key_providers import FileKeyring
+from consent.key_store import KeyStore
+from identity.errors import StoreUnreachableError
+from tests.stores import environment, only_on_sqlite
 from tests.world import START, World, row
 
 
@@ -86,3 +94,105 @@ def test_a_folder_meant_for_many_is_no_home(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="others"):
         create_home(Settings.from_environment({"AUREA_HOME": str(shared)}))
     assert list(shared.iterdir()) == []
+
+
+# A lost store
+
+
+LOST = {
+    "aurea.db": "aurea.db {} but its key store exists and is in use: restore a backup",
+    "keys.db": "keys.db {} but its operational store exists and is in use: restore a backup",
+}
+
+
+def lose(world: World, store: str) -> None:
+    world.services.close()
+    for path in world.home.glob(f"{store}*"):
+        path.unlink()
+
+
+@only_on_sqlite("its files")
+@pytest.mark.parametrize("store", LOST)
+def test_a_lost_store_is_said_to_be_lost_and_made_anew_by_nothing(world: World, store: str) -> None:
+    """An empty one would be a ledger that begins anew under the same key, without what people withdrew."""
+    world.ingest(row("crm", "1", "Ana"))
+    lose(world, store)
+    said = LOST[store].format("is missing")
+    for use in (create_home, open_services, lambda settings: back_up(settings, world.folder / "b", START)):
+        with pytest.raises(SettingsError, match=said):
+            use(world.settings)
+    for command in (("client", "list"), ("link",), ("init",)):
+        done = world.command(*command)
+        assert (done.returncode, done.stderr) == (1, f"aurea: {said}\n")
+    doctor = world.command("doctor")
+    assert doctor.returncode == 1
+    assert f"FAIL  stores: {said}\n" in doctor.stdout
+    assert not (world.home / store).exists()
+
+
+@only_on_sqlite("its files")
+@pytest.mark.parametrize("store", LOST)
+def test_an_empty_file_in_the_place_of_a_store_is_no_new_store_either(world: World, store: str) -> None:
+    world.ingest(row("crm", "1", "Ana"))
+    lose(world, store)
+    (world.home / store).touch(mode=0o600)
+    said = LOST[store].format("holds nothing")
+    for use in (create_home, open_services, lambda settings: back_up(settings, world.folder / "b", START)):
+        with pytest.raises(SettingsError, match=said):
+            use(world.settings)
+    assert said in next(found.says for found in diagnose(world.settings, START) if found.what == "stores")
+
+
+@only_on_sqlite("its files")
+def test_a_store_that_vanishes_under_a_running_service_is_not_made_by_its_next_connection(
+    world: World,
+) -> None:
+    world.services.db.engine.dispose()
+    (world.home / "aurea.db").rename(world.folder / "elsewhere.db")
+    with pytest.raises(StoreUnreachableError, match="missing"), world.services.db.read() as conn:
+        conn.execute(text("SELECT 1"))
+    assert not (world.home / "aurea.db").exists()
+
+
+STEPS: dict[str, tuple[object, str]] = {
+    "before the first store is made": (store_places.Place, "make"),
+    "before the keyring": (FileKeyring, "create"),
+    "before the tables": (stores, "upgrade"),
+    "before the key store is whose it is": (KeyStore, "initialise"),
+}
+
+
+@pytest.mark.parametrize("nth", [1, 2])
+@pytest.mark.parametrize("step", STEPS)
+def test_a_first_init_that_was_interrupted_is_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, nth: int
+) -> None:
+    """Nothing is in use yet, so neither store counts as lost, whichever of the two is there already."""
+    settings = Settings.from_environment(environment(tmp_path / "home"))
+    where, name = STEPS[step]
+    whole: Callable[..., object] = getattr(where, name)
+    calls = []
+
+    def stop(*given: object, **named: object) -> object:
+        calls.append(given)
+        if len(calls) == nth:
+            raise KeyboardInterrupt
+        return whole(*given, **named)
+
+    monkeypatch.setattr(where, name, stop)
+    with suppress(KeyboardInterrupt):
+        create_home(settings)
+    monkeypatch.undo()
+    create_home(settings)
+    open_services(settings).close()
+
+
+@only_on_sqlite("its files")
+def test_a_home_that_nobody_used_may_get_another_operational_store(tmp_path: Path) -> None:
+    named = {"AUREA_HOME": str(tmp_path / "home")}
+    create_home(Settings.from_environment(named))
+    moved = Settings.from_environment(named | {"AUREA_DATABASE_URL": f"sqlite:///{tmp_path}/other.db"})
+    with pytest.raises(SettingsError, match="run `aurea init`"):
+        open_services(moved)
+    assert create_home(moved) is False
+    open_services(moved).close()

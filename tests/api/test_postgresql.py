@@ -219,6 +219,19 @@ def test_a_server_that_is_not_there_is_a_sentence_without_the_password(tmp_path:
     assert "Traceback" not in done.stderr
 
 
+def test_an_empty_database_in_the_place_of_a_used_one_is_no_new_home(world: World) -> None:
+    """The key store and its keyring are in use: a ledger that begins anew would be a fork of theirs."""
+    elsewhere = stores.store_url(world.folder / "elsewhere", "aurea", "postgresql")
+    named = {**world.environment, "AUREA_DATABASE_URL": elsewhere}
+    for command in ("init", "link", "doctor"):
+        done = world.command(command, environment=named)
+        said = done.stdout + done.stderr
+        assert done.returncode == 1
+        assert "the store that AUREA_DATABASE_URL names holds nothing but its key store exists" in said
+        assert "restore a backup, or correct AUREA_DATABASE_URL" in said
+        assert "run `aurea init`" not in said
+
+
 def test_without_the_driver_the_remedy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
     settings = Settings.from_environment(
