@@ -1,8 +1,9 @@
 """`aurea restore`: a home from a backup, and nobody back who was erased since.
 
-1. The mark `restoring` is set: until it goes, no command opens this home. A crash leaves it, and the same
-   command begins anew.
-2. Manifests, files and key are checked; the stores are put in their place and brought to this version.
+1. Manifests, files and keyring are checked; a keyring that was named and fits is put into the home. The mark
+   `restoring` is set: until it goes, no command opens this home. A crash leaves it, and the same command
+   begins anew.
+2. The stores are put in their place and brought to this version.
 3. Numbers go on far above those of the backup, so that none is given out twice.
 4. What was left half done is finished. Records whose key is destroyed go: with a key store newer than the
    data that is whatever was deleted in between.
@@ -22,7 +23,7 @@ from api.backup import KEY_STORE, OPENDSR, OPENDSR_KEY, write_private
 from api.migrations import KEYS, OPERATIONAL, upgrade
 from api.services import Services
 from api.settings import Settings, SettingsError
-from api.stores import load_keyring, open_keys, open_operational
+from api.stores import keyring_codec, load_keyring, open_keys, open_operational
 from api.times import rfc3339
 from consent import backup_manifest, checkpoints
 from consent.backup_manifest import Manifest, check_part
@@ -60,6 +61,7 @@ class Source:
 
     data: Path
     keys: Path | None
+    keyring: Path | None = None  # put into the home once it is seen to be the backup's; None: it is there
     erasures: Path | None = None  # None: the log that the home keeps, else the backup's
     checkpoint: str | None = None  # kept elsewhere: says what the backup lacks
 
@@ -69,8 +71,10 @@ def restore(settings: Settings, source: Source, clock: Callable[[], int]) -> dic
     if not (settings.database_url.startswith("sqlite") and settings.keys_url.startswith("sqlite")):
         raise BackupError("a store on PostgreSQL is restored with PostgreSQL's own means: see its manual")
     _require_empty(settings, keep_keys=source.keys is None)
-    keyring = load_keyring(settings)
+    keyring = _keyring(settings, source)
     manifest = _checked(source, keyring)
+    if source.keyring is not None and not settings.keyring_file.exists():
+        write_private(settings.keyring_file, source.keyring.read_bytes())
     _begin(settings, keep_keys=source.keys is None)
     _put(settings, source, keyring)
     _bring_up(settings, keyring, keep_keys=source.keys is None)
@@ -86,7 +90,7 @@ def restore(settings: Settings, source: Source, clock: Callable[[], int]) -> dic
     return answer | replays
 
 
-# 1. The mark
+# 1. The checks and the mark
 
 
 def _require_empty(settings: Settings, *, keep_keys: bool) -> None:
@@ -108,16 +112,18 @@ def _require_empty(settings: Settings, *, keep_keys: bool) -> None:
         )
 
 
-def _begin(settings: Settings, *, keep_keys: bool) -> None:
-    settings.home.chmod(0o700)
-    if not settings.restoring.exists():
-        write_private(settings.restoring, b"keep keys" if keep_keys else b"")
-    for name in ("aurea.db",) if keep_keys else ("aurea.db", "keys.db"):
-        for ending in ("", "-wal", "-shm"):
-            (settings.home / (name + ending)).unlink(missing_ok=True)
-
-
-# 2. The stores
+def _keyring(settings: Settings, source: Source) -> FileKeyring:
+    """Return the keyring that was named, else that of the home or the environment."""
+    if source.keyring is None:
+        return load_keyring(settings)
+    if settings.keyring_text is not None:
+        raise BackupError("--keyring and AUREA_KEYRING: name one of them")
+    named, held = source.keyring.read_bytes(), settings.keyring_file
+    if held.exists() and held.read_bytes() != named:
+        raise BackupError(
+            f"{held} is another keyring than the one named: move it away, or leave --keyring out"
+        )
+    return FileKeyring(keyring_codec(settings).decode(named), None)
 
 
 def _checked(source: Source, keyring: FileKeyring) -> Manifest:
@@ -134,6 +140,18 @@ def _checked(source: Source, keyring: FileKeyring) -> Manifest:
                 "between would not open. Restore the keys of the same backup, or newer ones"
             )
     return manifest
+
+
+def _begin(settings: Settings, *, keep_keys: bool) -> None:
+    settings.home.chmod(0o700)
+    if not settings.restoring.exists():
+        write_private(settings.restoring, b"keep keys" if keep_keys else b"")
+    for name in ("aurea.db",) if keep_keys else ("aurea.db", "keys.db"):
+        for ending in ("", "-wal", "-shm"):
+            (settings.home / (name + ending)).unlink(missing_ok=True)
+
+
+# 2. The stores
 
 
 def _put(settings: Settings, source: Source, keyring: FileKeyring) -> None:

@@ -44,19 +44,16 @@ def restore(
     as_json: Json = False,
 ) -> None:
     """Restore a backup into an empty home, and erase again whoever was erased since."""
-    from api.backup import write_private
     from api.restore import Source, restore
     from api.services import wall_clock
 
     settings = Settings.from_environment()
     if keep_keys and keys is not None:
         raise CommandError("--keep-keys and --keys: name one of them")
-    if keyring is not None and not settings.keyring_file.exists():
-        settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_private(settings.keyring_file, keyring.read_bytes())
     source = Source(
         data=_part(folder, "data"),
         keys=None if keep_keys else _part(keys or folder, "keys"),
+        keyring=keyring,
         erasures=erasures,
         checkpoint=checkpoint.read_text(encoding="utf-8") if checkpoint else None,
     )
