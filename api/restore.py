@@ -115,6 +115,8 @@ def _require_empty(settings: Settings, *, keep_keys: bool) -> None:
 def _keyring(settings: Settings, source: Source) -> FileKeyring:
     """Return the keyring that was named, else that of the home or the environment."""
     if source.keyring is None:
+        if settings.keyring_text is None and not settings.keyring_file.is_file():
+            raise BackupError(f"there is no keyring at {settings.keyring_file}: name it with --keyring FILE")
         return load_keyring(settings)
     if settings.keyring_text is not None:
         raise BackupError("--keyring and AUREA_KEYRING: name one of them")

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Final
 
 from sqlalchemy import URL, make_url, text
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from api.migrations import KEYS, OPERATIONAL, History, versions
 from api.migrations.marks import hindrance
 from api.settings import Settings, SettingsError
 from identity.database import Database, open_database
-from identity.errors import StoreDamagedError
+from identity.errors import IdentityError, StoreDamagedError
 
 OPERATIONAL_LOCK: Final = 1
 KEYS_LOCK: Final = 2
@@ -144,6 +144,18 @@ def lost_store(settings: Settings) -> str | None:
             else:
                 in_use = in_use or _is_used(store, place.history)
     return empty[0].lost() if in_use and empty else None
+
+
+def holds_keys(settings: Settings) -> bool:
+    """Whether there is a key store, so that a new keyring would open nothing; also if it cannot be read."""
+    place = places(settings)[1]
+    if place.is_missing:
+        return False
+    try:
+        with place.opened() as store:
+            return versions(store, place.history)[0] is not None
+    except (IdentityError, SQLAlchemyError):
+        return True
 
 
 def _is_used(store: Database, history: History) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from api.migrations import KEYS, OPERATIONAL, is_current, upgrade, versions
 from api.migrations.marks import hindrance
 from api.settings import Settings, SettingsError
-from api.store_places import lost_store, open_existing, places
+from api.store_places import holds_keys, lost_store, open_existing, places
 from consent.key_providers import PLAIN, FileKeyring
 from consent.key_store import KeyStore
 from consent.keyring_file import KeyringCodec
@@ -33,10 +33,9 @@ def load_keyring(settings: Settings) -> FileKeyring:
     if settings.keyring_text is not None:
         return FileKeyring.from_text(settings.keyring_text)
     if not settings.keyring_file.is_file():
-        raise SettingsError(
-            f"there is no keyring at {settings.keyring_file}: run `aurea init` for a new home, "
-            "or restore the keyring of this one"
-        )
+        new = "run `aurea init` for a new home, or set AUREA_HOME"
+        remedy = "restore its keyring" if holds_keys(settings) else new
+        raise SettingsError(f"there is no keyring at {settings.keyring_file}: {remedy}")
     return FileKeyring.load(settings.keyring_file, keyring_codec(settings))
 
 

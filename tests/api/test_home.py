@@ -96,6 +96,27 @@ def test_a_folder_meant_for_many_is_no_home(tmp_path: Path) -> None:
     assert list(shared.iterdir()) == []
 
 
+# A lost keyring
+
+
+def test_where_a_key_store_is_a_lost_keyring_is_to_be_restored_and_not_made(world: World) -> None:
+    (world.home / "keyring").unlink()
+    for command in ("link", "doctor", "init"):
+        done = world.command(command)
+        assert done.returncode == 1
+        assert "restore it" in done.stdout + done.stderr
+        assert "run `aurea init`" not in done.stdout + done.stderr
+    with pytest.raises(SettingsError, match=r"no keyring at .*: restore its keyring"):
+        open_services(world.settings)
+
+
+def test_where_nothing_is_yet_a_keyring_comes_with_a_new_home(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir(mode=0o700)
+    settings = Settings.from_environment({"AUREA_HOME": str(tmp_path / "home")})
+    with pytest.raises(SettingsError, match=r"no keyring at .*: run `aurea init` for a new home"):
+        open_services(settings)
+
+
 # A lost store
 
 

@@ -44,6 +44,14 @@ def test_after_a_wrong_keyring_the_right_one_restores(world: World) -> None:
     assert (home / "keyring").stat().st_mode & 0o777 == 0o600
 
 
+def test_without_a_keyring_the_option_is_named_that_brings_it(world: World) -> None:
+    """`aurea init` would make a keyring that opens nothing of the backup, and a home that is not empty."""
+    folder, home = backed_up(world), world.folder / "new"
+    done = world.command("restore", str(folder), environment={"AUREA_HOME": str(home)})
+    assert done.returncode == 1
+    assert done.stderr == f"aurea: there is no keyring at {home}/keyring: name it with --keyring FILE\n"
+
+
 def test_another_keyring_than_the_one_that_the_home_holds_is_refused_and_not_ignored(world: World) -> None:
     folder, settings = backed_up(world), new_home(world)
     world.answer("init", environment={"AUREA_HOME": str(world.folder / "other")})
