@@ -1,6 +1,7 @@
 """`aurea doctor`: can this home work? Each check says what it found and, on failure, the remedy.
 
-What looks into the stores is in `api.diagnosis_stores`; left out where they do not open at this version.
+What looks into the stores is in `api.diagnosis_stores`; each store by itself first, and the
+rest left out where they do not open at this version.
 """
 
 import shutil
@@ -12,7 +13,7 @@ from typing import Any, Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.diagnosis_stores import STORE_CHECKS, Opened, opened
+from api.diagnosis_stores import STORE_CHECKS, Opened, look, opened, pages, schemas
 from api.settings import Settings, SettingsError
 from api.stores import load_keyring
 from consent import access_log_reading
@@ -41,18 +42,21 @@ class Finding:
 def diagnose(settings: Settings, now: int) -> list[Finding]:
     """Run every check; one that fails does not keep the others from running. `now` in ms."""
     findings = [_run(what, partial(check, settings)) for what, check in _CHECKS.items()]
-    if not findings[0].ok and not settings.home.is_dir():
+    if not settings.home.is_dir():
+        return findings
+    findings += [_run("pages", partial(pages, settings)), _run("stores", partial(schemas, settings))]
+    if not all(finding.ok for finding in findings if finding.what in {"keyring", "stores"}):
         return findings
     try:
         with opened(settings) as stores:
             return findings + list(_look_into(stores, now))
     except _EXPECTED as error:
-        return [*findings, Finding("stores", False, _said(error))]
+        return [*findings, Finding("sample of records", False, _said(error))]
 
 
 def _look_into(stores: Opened, now: int) -> Iterable[Finding]:
     for what, check in STORE_CHECKS.items():
-        yield _run(what, partial(check, stores, now))
+        yield _run(what, partial(look, check, stores, now))
 
 
 _EXPECTED: Final = (SettingsError, ConsentError, IdentityError, OSError, SQLAlchemyError)

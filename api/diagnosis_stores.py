@@ -1,4 +1,7 @@
-"""What `aurea doctor` looks for inside the stores. Reads only; each check raises with the remedy."""
+"""What `aurea doctor` looks for inside the stores. Reads only; each check raises with the remedy.
+
+`pages` and `schemas` look at each store by itself, and need no keyring; the others are for two sound stores.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,10 +10,10 @@ from typing import Final
 
 from sqlalchemy import text
 
-from api.migrations import KEYS, OPERATIONAL, versions
+from api.migrations import versions
 from api.settings import Settings, SettingsError
-from api.store_places import lost_store
-from api.stores import check_usable, load_keyring, open_keys, open_operational
+from api.store_places import Place, damaged, lost_store, places
+from api.stores import load_keyring, open_keys, open_operational
 from api.times import rfc3339
 from consent.errors import VaultError
 from consent.prepared_records import RecordStores
@@ -18,6 +21,7 @@ from consent.purposes import Purposes
 from consent.vault import COMPARABLE
 from consent.worker_stores import record_stores
 from identity.database import Database
+from identity.errors import StoreDamagedError
 from identity.leases import is_cut_off
 
 PATIENCE_MS: Final = 5 * 60_000
@@ -58,22 +62,49 @@ class Opened:
     all: RecordStores
 
 
-@contextmanager
-def opened(settings: Settings) -> Iterator[Opened]:
-    """Open what the checks read. Raises SettingsError where the stores are missing or of another version."""
+def pages(settings: Settings) -> str:
+    """Have SQLite read every page of each store. Raises SettingsError that names each one that is damaged."""
+    found = [place.name for place in places(settings) if not _reads(place)]
+    if found:
+        raise SettingsError("; ".join(map(damaged, found)))
+    return "every page reads"
+
+
+def _reads(place: Place) -> bool:
+    if place.file is None or place.is_missing:  # that it is missing is for `schemas` to say
+        return True
+    try:
+        with place.opened() as store, store.read() as conn:
+            return bool(conn.execute(text("PRAGMA quick_check(1)")).scalar_one() == "ok")
+    except StoreDamagedError:
+        return False
+
+
+def schemas(settings: Settings) -> str:
+    """Compare the version of each store with the program's. Raises SettingsError, StoreDamagedError."""
     if why := lost_store(settings):
         raise SettingsError(why)
+    said = []
+    for place in places(settings):
+        if place.is_missing:
+            raise SettingsError(f"{place.file} is missing: run `aurea init`")
+        with place.opened() as store:
+            found, wanted = versions(store, place.history)
+        if found != wanted:
+            raise SettingsError(
+                f"the {place.name} store is at version {found or 'none'}, this program at {wanted}: "
+                "run `aurea init --backup DIR`"
+            )
+        said.append(f"{place.name} {found}")
+    return f"{', '.join(said)}, both at this version"
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Opened]:
+    """Open what the other checks read, which are for stores of this version."""
     keyring = load_keyring(settings)
     db, keys = open_operational(settings), open_keys(settings)
     try:
-        for store, history in ((db, OPERATIONAL), (keys, KEYS)):
-            found, wanted = versions(store, history)
-            if found != wanted:
-                raise SettingsError(
-                    f"the {history.name} store is at version {found or 'none'}, this program at {wanted}: "
-                    "run `aurea init --backup DIR`"
-                )
-        check_usable(db, keys)
         policy = Purposes.load(None)  # what is looked at does not depend on it
         yield Opened(db, keys, record_stores(db, keys, keyring, policy, origin=settings.ledger_origin))
     finally:
@@ -81,21 +112,14 @@ def opened(settings: Settings) -> Iterator[Opened]:
         keys.close()
 
 
-def _stores(stores: Opened, _now: int) -> str:
-    (_, operational), (_, keys) = versions(stores.db, OPERATIONAL), versions(stores.keys, KEYS)
-    return f"operational {operational}, keys {keys}, both at this version"
-
-
-def _pages(stores: Opened, _now: int) -> str:
-    for store, name in ((stores.db, "operational"), (stores.keys, "key")):
-        if store.is_sqlite:
-            with store.read() as conn:
-                says = conn.execute(text("PRAGMA quick_check(1)")).scalar_one()
-            if says != "ok":
-                raise SettingsError(
-                    f"the {name} store is damaged: stop the service, keep the file, and restore a backup"
-                )
-    return "every page reads"
+def look(check: Callable[[Opened, int], str], stores: Opened, now: int) -> str:
+    """Do a check that may read both stores. Raises SettingsError that says which one is damaged."""
+    try:
+        return check(stores, now)
+    except StoreDamagedError as error:
+        both = ((stores.db, "operational"), (stores.keys, "key"))
+        found = [damaged(name) for store, name in both if store.damaged]
+        raise SettingsError("; ".join(found) or str(error)) from None
 
 
 def _sample(stores: Opened, _now: int) -> str:
@@ -183,8 +207,6 @@ def _deliveries(stores: Opened, now: int) -> str:
 
 
 STORE_CHECKS: Final[dict[str, Callable[[Opened, int], str]]] = {
-    "stores": _stores,
-    "pages": _pages,
     "sample of records": _sample,
     "ledger": _ledger,
     "clock": _clock,

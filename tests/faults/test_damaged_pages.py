@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from api.diagnosis_stores import STORE_CHECKS, opened
+from api.diagnosis_stores import pages
 from api.problems import NOT_FOUND, ProblemError
 from api.profiles import find_profile
 from api.services import Services, open_services
@@ -96,8 +96,12 @@ def test_a_running_service_says_so_with_503_and_is_no_longer_ready(
         assert world.anonymous().get("/healthz").status_code == 200
 
 
-@pytest.mark.parametrize("store", ["aurea.db", "keys.db"])
+NAMES = {"aurea.db": "operational", "keys.db": "key"}
+
+
+@pytest.mark.parametrize("store", NAMES)
 def test_a_command_ends_with_1_and_names_the_remedy_and_doctor_the_store(world: World, store: str) -> None:
+    """Also where the first page is lost, so that not even the version can be read."""
     world.ingest({"channel": "crm", "source_id": "1", "first_name": "Ana"})
     world.services.db.truncate_log(10)
     world.services.keys.truncate_log(10)
@@ -108,7 +112,23 @@ def test_a_command_ends_with_1_and_names_the_remedy_and_doctor_the_store(world: 
     assert "restore a backup" in said.stderr
     doctor = world.command("doctor")
     assert doctor.returncode == 1
-    assert "damaged" in doctor.stdout
+    named = f"the {NAMES[store]} store is damaged: stop the service, keep its files, and restore a backup"
+    assert [line for line in doctor.stdout.splitlines() if "damaged" in line] == [
+        f"FAIL  pages: {named}", f"FAIL  stores: {named}",
+    ]  # fmt: skip
+    assert "aurea doctor" not in doctor.stdout
+
+
+def test_doctor_names_both_stores_where_both_are_damaged(world: World) -> None:
+    for store, table in (("aurea.db", "records"), ("keys.db", "record_keys")):
+        number = root_page(world.home / store, table)
+        world.services.db.truncate_log(10)
+        world.services.keys.truncate_log(10)
+        damage(world.home / store, number, DAMAGES["ones"])
+    doctor = world.command("doctor").stdout
+    assert "FAIL  pages: the operational store is damaged" in doctor
+    assert "; the key store is damaged" in doctor
+    assert "FAIL  sample of records: the operational store is damaged" in doctor
 
 
 @pytest.mark.parametrize(
@@ -140,11 +160,10 @@ def outcome(services: Services, person: str, purpose: str) -> str:
 
 def pages_are_sound(home: Path) -> bool:
     """What `aurea doctor` says of the pages of both stores."""
-    with opened(Settings.from_environment({"AUREA_HOME": str(home)})) as stores:
-        try:
-            STORE_CHECKS["pages"](stores, START)
-        except (SettingsError, StoreDamagedError):
-            return False
+    try:
+        pages(Settings.from_environment({"AUREA_HOME": str(home)}))
+    except SettingsError:
+        return False
     return True
 
 
