@@ -23,6 +23,7 @@ from api.commands import (
     webhooks,
 )
 from api.commands.frame import FAILED, WRONG_USAGE, explain_failure, is_wrong_usage
+from api.commands.usage import shows_help, wrong_usage
 
 app = typer.Typer(
     name="aurea",
@@ -60,14 +61,28 @@ app.command("restore")(backups.restore)
 
 
 def main() -> None:
-    """Run one command."""
+    """Run one command. Typer is to raise what it finds wrong: its own messages quote what was typed."""
     try:
-        app()
+        status = app(prog_name="aurea", standalone_mode=False)
+    except typer.Abort:
+        sys.stderr.write("Aborted.\n")
+        sys.exit(FAILED)
     except Exception as error:  # noqa: BLE001 - the last resort; a traceback could print values
-        sentence = explain_failure(error)
-        if sentence is None:
-            from api.observability import where  # noqa: PLC0415 - only for a fault of ours
+        sys.exit(_failed(error))
+    sys.exit(status if isinstance(status, int) else 0)  # that of `typer.Exit`; no command returns anything
 
-            sentence = f"internal failure: {type(error).__name__} at {where(error)}"
-        sys.stderr.write(f"aurea: {sentence}\n")
-        sys.exit(WRONG_USAGE if is_wrong_usage(error) else FAILED)
+
+def _failed(error: Exception) -> int:
+    """Say what went wrong on standard error; return the exit status."""
+    if shows_help(error):
+        sys.stderr.write(str(error))  # empty where Rich has printed it already
+        return WRONG_USAGE
+    sentence = misused = wrong_usage(error)
+    if sentence is None:
+        sentence = explain_failure(error)
+    if sentence is None:
+        from api.observability import where  # noqa: PLC0415 - only for a fault of ours
+
+        sentence = f"internal failure: {type(error).__name__} at {where(error)}"
+    sys.stderr.write(f"aurea: {sentence}\n")
+    return WRONG_USAGE if misused or is_wrong_usage(error) else FAILED

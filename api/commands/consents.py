@@ -8,6 +8,7 @@ from api.commands.frame import (
     AsClient,
     CommandError,
     Json,
+    WrongUsageError,
     acting,
     caller,
     checked,
@@ -145,13 +146,13 @@ def _evidence(stated: str | None) -> dict[str, str] | None:
         return None
     kind, colon, value = from_argument(stated).partition(":")
     if not (kind and colon and value):
-        raise typer.BadParameter("evidence is named TYPE:VALUE")
+        raise WrongUsageError("evidence is named TYPE:VALUE")
     return {"type": kind, "value": value}
 
 
 def _subject(golden_id: str | None, record: str | None, contact: str | None) -> dict[str, Any]:
     if sum(part is not None for part in (golden_id, record, contact)) != 1:
-        raise typer.BadParameter("name exactly one of --golden-id, --record and --contact")
+        raise WrongUsageError("name exactly one of --golden-id, --record and --contact")
     if golden_id is not None:
         return {"golden_id": golden_id}
     if record is not None:

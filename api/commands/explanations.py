@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from api.commands.frame import AsClient, CommandError, Json, caller, from_argument, record_key, services, show
+from api.commands.frame import (
+    AsClient,
+    CommandError,
+    Json,
+    WrongUsageError,
+    caller,
+    from_argument,
+    record_key,
+    services,
+    show,
+)
 
 if TYPE_CHECKING:
     from api.explanation_schemas import (
@@ -39,7 +49,7 @@ def explain(
     from api.golden_explanation import explain_golden, explain_plainly, golden_of
 
     if plain and second is not None:
-        raise typer.BadParameter("--plain explains one person to that person: name one record")
+        raise WrongUsageError("--plain explains one person to that person: name one record")
     named = [_named(each) for each in (first, second) if each is not None]
     with services() as opened:
         who = caller(opened, as_client, "explain to people" if plain else "explain links")

@@ -39,6 +39,10 @@ class CommandError(Exception):
     """A command cannot do what it was asked; the message is one sentence with the remedy."""
 
 
+class WrongUsageError(CommandError):
+    """Options or arguments that a command does not take; the message says which and the rule, no value."""
+
+
 @contextmanager
 def services() -> "Iterator[Services]":
     """Open the home of the environment for one command."""
@@ -103,7 +107,7 @@ def from_argument(value: str) -> str:
         return value
     read = sys.stdin.readline().rstrip("\r\n")
     if not read:
-        raise typer.BadParameter("`-` reads standard input, and nothing came")
+        raise WrongUsageError("`-` reads standard input, and nothing came")
     return read
 
 
@@ -113,7 +117,7 @@ def record_key(argument: str) -> "RecordKey":
 
     channel, colon, source_id = from_argument(argument).partition(":")
     if not (channel and colon and source_id):
-        raise typer.BadParameter("a record is named CHANNEL:SOURCE_ID")
+        raise WrongUsageError("a record is named CHANNEL:SOURCE_ID")
     return RecordKey(channel, source_id)
 
 
@@ -164,7 +168,7 @@ def checked(model: "type[Model]", data: Mapping[str, Any]) -> "Model":
         if names[:1] == ["subject"]:
             names = names[1:2]
         option = "--" + names[0].replace("_", "-") if names else "the options"
-        raise typer.BadParameter(f"{option}: {rule(first)}") from None
+        raise WrongUsageError(f"{option}: {rule(first)}") from None
 
 
 @contextmanager
@@ -194,10 +198,10 @@ def was_interrupted(error: BaseException) -> bool:
 
 
 def is_wrong_usage(error: Exception) -> bool:
-    """Whether a mapping, a file and `--channel` were named that do not go together; nothing was written."""
+    """Whether options, or a mapping, a file and `--channel`, do not go together; nothing was written."""
     from api.ingest.errors import MappingError
 
-    return isinstance(error, MappingError)
+    return isinstance(error, MappingError | WrongUsageError)
 
 
 def explain_failure(error: Exception) -> str | None:

@@ -9,6 +9,7 @@ import typer
 from api.commands.frame import (
     CommandError,
     Json,
+    WrongUsageError,
     hint_before_first_link,
     interruptible,
     note,
@@ -47,7 +48,7 @@ def link(
     from api.linkage import LinkRequest, compare_model, run_link
 
     if compare is not None and (dry_run or retrain or force is not None):
-        raise typer.BadParameter("--compare goes with none of --dry-run, --retrain and --force")
+        raise WrongUsageError("--compare goes with none of --dry-run, --retrain and --force")
     request = LinkRequest(
         dry_run=dry_run, retrain=retrain, seed=seed, threads=threads, force=_reason(force), engine=engine
     )
@@ -74,11 +75,11 @@ def _reason(force: str | None) -> str | None:
         return None
     reason = " ".join(force.split())
     if not reason or len(reason) > MOST_LETTERS:
-        raise typer.BadParameter(f"--force needs a reason, of at most {MOST_LETTERS} characters")
+        raise WrongUsageError(f"--force needs a reason, of at most {MOST_LETTERS} characters")
     try:
         return impersonal(reason)
     except ValueError as error:
-        raise typer.BadParameter(f"--force {error}") from None
+        raise WrongUsageError(f"--force {error}") from None
 
 
 def _notes(summary: Mapping[str, Any]) -> None:

@@ -4,7 +4,16 @@ from typing import Annotated
 
 import typer
 
-from api.commands.frame import AsClient, Json, caller, from_argument, hint_before_first_link, services, show
+from api.commands.frame import (
+    AsClient,
+    Json,
+    WrongUsageError,
+    caller,
+    from_argument,
+    hint_before_first_link,
+    services,
+    show,
+)
 
 Purpose = Annotated[str, typer.Option("--purpose", metavar="P", help="What it will be used for.")]
 
@@ -36,7 +45,7 @@ def lookup(
     from consent.lookup import IDENTIFIER_TYPES, Identifier
 
     if kind not in IDENTIFIER_TYPES:
-        raise typer.BadParameter(f"--type is one of {', '.join(IDENTIFIER_TYPES)}")
+        raise WrongUsageError(f"--type is one of {', '.join(IDENTIFIER_TYPES)}")
     identifier = Identifier(kind, from_argument(value))
     with services() as opened:
         hint_before_first_link(opened)

@@ -10,6 +10,7 @@ from api.commands.frame import (
     AsClient,
     CommandError,
     Json,
+    WrongUsageError,
     caller,
     checked,
     from_argument,
@@ -212,7 +213,7 @@ def bundle(
     from api.requests import bundle_file, bundle_of
 
     if out.suffix not in {".pdf", ".json"}:
-        raise typer.BadParameter("--out: name a file that ends in .pdf or .json")
+        raise WrongUsageError("--out: name a file that ends in .pdf or .json")
     form: Literal["json", "pdf"] = "pdf" if out.suffix == ".pdf" else "json"
     with services() as opened:
         found = bundle_of(opened, caller(opened, as_client, HANDLE, None), request_id)
@@ -277,7 +278,7 @@ def _corrections(arguments: list[str]) -> dict[str, list[str]]:
     for argument in arguments:
         name, equals, value = from_argument(argument).partition("=")
         if not equals:
-            raise typer.BadParameter("--correct: write ATTRIBUTE=VALUE")
+            raise WrongUsageError("--correct: write ATTRIBUTE=VALUE")
         found.setdefault(name, []).append(value)
     return found
 

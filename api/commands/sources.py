@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from api.commands.frame import AsClient, CommandError, Json, caller, note, services, show
+from api.commands.frame import AsClient, CommandError, Json, WrongUsageError, caller, note, services, show
 
 app = typer.Typer(help="Channels that are declared to hold no duplicates.", no_args_is_help=True)
 
@@ -30,9 +30,9 @@ def declare(
     from identity.records import CHANNEL
 
     if CHANNEL.fullmatch(channel) is None:
-        raise typer.BadParameter("a channel is 1 to 64 of A-Z a-z 0-9 _ . -")
+        raise WrongUsageError("a channel is 1 to 64 of A-Z a-z 0-9 _ . -")
     if not no_duplicates:
-        raise typer.BadParameter("say what is declared: --no-duplicates")
+        raise WrongUsageError("say what is declared: --no-duplicates")
     with services() as opened:
         who = caller(opened, as_client, "declare sources")
         with opened.db.write() as conn:

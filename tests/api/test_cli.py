@@ -198,6 +198,50 @@ def test_wrong_usage_ends_with_2(world: World, arguments: tuple[str, ...]) -> No
     assert world.command(*arguments).returncode == 2
 
 
+NO_VALUES = {
+    "a name without its quotes": (
+        ("lookup", "--type", "email", "--value", "Jane", "Secretdoe", "--purpose", "analytics"),
+        "`aurea lookup` takes fewer arguments; a value with spaces stands in quotes: see `aurea lookup --",
+    ),
+    "an invalid choice": (
+        ("request", "verify", "r_1", "--outcome", "Secretdoe"),
+        "--outcome is one of verified, failed: see `aurea request verify --help`",
+    ),
+    "a choice where none may be": (("link", "--dry-run=Secretdoe"), "--dry-run came without its value"),
+    "an unknown command": (("Secretdoe",), "`aurea` has no such command: see `aurea --help`"),
+    "an unknown command of a family": (("consent", "Secretdoe"), "`aurea consent` has no such command"),
+    "an unknown option": (
+        ("link", "--Secretdoe"),
+        "`aurea link` has no such option: see `aurea link --help`",
+    ),
+    "an option nearly right": (("link", "--dryrun"), "has no such option (near it: --dry-run)"),
+    "no number": (("review", "list", "--limit", "Secretdoe"), "--limit is a whole number from 1 to 200"),
+    "a number out of range": (("keys", "destroy", "0"), "EPOCH is a whole number of at least 1"),
+    "an identifier of no type": (
+        ("lookup", "--type", "Secretdoe", "--value", "x", "--purpose", "x"),
+        "--type is",
+    ),
+    "a missing option": (("memberships",), "--out is missing"),
+}
+
+
+@pytest.mark.parametrize("what", NO_VALUES)
+def test_wrong_usage_is_one_sentence_of_option_and_rule_without_the_value(world: World, what: str) -> None:
+    arguments, said = NO_VALUES[what]
+    done = world.command(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("aurea: ")
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert "secretdoe" not in done.stderr.lower()
+
+
+def test_help_goes_to_standard_output_with_the_status_it_had(world: World) -> None:
+    for arguments, status in ((("--help",), 0), (("lookup", "--help"), 0), ((), 2), (("consent",), 2)):
+        done = world.command(*arguments)
+        assert (done.returncode, "Usage:" in done.stdout, done.stderr) == (status, True, "")
+
+
 FAILURES = {
     "no such file": ("ingest", "nowhere.csv"),
     "no such purpose": ("client", "create", "x", "--role", "consumer", "--purpose", "fun"),
