@@ -99,7 +99,7 @@ def parsed(url: str, named: str) -> URL:
         parts = make_url(url)
         if parts.get_backend_name() in {"sqlite", "postgresql"}:
             return parts
-    except ArgumentError:  # its message may quote the URL, which carries a password
+    except (ArgumentError, ValueError):  # a message may quote the URL, which carries a password
         raise SettingsError(f"{named} is no database URL: use postgresql+psycopg://user@host/name") from None
     raise SettingsError(f"{named} names no store that Aurea knows: use postgresql+psycopg://")
 

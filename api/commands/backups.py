@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from api.commands.frame import CommandError, Json, note, show
+from api.commands.frame import CommandError, Json, note, show, text_of
 from api.settings import Settings
 
 
@@ -55,7 +55,7 @@ def restore(
         keys=None if keep_keys else _part(keys or folder, "keys"),
         keyring=keyring,
         erasures=erasures,
-        checkpoint=checkpoint.read_text(encoding="utf-8") if checkpoint else None,
+        checkpoint=text_of(checkpoint, "checkpoint") if checkpoint else None,
     )
     done = restore(settings, source, wall_clock)
     if done["ledger_entries_lost"]:

@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
@@ -109,6 +110,16 @@ def from_argument(value: str) -> str:
     if not read:
         raise WrongUsageError("`-` reads standard input, and nothing came")
     return read
+
+
+def text_of(path: Path, what: str) -> str:
+    """Return the text of a file. Raises CommandError, naming the file and `what` it was to be."""
+    if not path.is_file():
+        raise CommandError(f"there is no file {path}")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise CommandError(f"{path} is no text: name the {what} as it was kept") from None
 
 
 def record_key(argument: str) -> "RecordKey":

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from api.commands.frame import FAILED, AsClient, CommandError, Json, acting, services, show, steps
+from api.commands.frame import FAILED, AsClient, CommandError, Json, acting, services, show, steps, text_of
 
 ledger = typer.Typer(help="The consent ledger.", no_args_is_help=True)
 receipt = typer.Typer(help="Consent receipts.", no_args_is_help=True)
@@ -63,10 +63,8 @@ def verify_receipt(
     from consent import erasure_receipt_verification as erasures
     from consent.receipt_verification import stated_key, verify_receipt
 
-    if not file.is_file():
-        raise CommandError(f"there is no file {file}")
-    text = file.read_text(encoding="utf-8")
-    kept = None if checkpoint is None else checkpoint.read_text(encoding="utf-8")
+    text = text_of(file, "receipt")
+    kept = None if checkpoint is None else text_of(checkpoint, "checkpoint")
     if erasures.is_erasure_receipt(text):
         _show_erasure(text, key, kept, as_json=as_json)
         return
@@ -129,11 +127,7 @@ def verify(
     """Recompute the ledger's tree and compare it with its checkpoints."""
     from api.proofs import verify_ledger
 
-    text = None
-    if checkpoint is not None:
-        if not checkpoint.is_file():
-            raise CommandError(f"there is no file {checkpoint}")
-        text = checkpoint.read_text(encoding="utf-8")
+    text = None if checkpoint is None else text_of(checkpoint, "checkpoint")
     with services() as opened:
         report = verify_ledger(opened, text)
     show(report, as_json=as_json)

@@ -30,6 +30,50 @@ def test_a_missing_mapping_and_an_empty_standard_input(world: World) -> None:
     assert done.returncode == 2
 
 
+NO_TEXT = {
+    "a checkpoint of a restore": ("restore", "backup", "--checkpoint", "binary"),
+    "a checkpoint of the ledger": ("ledger", "verify", "--checkpoint", "binary"),
+    "a receipt": ("receipt", "verify", "binary"),
+    "a checkpoint of a receipt": ("receipt", "verify", "receipt.json", "--checkpoint", "binary"),
+}
+
+
+@pytest.mark.parametrize("what", NO_TEXT)
+def test_a_file_that_is_no_text_is_named_with_what_it_was_to_be(world: World, what: str) -> None:
+    (world.folder / "binary").write_bytes(b"\xff\xfe\x00\x9d")
+    (world.folder / "receipt.json").write_text("{}")
+    done = world.command(*NO_TEXT[what])
+    assert done.returncode == 1
+    named = "checkpoint" if "checkpoint" in what else "receipt"
+    assert done.stderr == f"aurea: binary is no text: name the {named} as it was kept\n"
+
+
+UNUSABLE_STORES = {
+    "a port that is no number": (
+        {"AUREA_DATABASE_URL": "postgresql+psycopg://aurea:hush@db.example:notaport/aurea"},
+        "AUREA_DATABASE_URL is no database URL: use postgresql+psycopg://user@host/name",
+    ),
+    "no URL at all": ({"AUREA_KEYS_URL": "hush"}, "AUREA_KEYS_URL is no database URL"),
+    "a folder that does not exist": (
+        {"AUREA_KEYS_URL": "sqlite:////nonexistent/keys.db"},
+        "AUREA_KEYS_URL names a store in /nonexistent, and there is no such folder: make it",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", UNUSABLE_STORES)
+def test_a_store_that_is_nowhere_is_named_by_its_variable(world: World, what: str) -> None:
+    variables, said = UNUSABLE_STORES[what]
+    for home, command in (("new", "init"), ("home", "link")):
+        done = world.command(command, environment={"AUREA_HOME": str(world.folder / home), **variables})
+        assert done.returncode == 1
+        assert done.stderr.startswith("aurea: ")
+        assert len(done.stderr.splitlines()) == 1
+        assert "internal failure" not in done.stderr
+        assert "hush" not in done.stderr
+        assert command == "link" or said in done.stderr
+
+
 def test_a_truth_that_fits_nothing_or_contradicts_itself_is_a_failure(world: World) -> None:
     world.ingest(row("crm", "1", "Ana"))
     truth = world.folder / "truth.csv"
