@@ -97,6 +97,8 @@ def parsed(url: str, named: str) -> URL:
     """Return the parts of the URL of a store. Raises SettingsError, saying what `named` it, if it is none."""
     try:
         parts = make_url(url)
+        if "@" in (parts.host or ""):  # the end of a password, which errors would show as the host
+            raise SettingsError(f"{named}: write %40 for an @ in the password, or use PGPASSFILE")
         if parts.get_backend_name() in {"sqlite", "postgresql"}:
             return parts
     except (ArgumentError, ValueError):  # a message may quote the URL, which carries a password

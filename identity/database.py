@@ -175,7 +175,7 @@ class Database:
     def _named(self, error: DBAPIError | sqlite3.Error) -> IdentityError | None:
         named = failure_of(error)
         if named is None and isinstance(error, DBAPIError) and not self.is_sqlite:
-            named = postgresql.failure(error)
+            named = postgresql.failure(error, self.engine.url)
         self.damaged = self.damaged or isinstance(named, StoreDamagedError)
         return named
 

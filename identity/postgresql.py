@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import URL, Connection, Engine, event, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from identity.errors import IdentityError, StoreBusyError, StoreFullError, StoreUnreachableError
@@ -58,8 +58,8 @@ def discipline(engine: Engine, *, lock_timeout_ms: int) -> None:
         dbapi_connection.commit()
 
 
-def failure(error: DBAPIError) -> IdentityError | None:
-    """Return what an error of the driver means to a caller; None where it is a fault of ours."""
+def failure(error: DBAPIError, url: URL) -> IdentityError | None:
+    """Return what an error of the store at `url` means to a caller; None where it is a fault of ours."""
     state: str | None = getattr(error.orig, "sqlstate", None)
     if state == _DISK_FULL:
         return StoreFullError(
@@ -68,11 +68,24 @@ def failure(error: DBAPIError) -> IdentityError | None:
     if state in _BUSY:
         return StoreBusyError("another process held the write lock for too long; try again")
     if _is_lost(error, state):
-        lines = str(error.orig).strip().splitlines()  # host, role and database; no password
-        return StoreUnreachableError(
-            f"the database does not answer: {lines[-1] if lines else 'no reason given'}"
-        )
+        return StoreUnreachableError(f"the database{_named(url)} does not answer: {_reason(error)}")
     return None
+
+
+def _named(url: URL) -> str:
+    """Return database, host and role as far as the URL says them; never its password."""
+
+    def said(before: str, value: Any) -> str:
+        return f" {before}{', '.join(value) if isinstance(value, tuple) else value}" if value else ""
+
+    host = f"{url.host}:{url.port}" if url.host and url.port else url.host or url.query.get("host")
+    return said("", url.database) + said("at ", host) + said("as ", url.username or url.query.get("user"))
+
+
+def _reason(error: DBAPIError) -> str:
+    """Return the last line of what the driver says that is not indented, as hints of libpq are."""
+    lines = [line for line in str(error.orig).splitlines() if line == line.strip() != ""]
+    return lines[-1].removeprefix("- ") if lines else "no reason given"
 
 
 def _is_lost(error: DBAPIError, state: str | None) -> bool:

@@ -53,6 +53,10 @@ UNUSABLE_STORES = {
         {"AUREA_DATABASE_URL": "postgresql+psycopg://aurea:hush@db.example:notaport/aurea"},
         "AUREA_DATABASE_URL is no database URL: use postgresql+psycopg://user@host/name",
     ),
+    "an @ in the password": (
+        {"AUREA_DATABASE_URL": "postgresql+psycopg://aurea:in@hush@db.example/aurea"},
+        "AUREA_DATABASE_URL: write %40 for an @ in the password, or use PGPASSFILE",
+    ),
     "no URL at all": ({"AUREA_KEYS_URL": "hush"}, "AUREA_KEYS_URL is no database URL"),
     "a folder that does not exist": (
         {"AUREA_KEYS_URL": "sqlite:////nonexistent/keys.db"},

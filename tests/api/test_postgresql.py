@@ -206,17 +206,19 @@ def test_requests_over_connections_that_the_server_ended_are_503_until_they_are_
     assert answers[-1].status_code == 200
 
 
-def test_a_server_that_is_not_there_is_a_sentence_without_the_password(tmp_path: Path) -> None:
+def test_a_server_that_is_not_there_is_named_without_the_password(tmp_path: Path) -> None:
     variables = {
         "AUREA_HOME": str(tmp_path / "home"),
-        "AUREA_DATABASE_URL": "postgresql+psycopg://aurea:hush@localhost:1/aurea",
+        "AUREA_DATABASE_URL": "postgresql+psycopg://aurea:hush@localhost:1/aurea_data",
     }
     with a_world(tmp_path / "other", store_urls={}) as world:
         done = world.command("init", environment=variables)
     assert done.returncode == 1
-    assert "does not answer" in done.stderr
+    said = "aurea: the database aurea_data at localhost:1 as aurea does not answer: connection failed: "
+    assert done.stderr.startswith(said)
+    assert done.stderr.endswith("Connection refused\n")
+    assert len(done.stderr.splitlines()) == 1
     assert "hush" not in done.stderr
-    assert "Traceback" not in done.stderr
 
 
 def test_an_empty_database_in_the_place_of_a_used_one_is_no_new_home(world: World) -> None:
