@@ -60,6 +60,8 @@ def back_up(settings: Settings, folder: Path, now: int) -> dict[str, Any]:
     that it can come before an upgrade. Raises BackupError, SettingsError.
     """
     check_home(settings)
+    if folder.resolve().is_relative_to(settings.home.resolve()):
+        raise BackupError(f"{folder} is inside the home, beside the keyring: name a folder elsewhere")
     if why := lost_store(settings):
         raise SettingsError(why)
     keyring = load_keyring(settings)

@@ -41,8 +41,10 @@ class Finding:
 
 def diagnose(settings: Settings, now: int) -> list[Finding]:
     """Run every check; one that fails does not keep the others from running. `now` in ms."""
-    findings = [_run(what, partial(check, settings)) for what, check in _CHECKS.items()]
-    if not settings.home.is_dir():
+    there = settings.home.is_dir()
+    checks = {what: check for what, check in _CHECKS.items() if there or what != "disk"}
+    findings = [_run(what, partial(check, settings)) for what, check in checks.items()]
+    if not there:
         return findings
     findings += [_run("pages", partial(pages, settings)), _run("stores", partial(schemas, settings))]
     if not all(finding.ok for finding in findings if finding.what in {"keyring", "stores"}):

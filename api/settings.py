@@ -125,7 +125,7 @@ class Settings:
             keys_url=keys_url,
             keyring_text=env.get("AUREA_KEYRING") or None,
             purposes_file=_optional_file(env, "AUREA_PURPOSES"),
-            ledger_origin=env.get("AUREA_LEDGER_ORIGIN") or DEFAULT_ORIGIN,
+            ledger_origin=_origin(env.get("AUREA_LEDGER_ORIGIN") or DEFAULT_ORIGIN),
             default_region=_region(env.get("AUREA_DEFAULT_REGION")),
             token_seconds=_integer(env, "AUREA_TOKEN_SECONDS", TOKEN_SECONDS, 1, 600),
             metrics_dir=Path(env["PROMETHEUS_MULTIPROC_DIR"])
@@ -133,9 +133,7 @@ class Settings:
             else None,
             client_secret=env.get("AUREA_CLIENT_SECRET") or None,
             drain_seconds=_integer(env, "AUREA_DRAIN_SECONDS", DRAIN_SECONDS, 0, 600),
-            erasure_log_file=Path(env["AUREA_ERASURE_LOG"]).expanduser()
-            if env.get("AUREA_ERASURE_LOG")
-            else None,
+            erasure_log_file=_erasure_log(env.get("AUREA_ERASURE_LOG"), home),
             webhooks_private=env.get("AUREA_WEBHOOKS_PRIVATE") == "1",
             vault_address=env.get("AUREA_VAULT_ADDR") or None,
             vault_token=env.get("AUREA_VAULT_TOKEN") or None,
@@ -180,6 +178,21 @@ def _optional_file(env: Mapping[str, str], name: str) -> Path | None:
     if not path.is_file():
         raise SettingsError(f"{name} names no readable file")
     return path
+
+
+def _erasure_log(value: str | None, home: Path) -> Path | None:
+    if not value:
+        return None
+    path = Path(value).expanduser()
+    if path.is_dir() or not (path.parent.is_dir() or path.parent.resolve() == home.resolve()):
+        raise SettingsError("AUREA_ERASURE_LOG must name a file in a folder that exists: is its disk there?")
+    return path
+
+
+def _origin(raw: str) -> str:
+    if not raw.isprintable() or " " in raw or "+" in raw:  # c2sp.org/signed-note: what a key's name may be
+        raise SettingsError("AUREA_LEDGER_ORIGIN must be one line without spaces and +: shop.example/consent")
+    return raw
 
 
 def _integer(env: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:

@@ -148,6 +148,16 @@ def lost_store(settings: Settings) -> str | None:
     return empty[0].lost() if in_use and empty else None
 
 
+def is_blank(settings: Settings) -> bool:
+    """Whether neither store holds anything yet. Raises StoreDamagedError, SettingsError."""
+    for place in places(settings):
+        if not place.is_missing:
+            with place.opened() as store:
+                if versions(store, place.history)[0] is not None:
+                    return False
+    return True
+
+
 def holds_keys(settings: Settings) -> bool:
     """Whether there is a key store, so that a new keyring would open nothing; also if it cannot be read."""
     place = places(settings)[1]

@@ -20,18 +20,29 @@ def init(
     from api.stores import create_home
 
     settings = Settings.from_environment()
-    if backup is not None and settings.home.is_dir():
-        from api.backup import back_up
-        from api.services import wall_clock
-
-        back_up(settings, backup, wall_clock())
-        note(f"aurea: backed up to {backup}")
+    if backup is not None:
+        _back_up_before(settings, backup)
     new = create_home(settings)
     done = "made" if new else "brought up to date"
     text = f"{done} {settings.home}"
     if new and settings.keyring_text is None:
         text += f"\nBack up {settings.keyring_file} apart from the data: without it nothing can be opened."
     show({"home": str(settings.home), "created": new}, as_json=as_json, text=text)
+
+
+def _back_up_before(settings: Settings, folder: Path) -> None:
+    from api.backup import back_up
+    from api.services import wall_clock
+    from api.store_places import is_blank
+    from api.stores import check_home
+
+    if settings.home.is_dir():
+        check_home(settings)
+        if not is_blank(settings):
+            back_up(settings, folder, wall_clock())
+            note(f"aurea: backed up to {folder}")
+            return
+    note(f"aurea: no backup was made: {settings.home} held nothing yet")
 
 
 def serve(

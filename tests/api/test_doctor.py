@@ -184,6 +184,14 @@ def test_a_fault_is_found_with_its_remedy(used: World, fault: str) -> None:
     assert remedy in found.says
 
 
+def test_of_a_home_that_is_not_there_every_fault_has_its_remedy(world: World, tmp_path: Path) -> None:
+    said = world.command("doctor", environment=environment(tmp_path / "nowhere")).stdout.splitlines()
+    failed = [line for line in said if line.startswith("FAIL")]
+    assert [line.split(":")[0] for line in failed] == ["FAIL  home", "FAIL  keyring"]
+    assert all("run `aurea init`" in line for line in failed)
+    assert not any("disk" in line for line in said)
+
+
 @only_on_sqlite("its pages")
 def test_a_damaged_page_is_found(used: World) -> None:
     with used.services.db.read() as conn:

@@ -96,6 +96,22 @@ def test_a_folder_meant_for_many_is_no_home(tmp_path: Path) -> None:
     assert list(shared.iterdir()) == []
 
 
+# A backup before an upgrade, where there is nothing yet
+
+
+@only_on_sqlite("its backups")
+def test_an_init_that_makes_a_home_says_that_it_made_no_backup(world: World) -> None:
+    (world.folder / "by-hand").mkdir(mode=0o700)
+    for name in ("fresh", "by-hand"):
+        named = {"AUREA_HOME": str(world.folder / name)}
+        done = world.command("init", "--backup", str(world.folder / "kept"), environment=named)
+        assert (done.returncode, done.stdout.startswith("made ")) == (0, True), done.stderr
+        assert f"no backup was made: {world.folder / name} held nothing yet" in done.stderr
+        assert not (world.folder / "kept").exists()
+    done = world.command("init", "--backup", str(world.folder / "kept"))
+    assert (done.returncode, "backed up to" in done.stderr) == (0, True), done.stderr
+
+
 # A lost keyring
 
 

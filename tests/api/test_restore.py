@@ -1,4 +1,4 @@
-"""`aurea restore` and its keyring: what is named is tried first, kept if it fits, and never ignored."""
+"""The keyring of `aurea restore`: tried before it is kept, never ignored; and of a backup it stays apart."""
 
 import shutil
 import subprocess
@@ -42,6 +42,14 @@ def test_after_a_wrong_keyring_the_right_one_restores(world: World) -> None:
     assert done.returncode == 0, done.stderr
     assert (home / "keyring").read_bytes() == (world.home / "keyring").read_bytes()
     assert (home / "keyring").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("inside", [".", "backups/today"])
+def test_a_backup_is_not_put_beside_the_keyring(world: World, inside: str) -> None:
+    held = sorted(path.name for path in world.home.iterdir())
+    done = world.command("backup", str(world.home / inside))
+    assert (done.returncode, "inside the home, beside the keyring" in done.stderr) == (1, True)
+    assert sorted(path.name for path in world.home.iterdir()) == held
 
 
 def test_without_a_keyring_the_option_is_named_that_brings_it(world: World) -> None:
