@@ -53,6 +53,22 @@ _ONLINE_CHANGES: Final = Statement("""
 
 
 @dataclass(slots=True)
+class Changes:
+    """The records that changed since a change sequence; each look reads on from where the last one ended."""
+
+    reader: RecordReader
+    sequence: int
+    found: set[int] = field(default_factory=set)
+
+    def look(self) -> set[int]:
+        """Return all that changed by now; inside a write transaction, until it ends."""
+        sequence = self.reader.sequence()  # first: what changes after it is found by the next look
+        self.found |= self.reader.changed_since(self.sequence)
+        self.sequence = sequence
+        return self.found
+
+
+@dataclass(slots=True)
 class CatchingUp:
     """Follows the store from the moment a run begins. `met` counts what was resolved again."""
 

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from identity import model_store, review_queue
-from identity.catching_up import CatchingUp
+from identity.catching_up import CatchingUp, Changes
 from identity.clustering import Clusters
 from identity.database import Database
 from identity.difference import difference
@@ -196,7 +196,7 @@ class Rerun:
             self.db,
             publisher,
             proposal.doubts(),
-            changed=self.reader.changed_since(catching_up.sequence),
+            changed=Changes(self.reader, catching_up.sequence).look,
             model_version=proposal.model_version,
             now=self.clock(),
         )

@@ -8,7 +8,8 @@ ID that a data-subject request asks about.
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -186,14 +187,15 @@ def refresh(
     publisher: Publisher,
     found: Doubts,
     *,
-    changed: set[int],
+    changed: Callable[[], AbstractSet[int]],
     model_version: str | None,
     now: int,
 ) -> None:
     """Bring the queue to what a published run found, in small transactions; no lease is needed.
 
     `changed` numbers the records that changed since the run's snapshot: questions about them are the
-    online path's. A crash leaves some old questions open and some new ones out, until the next run.
+    online path's, which goes on asking and withdrawing between these transactions. A crash leaves some old
+    questions open and some new ones out, until the next run.
     """
     pairs = found.pairs
     rows = [
@@ -202,19 +204,25 @@ def refresh(
             pairs.record_a.tolist(), pairs.record_b.tolist(), pairs.weight.tolist(), found.guarded.tolist(),
             strict=True,
         )
-        if not {a, b} & changed
     ]  # fmt: skip
     asked = {(row.record_a, row.record_b) for row in rows}
     with db.read() as conn:
         known: list[Pair] = [(a, b) for a, b in _OPEN.rows(conn)]
-    stale = [pair for pair in known if pair not in asked and not set(pair) & changed]
-    publisher.in_batches("review", iter(stale), _DROP_OPEN.many, None)
+    stale = [pair for pair in known if pair not in asked]
+    changed()  # the most of it while nobody has to wait
+    publisher.in_batches("review", iter(stale), lambda conn, batch: _drop(conn, batch, changed()), None)
     rows.sort(key=lambda row: (row.record_a, row.record_b))
-    publisher.in_batches("review", iter(rows), lambda conn, batch: _add_apart(conn, batch, now), None)
+    publisher.in_batches("review", iter(rows), lambda conn, batch: _add(conn, batch, changed(), now), None)
 
 
-def _add_apart(conn: Connection, doubts: list[Doubt], now: int) -> None:
-    """Add those whose records are still there, in different golden IDs."""
+def _drop(conn: Connection, pairs: list[Pair], changed: AbstractSet[int]) -> None:
+    """Drop those that are not the online path's."""
+    _DROP_OPEN.many(conn, [pair for pair in pairs if changed.isdisjoint(pair)])
+
+
+def _add(conn: Connection, doubts: list[Doubt], changed: AbstractSet[int], now: int) -> None:
+    """Add those that are not the online path's, and whose records are there in different golden IDs."""
+    doubts = [each for each in doubts if changed.isdisjoint((each.record_a, each.record_b))]
     ends = sorted({number for each in doubts for number in (each.record_a, each.record_b)})
     owner = MembershipReader().goldens_of(conn, ends)
     apart = [d for d in doubts if len({owner.get(d.record_a), owner.get(d.record_b), None}) == 3]

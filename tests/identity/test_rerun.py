@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import inspect, text
 
-from identity import catching_up, leases, model_store
+from identity import catching_up, leases, model_store, review_queue
 from identity.errors import RunInProgressError, RunLostError, WritersTooBusyError
 from tests.examples import examples
 from tests.identity.population import MODEL, Population, consistent
@@ -287,3 +287,52 @@ def test_whatever_happens_during_a_run_nothing_is_undone_and_nobody_is_linked_wr
     consistent(people)
     assert people.groups() == people.expected()
     people.db.close()
+
+
+DOUBTED = {1: "ann Q", 2: "bo Q", 3: "cy", 4: "dee Z", 5: "eve Z"}
+
+
+def questions(population: Population) -> set[tuple[int, int]]:
+    with population.db.read() as conn:
+        return {(each.record_a, each.record_b) for each in review_queue.page(conn, "open", None, 100)}
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "kept"),
+    [
+        (lambda people: people.forbid(2), {(4, 5)}),
+        (lambda people: people.arrive(2, "bo"), {(4, 5)}),
+        (lambda people: people.arrive(2, "bo Z"), {(2, 4), (2, 5), (4, 5)}),
+    ],
+    ids=["may be linked no more", "is doubtful no more", "is doubtful beside another"],
+)
+def test_a_record_about_which_a_run_is_just_asking(people, meanwhile, kept):
+    people.put_all(DOUBTED)
+    people.link()
+    assert questions(people) == {(1, 2), (4, 5)}
+    steps = []
+
+    def hook(step):  # published, and the queue is about to be brought up to date
+        steps.append(step)
+        if step == "review" and steps.count(step) == 1:
+            meanwhile(people)
+
+    people.link(hook)
+    assert "review" in steps
+    assert questions(people) == kept
+
+
+def test_what_an_arriving_record_asks_while_the_queue_is_read_is_not_taken_back(people, monkeypatch):
+    people.put_all(DOUBTED)
+    people.link()
+    people.put(4, "dee")  # so that there is a question to take back
+    refresh = review_queue.refresh
+
+    def asked_meanwhile(*found, **more):
+        people.arrive(9, "zed Q")
+        refresh(*found, **more)
+
+    monkeypatch.setattr(review_queue, "refresh", asked_meanwhile)
+    people.link()
+    assert {pair for pair in questions(people) if 9 in pair}
+    assert (4, 5) not in questions(people)
