@@ -32,10 +32,13 @@ def check_method(caller: Caller, method: str | None) -> None:
         raise ProblemError(FORBIDDEN_METHOD)
 
 
-def record_consent(services: "Services", caller: Caller, said: ConsentIn) -> ConsentOut:
+def record_consent(
+    services: "Services", caller: Caller, said: ConsentIn, begun: int | None = None
+) -> ConsentOut:
     """Record a statement; effective for every reader once this returns.
 
-    Raises UnknownSubjectError, UnknownPurposeError, RecordRejectedError.
+    `begun`: since when (ms) the same request may have recorded it; what it did is not done again. Raises
+    UnknownSubjectError, UnknownPurposeError, RecordRejectedError.
     """
     saying = Saying(
         purpose=said.purpose,
@@ -45,6 +48,7 @@ def record_consent(services: "Services", caller: Caller, said: ConsentIn) -> Con
         notice=said.notice,
         event_time=None if said.event_time is None else milliseconds(said.event_time, "event_time"),
         evidence=stated(said.evidence),
+        begun=begun,
     )
     events = services.recorder.record(subject(services, caller, said.subject), saying, services.clock())
     return ConsentOut(

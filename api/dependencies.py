@@ -126,7 +126,24 @@ def run_once(
     *,
     status: int = 200,
 ) -> Response:
-    """Answer with the result of `operation`, which runs once per client and Idempotency-Key."""
+    """Answer with the result of `operation`, which runs once per client and Idempotency-Key.
+
+    It is to be safe to repeat: after a crash it may run again.
+    """
+    return resume(services, caller, attempt, lambda _: operation(), status=status)
+
+
+def resume(
+    services: Services,
+    caller: Caller,
+    attempt: Attempt | None,
+    operation: Callable[[int | None], BaseModel],
+    *,
+    status: int = 200,
+) -> Response:
+    """Do as `run_once` with what is not: it is given since when (ms) it may have been done, None if not."""
     if attempt is None:
-        return answer(operation(), status)
-    return services.idempotency.once(caller.client_id, attempt, lambda: answer(operation(), status))
+        return answer(operation(None), status)
+    return services.idempotency.once(
+        caller.client_id, attempt, lambda begun: answer(operation(begun), status)
+    )

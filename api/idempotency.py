@@ -2,7 +2,8 @@
 
 Key and body are kept as keyed hashes: a caller may put anything into either. Stored answers hold
 statuses, IDs and event numbers only. What a crash leaves behind: a claim without an answer, which gives
-way after a minute; the operations behind it are safe to repeat.
+way after a minute. What it was for may have been done. So operations are safe to repeat, or look for what
+they did since the first attempt, of whose time they are told.
 """
 
 import hmac
@@ -34,8 +35,8 @@ _SELECT = text("""
     WHERE client_id = :client_id AND route = :route AND key_hash = :key_hash
 """)
 _RENEW = text("""
-    UPDATE idempotency SET created_at = :now
-    WHERE client_id = :client_id AND route = :route AND key_hash = :key_hash
+    UPDATE idempotency SET response = :since
+    WHERE client_id = :client_id AND route = :route AND key_hash = :key_hash AND status IS NULL
 """)
 _FINISH = text("""
     UPDATE idempotency SET status = :status, response = :response
@@ -70,30 +71,37 @@ class Idempotency:
             algorithm=hashes.SHA256(), length=32, salt=None, info=b"aurea idempotency 1"
         ).derive(root.reveal())
 
-    def once(self, client_id: str, attempt: Attempt, operation: Callable[[], Response]) -> Response:
+    def once(self, client_id: str, attempt: Attempt, operation: Callable[[int | None], Response]) -> Response:
         """Return the stored answer to this attempt of a client, or run `operation` and store its answer.
 
-        Raises a 422 problem if the key came with another body, 409 while the first is under way.
+        `operation` is given when the first attempt began (ms) where it may have done all but to keep its
+        answer, else None.
+
+        Raises a 422 problem if the key came with another body, 409 while another attempt is under way.
         """
         row: dict[str, object] = {
             "client_id": client_id,
             "route": attempt.route,
             "key_hash": self._mac(attempt.key.encode()),
         }
-        stored = self._claim(row, self._mac(attempt.body))
-        if stored is not None:
-            return stored
+        claimed = self._claim(row, self._mac(attempt.body))
+        if isinstance(claimed, Response):
+            return claimed
         try:
-            response = operation()
+            response = operation(claimed)
         except BaseException:
             with self._db.write(counted=False) as conn:
-                conn.execute(_RELEASE, row)
+                if claimed is None:
+                    conn.execute(_RELEASE, row)
+                else:  # free for the next one, who still has to know of the first
+                    conn.execute(_RENEW, row | {"since": None})
             raise
         with self._db.write(counted=False) as conn:
             conn.execute(_FINISH, row | {"status": response.status_code, "response": bytes(response.body)})
         return response
 
-    def _claim(self, row: dict[str, object], body_hash: bytes) -> Response | None:
+    def _claim(self, row: dict[str, object], body_hash: bytes) -> Response | int | None:
+        """Return the answer there is, or when an attempt without one began (ms); None: this is the first."""
         now = self._clock()
         with self._db.write(counted=False) as conn:
             conn.execute(_PURGE, {"before": now - self._kept_ms})
@@ -102,11 +110,11 @@ class Idempotency:
             found = conn.execute(_SELECT, row).one()
             if not hmac.compare_digest(found.body_hash, body_hash):
                 raise ProblemError(KEY_REUSED)
-            if found.status is None and now - found.created_at < _CLAIM_MS:
-                raise ProblemError(KEY_IN_USE, headers={"Retry-After": "1"})
-            if found.status is None:  # the first one died; this one takes its place
-                conn.execute(_RENEW, row | {"now": now})
-                return None
+            if found.status is None:
+                if now - int(found.response or found.created_at) < _CLAIM_MS:
+                    raise ProblemError(KEY_IN_USE, headers={"Retry-After": "1"})
+                conn.execute(_RENEW, row | {"since": b"%d" % now})  # the other died; this takes its place
+                return int(found.created_at)
         return Response(found.response, found.status, {REPLAYED: "true"}, "application/json")
 
     def _mac(self, message: bytes) -> bytes:

@@ -60,9 +60,10 @@ idempotency = Table(
     Column("route", Text, primary_key=True),
     Column("key_hash", LargeBinary, primary_key=True),  # keyed: a caller may put anything into a key
     Column("body_hash", LargeBinary, nullable=False),  # keyed, for the same reason
-    Column("status", SmallInteger),  # NULL while the first request is under way
-    Column("response", LargeBinary),  # counts, IDs and decisions, never values
-    Column("created_at", BigInteger, nullable=False),
+    Column("status", SmallInteger),  # NULL while a request is under way
+    # Counts, IDs and decisions, never values; while it is under way, since when (ms) if it isn't the first.
+    Column("response", LargeBinary),
+    Column("created_at", BigInteger, nullable=False),  # when the first request came
     Index("idempotency_by_age", "created_at"),
     sqlite_with_rowid=False,
 )

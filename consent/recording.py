@@ -53,7 +53,10 @@ class EventLedger(EventSource, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Saying:
-    """What is said about a subject. `event_time`: when, as claimed (ms); None means now."""
+    """What is said about a subject. `event_time`: when, as claimed (ms); None means now.
+
+    `begun`: the same request may have recorded it since then (ms), and have lost the answer.
+    """
 
     purpose: str
     state: str
@@ -62,6 +65,7 @@ class Saying:
     notice: str | None = None
     event_time: int | None = None
     evidence: StatedEvidence | None = None
+    begun: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +111,10 @@ class ConsentRecorder:
     def record(self, ref: SubjectRef, saying: Saying, now: int) -> tuple[ConsentEvent, ...]:
         """Record `saying` and return its events, one for each piece of evidence it attaches to.
 
-        An import that only repeats what its source last said makes none: then the earlier events are
-        returned. Raises UnknownSubjectError, UnknownPurposeError and RecordRejectedError.
+        An import that only repeats what its source last said makes none, nor does a request that repeats
+        itself: then the earlier events are returned.
+
+        Raises UnknownSubjectError, UnknownPurposeError and RecordRejectedError.
         """
         purpose = self._purposes[saying.purpose]
         _validate(saying, now)
@@ -228,15 +234,21 @@ class ConsentRecorder:
     def _repeated(
         self, conn: Connection, saying: Saying, subjects: Collection[Subject]
     ) -> dict[Subject, ConsentEvent]:
-        """Return the subjects for which an import says nothing new, with what its source said before."""
-        if saying.method != "import":
+        """Return the subjects for which nothing new is said, with what was said before.
+
+        By an import, which repeats what its source said last, or by a request that repeats itself: whatever
+        was said since is not to be undone by that.
+        """
+        if saying.method != "import" and saying.begun is None:
             return {}
-        last = {
-            event.subject: event
+        earlier = [
+            event
             for event in self._ledger.events_for(conn, sorted(subjects))
             if event.purpose == saying.purpose and event.source == saying.source
-        }
-        return {subject: event for subject, event in last.items() if event.state == saying.state}
+        ]
+        last = {event.subject: event for event in earlier if saying.method == "import"}
+        same = {subject: event for subject, event in last.items() if event.state == saying.state}
+        return same | {event.subject: event for event in earlier if _by_itself(saying, event)}
 
 
 def _validate(saying: Saying, now: int) -> None:
@@ -264,6 +276,16 @@ def _event(subject: Subject, purpose: Purpose, saying: Saying, now: int) -> Cons
         recorded_at=now,
         expires_at=purpose.expires_at(min(said_at, now)) if saying.state == "granted" else None,
         evidence=saying.evidence,
+    )
+
+
+def _by_itself(saying: Saying, event: ConsentEvent) -> bool:
+    """Whether the request that says it may have recorded the event before."""
+    return (
+        saying.begun is not None
+        and event.recorded_at >= saying.begun
+        and (event.state, event.method, event.notice) == (saying.state, saying.method, saying.notice)
+        and saying.event_time in (None, event.event_time)
     )
 
 

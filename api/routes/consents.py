@@ -8,7 +8,7 @@ from starlette.responses import Response
 from api.auth import Caller
 from api.consent_schemas import ConsentAnswer, RenewalsOut
 from api.consents import check_method, consent_receipt, list_renewals, query_consent, record_consent
-from api.dependencies import IdempotencyKey, ServicesOf, check_purpose, permit, run_once
+from api.dependencies import IdempotencyKey, ServicesOf, check_purpose, permit, resume
 from api.problems import FORBIDDEN_SUBJECT, ProblemError
 from api.schemas import ConsentIn, ConsentOut, ConsentQuery, problems
 from consent.events import RENEWAL_DAYS
@@ -30,7 +30,9 @@ def record(body: ConsentIn, caller: Recorder, services: ServicesOf, key: Idempot
     """Record what a person says about a purpose: effective on the next read of every worker."""
     check_purpose(caller, body.purpose)
     check_method(caller, body.method)
-    return run_once(services, caller, key, lambda: record_consent(services, caller, body), status=201)
+    return resume(
+        services, caller, key, lambda begun: record_consent(services, caller, body, begun), status=201
+    )
 
 
 @router.post(

@@ -1,13 +1,19 @@
 """Consent over HTTP: recording it, and asking why."""
 
 import base64
+from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
+from sqlalchemy import text
 
+from api import idempotency
 from api.times import rfc3339
 from consent import checkpoints, merkle
 from consent.receipt_verification import verify_receipt
+from consent.recording import ConsentRecorder
+from identity.errors import StoreBusyError
 from tests.consent.tc_strings import tc_string
 from tests.world import World, record
 
@@ -153,6 +159,57 @@ def test_a_grant_from_before_a_withdrawal_that_is_delivered_late_undoes_nothing(
     assert ask(world, {"golden_id": ana})["allowed"] is False
     deliver(world.clock())
     assert ask(world, {"golden_id": ana})["allowed"] is True
+
+
+def granting(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[[], httpx.Response]:
+    """What sends one grant again and again under one key; the first is recorded, and its answer not kept."""
+    http, key = world.client("ingest"), {"Idempotency-Key": "k-1"}
+    body = {"subject": RECORD, "purpose": "analytics", "state": "granted", "method": "direct"}
+
+    def send() -> httpx.Response:
+        return http.post("/v1/consents", json=body, headers=key)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(idempotency, "_FINISH", text("UPDATE a_store_that_is_gone SET status = 1"))
+        assert send().status_code >= 500
+    assert send().status_code == 409
+    return send
+
+
+@pytest.mark.parametrize("failing", [0, 1], ids=["at once", "after a retry that failed"])
+def test_a_retry_of_a_grant_brings_nothing_back_that_was_withdrawn_meanwhile(
+    world: World, ana: str, monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    retry = granting(world, monkeypatch)
+    withdrawn = {"subject": RECORD, "purpose": "analytics", "state": "withdrawn", "method": "direct"}
+    assert world.client("ingest").post("/v1/consents", json=withdrawn).status_code == 201
+    world.clock.pass_(seconds=61)
+    for _ in range(failing):
+        with monkeypatch.context() as patched:
+            patched.setattr(ConsentRecorder, "record", busy)
+            assert retry().status_code == 503
+    answer = retry()
+    events = ask(world, RECORD, purpose="analytics")["events"]
+    assert [each["state"] for each in events] == ["granted", "withdrawn"]
+    assert (answer.status_code, answer.json()["event"]) == (201, events[0]["event"])
+    assert retry().content == answer.content
+    assert ask(world, {"golden_id": ana}, purpose="analytics")["allowed"] is False
+
+
+def test_a_retry_of_what_was_never_recorded_records_it(
+    world: World, ana: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:  # killed before it was recorded
+        patched.setattr(ConsentRecorder, "record", busy)
+        patched.setattr(idempotency, "_RELEASE", idempotency._SELECT)
+        retry = granting(world, monkeypatch)
+    world.clock.pass_(seconds=61)
+    assert retry().status_code == 201
+    assert ask(world, {"golden_id": ana}, purpose="analytics")["state"] == "granted"
+
+
+def busy(*_: Any) -> None:
+    raise StoreBusyError("another process writes")
 
 
 def test_verified_is_an_officers_word_and_anybody_else_is_refused_before_a_look_up(world: World) -> None:
