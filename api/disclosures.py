@@ -28,11 +28,12 @@ class Disclosures:
         self._lock = Lock()
         self._together = GroupCommit[tuple[str, int]](self._store)
 
-    def note(self, caller: Caller, golden_nos: Iterable[int]) -> None:
-        """Store that `caller` is about to be told these golden IDs."""
+    def note(self, caller: Caller, golden_nos: Iterable[int]) -> bool:
+        """Store that `caller` is about to be told these golden IDs; whether any of them is new."""
         new = self._new(caller, golden_nos)
         if new:
             self._store(new)
+        return bool(new)
 
     def noted(self, caller: Caller, golden_nos: Iterable[int]) -> Awaitable[None] | None:
         """Do as `note` on an event loop, where all that wait share one transaction; None: nothing is new."""

@@ -173,8 +173,14 @@ class Door:
             ],
         )
 
+    def overtaken(self, outcomes: Outcomes) -> bool:
+        """Whether anything was committed since they were decided, as far as that can be told."""
+        return self._kept.state() != outcomes.state
+
     def are_kept(self, requests: Iterable[RevealRequest], now: int) -> list[bool]:
         """Whether an answer is kept for each, as it seems at this moment."""
+        if not self._kept.keeps:
+            return [False for _ in requests]
         state = self._kept.state()
         return [self._kept.find(state, request, now) is not None for request in requests]
 

@@ -35,7 +35,8 @@ SWEEP_SECONDS: Final = 1.0
 
 Noted = Callable[[Sequence[int]], Awaitable[None] | None]
 """Told whose golden numbers an answer will name, once the log says so; what it returns must be done before
-anything is opened. Earlier it would let the change feed tell of people of whom the log says nothing."""
+anything is opened. Earlier it would let the change feed tell of people of whom the log says nothing. Where it
+returns something, they were not noted before; then what was committed meanwhile is decided on again."""
 
 
 @dataclass(slots=True)
@@ -140,6 +141,8 @@ class GatheredReads:
         ]
         if others:
             await asyncio.gather(*others)
+            if self._door.overtaken(outcomes):  # of what came before it was noted, no feed tells this caller
+                return await self._found(reads)
         self._sweep_soon()
         answers = iter(self._door.given(outcomes))
         return [list(islice(answers, len(mine))) for mine in of_reads]

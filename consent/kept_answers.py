@@ -109,13 +109,16 @@ class KeptAnswers:
     def __len__(self) -> int:
         return len(self._answers)
 
+    @property
+    def keeps(self) -> bool:
+        """Whether any answer may be kept."""
+        return self._most > 0
+
     def state(self) -> Hashable:
         """Return the present state of what answers are made of, and drop what was made in another.
 
         None where that cannot be told, on PostgreSQL: nothing is kept then.
         """
-        if not self._most:
-            return None
         commits = self._db.commits(), self._keys.commits()
         found = None if None in commits else (*commits, *self._vault.epochs())
         if found != self._held:
@@ -135,7 +138,9 @@ class KeptAnswers:
 
     def keep(self, state: Hashable, request: RevealRequest, kept: Kept) -> None:
         """Keep an answer that was made of what was read in `state`, or later."""
-        if kept.until <= kept.profile.as_of or _characters(request, kept.profile) > MOST_CHARACTERS:
+        if not self.keeps or kept.until <= kept.profile.as_of:
+            return
+        if _characters(request, kept.profile) > MOST_CHARACTERS:
             return
         with self._lock:
             if state != self._held:

@@ -1,11 +1,13 @@
 """The change feed: what happened to golden IDs, as each caller may see it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from api.auth import Caller
+from identity.records import RecordKey
 from tests.world import World, a_copied_world, record, row
 
 PURPOSE = "personalization"
@@ -94,6 +96,32 @@ def test_the_removal_of_a_record_is_told_as_gone(world: World) -> None:
     world.client("ingest").post("/v1/records/delete", json=key)
     (change,) = feed(reader, cursor)["changes"]
     assert (change["type"], change["golden_id"]) == ("gone", golden_id)
+
+
+def test_what_happens_while_an_id_is_disclosed_for_the_first_time_is_in_the_answer_or_the_feed(
+    town: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, services = town.client("consumer", PURPOSE), town.services
+    merged, survivor = town.golden_id("crm", "1"), town.golden_id("web", "1")
+    pair = tuple(services.writer.find(RecordKey(*key)) or 0 for key in (("crm", "1"), ("web", "1")))
+    new, cursors = services.disclosures._new, list[str]()
+
+    def merging(caller: Caller, golden_nos: Iterable[int]) -> list[tuple[str, int]]:
+        """Decided and logged, not noted yet: now they become one person, and the caller polls its feed."""
+        if not cursors:
+            services.judge.decide(pair, "same", author="s", reason="r", now=town.clock())
+            with services.db.read() as conn:
+                cursors.append(services.changes.after(conn, caller, None, 1000)[1])
+        return new(caller, golden_nos)
+
+    monkeypatch.setattr(services.disclosures, "_new", merging)
+    answer = reader.get(f"/v1/profiles/{merged}", params={"purpose": PURPOSE}).json()
+    later = feed(reader, cursors[0])["changes"]
+    now = town.golden_id("crm", "1")
+    assert now in {merged, survivor}
+    assert answer["records"] == 3
+    assert answer["golden_id"] == now
+    assert later == []
 
 
 def test_a_cursor_that_was_never_given_is_refused(world: World) -> None:

@@ -17,6 +17,7 @@ from consent.lookup import Identifier
 from consent.permission import Evidence, Member, Permission, permission
 from consent.purposes import Purpose
 from tests.consent.home import NOW, Home, a_home, counted
+from tests.stores import only_on_sqlite
 
 GRANTED = {"identity_linking": "granted", "personalization": "granted"}
 
@@ -236,3 +237,23 @@ def test_who_does_not_wait_any_longer_spoils_nothing_for_others(home: Home) -> N
 
     (answer,) = asyncio.run(ask())
     assert isinstance(answer, Profile)
+
+
+@only_on_sqlite("its count of commits")
+@pytest.mark.parametrize("withdrawn", [False, True], ids=["nothing", "a withdrawal"])
+def test_what_is_committed_while_a_disclosure_is_noted_is_decided_on_again(
+    home: Home, withdrawn: bool
+) -> None:
+    golden_id, told = people(home, 2)[1], list[int]()
+
+    def noted(golden_nos: Sequence[int]) -> Awaitable[None] | None:
+        if told or not golden_nos:
+            return None
+        told.extend(golden_nos)
+        if withdrawn:
+            home.say(golden_id, "withdrawn", "personalization")
+        return asyncio.sleep(0)
+
+    ((answer,),) = together(home, [by_id(golden_id)], noted=noted)
+    assert isinstance(answer, Withheld if withdrawn else Profile)
+    assert len(list(entries(home.log_folder))) == 1 + withdrawn
