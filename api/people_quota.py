@@ -156,19 +156,17 @@ class PeopleQuota:
 
     def _take(self, client_id: str, quota: int, people: int) -> _Day:
         """Take units out of this worker's hand, into which a block comes if need be."""
-        at_hand = self._at_hand(client_id, quota, people)
-        if at_hand is not None:
-            return at_hand
-        with self._lock:
-            day = self._day(client_id, quota)
-            refused = time.monotonic() < day.refused_until
-        if not refused:
-            self._exchange(client_id, day, people, unless_left=people)
+        while (day := self._at_hand(client_id, quota, people)) is None:
             with self._lock:
-                if day.take(people):
-                    return day
-                day.refused_until = time.monotonic() + _REFUSED_SECONDS
-        raise too_often((DAY_MS - self._clock() % DAY_MS) / 1_000, QUOTA_SPENT)
+                day = self._day(client_id, quota)
+                refused = time.monotonic() < day.refused_until
+            # What came may be taken by others before this thread has it: then there may be more.
+            if refused or not self._exchange(client_id, day, people, unless_left=people):
+                with self._lock:
+                    if not refused:
+                        day.refused_until = time.monotonic() + _REFUSED_SECONDS
+                raise too_often((DAY_MS - self._clock() % DAY_MS) / 1_000, QUOTA_SPENT)
+        return day
 
     def _at_hand(self, client_id: str, quota: int, people: int) -> _Day | None:
         """Take units out of this worker's hand if it holds enough."""
@@ -185,12 +183,15 @@ class PeopleQuota:
             day.quota, day.refused_until = quota, 0.0
         return day
 
-    def _exchange(self, client_id: str, day: _Day, needed: int, *, unless_left: int | None = None) -> None:
-        """Tell whom this worker told, and hold a block; or with `needed` = 0 hold nothing any more."""
+    def _exchange(self, client_id: str, day: _Day, needed: int, *, unless_left: int | None = None) -> bool:
+        """Tell whom this worker told, and hold a block; or with `needed` = 0 hold nothing any more.
+
+        Return whether at least `needed` units came to be in hand: False where the store has too few.
+        """
         with self._exchanging:
             with self._lock:
                 if unless_left is not None and day.left >= unless_left:
-                    return  # another thread was here meanwhile
+                    return True  # another thread was here meanwhile
                 fresh, day.fresh = day.fresh, {}
                 # Taken out of hand first: what is given back may be another worker's at once.
                 back = max(0, day.left - 2 * day.block) if needed else max(0, day.left)
@@ -208,6 +209,7 @@ class PeopleQuota:
                 day.left, day.block = day.left + granted, block
                 for part, bits in known.items():
                     day.known[part] = day.known.get(part, 0) | bits
+                return day.left >= needed
 
     def _settle(self, asked: "_Exchange") -> tuple[dict[int, int], int, int]:
         """Do so in the store; return who was told in those parts, the units granted, the size of a block."""

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -115,6 +116,24 @@ def test_racing_threads_of_several_workers_never_exceed_it(store: Database) -> N
     for thread in threads:
         thread.join()
     assert 180 <= len(found) <= 200
+
+
+def test_whoever_is_forestalled_by_others_of_this_worker_is_not_refused_while_the_quota_lasts(
+    store: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lists of a thousand at once: each takes nearly all of the block that another has just fetched."""
+    quota, caller = PeopleQuota(store, Clock()), consumer("lists", 1_000_000)
+    exchange, others = quota._exchange, iter(range(3))
+
+    def forestalled(*given: Any, **more: Any) -> bool:
+        enough = exchange(*given, **more)
+        if next(others, None) is not None:
+            assert quota._at_hand(caller.client_id, 1_000_000, 1_000)
+        return enough
+
+    monkeypatch.setattr(quota, "_exchange", forestalled)
+    with quota.reserved(caller, 1_000) as tell:
+        tell(range(1_000))
 
 
 def test_a_worker_that_was_killed_costs_at_most_its_block(store: Database) -> None:
