@@ -54,6 +54,7 @@ PURPOSE = "personalization"
 CONSTANT = b'{"status":"constant"}'
 BURST_SECONDS = 1.0
 BATCH = 1_000
+_MOST_DRAWS = 50  # of a thousand records for every thousand people: fewer than one in 50 may be read then
 
 
 def populate(home: Path, people: int) -> tuple[str, list[str]]:
@@ -84,7 +85,9 @@ def drawn(home: Path, people: int) -> tuple[str, list[str]]:
     found: set[str] = set()
     with services.db.read() as conn:
         (top,) = conn.exec_driver_sql("SELECT max(record_no) FROM records").one()
-    while len(found) < people:
+    for _ in range(_MOST_DRAWS * (1 + people // BATCH)):
+        if len(found) >= people:
+            break
         with services.db.snapshot() as conn:
             goldens = services.memberships.goldens_of(conn, chance.sample(range(1, top + 1), min(top, BATCH)))
             names = services.memberships.names(conn, goldens.values())
@@ -92,6 +95,8 @@ def drawn(home: Path, people: int) -> tuple[str, list[str]]:
         answers = services.door.reveal_each(asked, services.clock())
         found.update(each.golden_id for each in answers if isinstance(each, Profile))
     services.close()
+    if len(found) < people:
+        raise SystemExit(f"{home} has not {people} people who may be read: name fewer with --people")
     return token, chance.sample(sorted(found), people)
 
 

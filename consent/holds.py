@@ -56,8 +56,6 @@ _LIVE: Final = Statement("""
     SELECT record_no FROM records
     WHERE record_no IN :record_nos AND key_id NOT IN (SELECT key_id FROM pending_destructions)
 """)
-
-
 _LAST: Final = Statement("SELECT coalesce(max(hold_no), 0) FROM holds")
 
 
