@@ -54,7 +54,7 @@ PURPOSE = "personalization"
 CONSTANT = b'{"status":"constant"}'
 BURST_SECONDS = 1.0
 BATCH = 1_000
-_MOST_DRAWS = 50  # of a thousand records for every thousand people: fewer than one in 50 may be read then
+_MOST_DRAWS = 10  # of a thousand records for every thousand people: fewer than one in ten may be read then
 
 
 def populate(home: Path, people: int) -> tuple[str, list[str]]:
