@@ -17,8 +17,8 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
+
+from identity.components import components
 
 Ints = npt.NDArray[np.int64]
 
@@ -82,10 +82,7 @@ def _by_component(edges: Ints, rows: Ints, columns: Ints, weights: Ints) -> list
     row_names, row = np.unique(rows[edges], return_inverse=True)
     column_names, column = np.unique(columns[edges], return_inverse=True)
     size = len(row_names) + len(column_names)
-    graph = csr_array(
-        (np.ones(len(edges), dtype=np.int8), (row, column + len(row_names))), shape=(size, size)
-    )
-    _, label = connected_components(graph, directed=False)
+    label = components(size, row, column + len(row_names))
     rows_in = np.bincount(label[: len(row_names)], minlength=size)
     columns_in = np.bincount(label[len(row_names) :], minlength=size)
     component = label[row]
@@ -148,6 +145,8 @@ def _solve_sparse(
     SciPy's sparse solver wants every row matched, so each gets a column of its own that stands for
     "unmatched" and weighs 1, and every real edge weighs 1 more: a constant that changes no optimum.
     """
+    from scipy.sparse import csgraph, csr_array  # noqa: PLC0415 - slow to load, seldom needed
+
     own = np.arange(row_count, dtype=np.int64)
     graph = csr_array(
         (
@@ -156,6 +155,6 @@ def _solve_sparse(
         ),
         shape=(row_count, column_count + row_count),
     )
-    left, right = min_weight_full_bipartite_matching(graph, maximize=True)
+    left, right = csgraph.min_weight_full_bipartite_matching(graph, maximize=True)
     real = right < column_count
     return left[real].astype(np.int64), right[real].astype(np.int64)

@@ -12,10 +12,9 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
-from scipy.sparse import csgraph
 
 from identity.clustering import Clusters, Pairs
+from identity.components import components
 from identity.golden_events import Ints
 
 SHOWN: Final = 20
@@ -124,14 +123,12 @@ def _might_have_one(clusters: Clusters, links: Pairs) -> npt.NDArray[np.bool_]:
 
 def _forest(left: Ints, right: Ints, count: int) -> _Forest:
     """Search breadth first from one record of each connected part."""
-    graph = sparse.csr_array((np.ones(len(left), dtype=np.int8), (left, right)), shape=(count, count))
-    _, part = csgraph.connected_components(graph, directed=False)
-    _, roots = np.unique(part, return_index=True)
+    from scipy.sparse import csgraph, csr_array  # noqa: PLC0415 - slow to load, and most commands do without
+
+    _, roots = np.unique(components(count, left, right), return_index=True)
     rows = np.concatenate([left, np.full(len(roots), count)])  # one more node above all roots
     columns = np.concatenate([right, roots])
-    tree = sparse.csr_array(
-        (np.ones(len(rows), dtype=np.int8), (rows, columns)), shape=(count + 1, count + 1)
-    )
+    tree = csr_array((np.ones(len(rows), dtype=np.int8), (rows, columns)), shape=(count + 1, count + 1))
     _, parent = csgraph.breadth_first_order(tree, count, directed=False)
     parent = parent[:count].astype(np.int64)
     parent[roots] = roots

@@ -11,9 +11,8 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
-from scipy.sparse import csgraph
 
+from identity.components import components
 from identity.contradictions import MOST_COMPARED, Evidence, all_pairs, spread_pairs
 from identity.distinct import distinct
 from identity.guard import Links, part
@@ -72,7 +71,7 @@ def cluster(
     links = _canonical(pairs.where(pairs.weight >= threshold))
     left, right = _positions(nodes, links.record_a), _positions(nodes, links.record_b)
     count = len(nodes)
-    component = _components(count, left, right)
+    component = components(count, left, right)
     if pairs.evidence is not None:
         tree = _spanning_tree(left, right, count)
         guarded = Links(left, right, links.weight - threshold, tree)
@@ -107,7 +106,7 @@ def tied(pairs: Pairs, threshold: float) -> Tied:
     """Return what the links of `pairs` tie together."""
     links = pairs.where(pairs.weight >= threshold)
     nodes = distinct(np.concatenate([links.record_a, links.record_b]))
-    component = _components(
+    component = components(
         len(nodes), *(np.searchsorted(nodes, end) for end in (links.record_a, links.record_b))
     )
     record_a, record_b = all_pairs(nodes, component)
@@ -129,13 +128,6 @@ def _of_large(pairs: Pairs, nodes: Integers, component: Integers) -> tuple[Integ
         + np.concatenate([right[inside], spread_right])
     )
     return nodes[both // len(nodes)], nodes[both % len(nodes)]
-
-
-def _components(count: int, left: Integers, right: Integers) -> Integers:
-    graph = sparse.csr_array((np.ones(len(left), dtype=np.int8), (left, right)), shape=(count, count))
-    _, component = csgraph.connected_components(graph, directed=False)
-    found: Integers = component.astype(np.int64)
-    return found
 
 
 def _canonical(pairs: Pairs) -> Pairs:
@@ -176,21 +168,23 @@ def _spanning_tree(left: Integers, right: Integers, count: int) -> npt.NDArray[n
 
     The tree of minimum ranks is the tree of maximum weights, with ties decided by the order.
     """
+    from scipy.sparse import csgraph, csr_array  # noqa: PLC0415 - slow to load, and most commands do without
+
     mask = np.zeros(len(left), dtype=bool)
     ranks = np.arange(1, len(left) + 1, dtype=np.float64)
-    tree = csgraph.minimum_spanning_tree(sparse.csr_array((ranks, (left, right)), shape=(count, count)))
+    tree = csgraph.minimum_spanning_tree(csr_array((ranks, (left, right)), shape=(count, count)))
     mask[tree.data.astype(np.int64) - 1] = True
     return mask
 
 
 def _bottlenecks(left: Integers, right: Integers, weight: Floats, anchors: Integers, count: int) -> Floats:
     """Return the weakest link between each record and its anchor along the tree; infinite for anchors."""
+    from scipy.sparse import csgraph, csr_array  # noqa: PLC0415 - as above
+
     root = count  # one more node above all anchors makes the forest one tree
     rows = np.concatenate((left, np.full(len(anchors), root)))
     columns = np.concatenate((right, anchors))
-    tree = sparse.csr_array(
-        (np.ones(len(rows), dtype=np.int8), (rows, columns)), shape=(count + 1, count + 1)
-    )
+    tree = csr_array((np.ones(len(rows), dtype=np.int8), (rows, columns)), shape=(count + 1, count + 1))
     _, parent = csgraph.breadth_first_order(tree, root, directed=False)
     parent = parent.astype(np.int64)
     parent[root] = root

@@ -5,9 +5,10 @@ It is computed once, at ingest, and sealed as one value with the record. Pure.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from identity.attributes import LOOKUP_TYPES
+from identity.comparison import SEVERAL
 
 VERSION: Final = "2"
 
@@ -30,6 +31,12 @@ _WIDTHS: Final = {
 }  # columns of each version; an older form lacks the last ones
 
 LIST_COLUMNS: Final[frozenset[str]] = frozenset({"email", "phone"})
+
+VALUE_COLUMNS: Final = (*COLUMNS, *SEVERAL.values())
+"""What two records are compared in: the columns, and the contacts that several people use."""
+
+Values = tuple[Any, ...]
+"""A record's values in the order of VALUE_COLUMNS: a text, a tuple of texts for a list column, or None."""
 
 _FIELD = "\x1f"  # between columns; normalised values hold no control characters
 _ITEM = "\x1e"  # between the values of a list column

@@ -16,14 +16,8 @@ from typing import Any, Final
 from rapidfuzz.distance import DamerauLevenshtein, Jaro, JaroWinkler
 from sqlglot import exp, parse_one
 
-from identity.comparable import COLUMNS
-from identity.comparison import SEVERAL
+from identity.comparable import VALUE_COLUMNS, Values
 from identity.model import FittedComparison
-
-Values = tuple[Any, ...]
-"""A record's values in the order of VALUE_COLUMNS: a text, a tuple of texts for a list column, or None."""
-
-VALUE_COLUMNS: Final = (*COLUMNS, *SEVERAL.values())
 
 Levels = Callable[[Values, Values], tuple[int, ...]]
 

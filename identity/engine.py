@@ -16,12 +16,13 @@ the same version carries it, so no download happens (ADR 2).
 
 from importlib import resources
 from pathlib import Path
-from typing import Any, Final, Protocol
-
-import duckdb
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from identity.errors import EngineError
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
 
 
 class Rows(Protocol):
@@ -51,7 +52,7 @@ class Engine(Protocol):
         """Execute one statement."""
         ...
 
-    def register(self, name: str, table: pa.Table, /) -> object:
+    def register(self, name: str, table: "pa.Table", /) -> object:
         """Let statements read `table` by this name."""
         ...
 
@@ -69,12 +70,14 @@ _SPILL_LIMIT: Final = "64GB"  # of encrypted bytes on disk, per run
 
 def open_engine(
     *, threads: int | None = None, memory_limit: str | None = None, spill_dir: Path | None = None
-) -> duckdb.DuckDBPyConnection:
+) -> "duckdb.DuckDBPyConnection":
     """Open a locked engine. Without `spill_dir` a run that outgrows `memory_limit` fails instead.
 
     `memory_limit` is DuckDB's form ("4GB"); default 80% of the machine's. Results of the linkage do not
     depend on `threads`. Raises EngineError where the cipher of the matching wheel can't be loaded.
     """
+    import duckdb  # noqa: PLC0415 - slow to load, and most commands do without
+
     connection = duckdb.connect(":memory:")
     connection.execute("SET enable_progress_bar = false")
     connection.execute("SET preserve_insertion_order = false")
@@ -92,7 +95,9 @@ def open_engine(
     return connection
 
 
-def _load_cipher(connection: duckdb.DuckDBPyConnection) -> None:
+def _load_cipher(connection: "duckdb.DuckDBPyConnection") -> None:
+    import duckdb  # noqa: PLC0415 - as above
+
     version = f"v{duckdb.__version__}"
     extension = (
         resources.files("duckdb_extension_httpfs") / "extensions" / version / "httpfs.duckdb_extension"
@@ -106,7 +111,7 @@ def _load_cipher(connection: duckdb.DuckDBPyConnection) -> None:
         ) from error
 
 
-def _lock(connection: duckdb.DuckDBPyConnection) -> None:
+def _lock(connection: "duckdb.DuckDBPyConnection") -> None:
     connection.execute("SET autoinstall_known_extensions = false")
     connection.execute("SET autoload_known_extensions = false")
     connection.execute("SET allow_community_extensions = false")

@@ -17,11 +17,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy import sparse
-from scipy.sparse import csgraph
 
 from identity.assignment import Ints, assign
 from identity.clustering import Pairs
+from identity.components import components
 from identity.difference import Rows
 from identity.distinct import distinct
 from identity.golden_state import NONE, lookup, pair, places
@@ -77,11 +76,9 @@ def group(pairs: Pairs, record_nos: Ints, people: Ints) -> Group:
     tied = (people[left] == people[right]) | (weight >= THRESHOLD)
     left, right = left[tied], right[tied]
     ends = distinct(np.concatenate([left, right]))
-    edges = (np.ones(len(left), dtype=np.int8), (np.searchsorted(ends, left), np.searchsorted(ends, right)))
-    graph = sparse.csr_array(edges, shape=(len(ends), len(ends)))
-    _, component = csgraph.connected_components(graph, directed=False)
+    component = components(len(ends), np.searchsorted(ends, left), np.searchsorted(ends, right))
     span = 1 + int(people.max(initial=0))
-    dwellers = distinct(pair(component.astype(np.int64), people[ends], span)) // span
+    dwellers = distinct(pair(component, people[ends], span)) // span
     size = np.bincount(dwellers, minlength=len(ends))
     kept = (size[component] >= 2) & (size[component] <= MOST_PEOPLE)
     members, component = record_nos[ends[kept]], component[kept]

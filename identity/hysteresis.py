@@ -19,10 +19,9 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
-from scipy.sparse import csgraph
 
 from identity.clustering import Clusters, Pairs
+from identity.components import components
 from identity.distinct import distinct
 from identity.golden_events import Ints
 from identity.golden_state import NONE, lookup
@@ -91,9 +90,7 @@ def _disputes(label: Ints, was: Ints) -> Ints:
     if len(cells) == len(goldens) == len(distinct(row[known])):
         return found  # every golden ID has one cluster and every cluster at most one golden ID
     size = len(labels) + len(goldens)
-    ends = (cells // len(goldens), len(labels) + cells % len(goldens))
-    graph = sparse.csr_array((np.ones(len(cells), dtype=np.int8), ends), shape=(size, size))
-    _, part = csgraph.connected_components(graph, directed=False)
+    part = components(size, cells // len(goldens), len(labels) + cells % len(goldens))
     clusters_in = np.bincount(part[: len(labels)], minlength=size)
     goldens_in = np.bincount(part[len(labels) :], minlength=size)
     of_record = part[: len(labels)][row]
@@ -122,10 +119,7 @@ def _regrouped(
     agreed = _chains(label, before)  # both decisions have these together
     rows = np.concatenate([left[joins], agreed[0]])
     columns = np.concatenate([right[joins], agreed[1]])
-    graph = sparse.csr_array(
-        (np.ones(len(rows), dtype=np.int8), (rows, columns)), shape=(len(numbers), len(numbers))
-    )
-    _, part = csgraph.connected_components(graph, directed=False)
+    part = components(len(numbers), rows, columns)
     _, first = np.unique(part, return_index=True)  # record numbers ascend
     smallest: Ints = numbers[first][part]
     return smallest

@@ -10,18 +10,19 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
 from itertools import combinations
 from operator import itemgetter
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
-from identity.comparable import COLUMNS, LIST_COLUMNS, Comparable
+from identity.comparable import COLUMNS, LIST_COLUMNS, VALUE_COLUMNS, Comparable, Values
 from identity.comparison import SEVERAL
-from identity.compiled_conditions import VALUE_COLUMNS, Values, compiled
 from identity.contacts import LISTS, OWNED
 from identity.contradictions import Evidence
 from identity.model import FittedComparison, FittedLevel, Model
 from identity.placeholder_dates import NOBODYS_DATE
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Frequency = Callable[[str, str], float | None]
 """(column, value) -> the term frequency exported by `linking.score`, or None for any other value."""
@@ -34,6 +35,8 @@ class OnlineScorer:
 
     def __init__(self, model: Model, frequency: Frequency, counted: Collection[str] | None = None) -> None:
         """With `counted`, `frequency` says None of every value of any other column."""
+        from identity.compiled_conditions import compiled  # noqa: PLC0415 - parses SQL: slow to load
+
         self.model = model
         self._frequency = frequency
         self._seen: dict[int, tuple[Comparable, Values]] | None = None
@@ -45,7 +48,6 @@ class OnlineScorer:
         ]
         self._dated = counted is None or NOBODYS_DATE in counted
         self._columns = model.frequency_columns()
-        self._schema = _schema(self._columns)
         self._levels = compiled(model.comparisons)
         self._terms = [_terms(model, item) for item in model.comparisons]
         self._bits = [
@@ -86,14 +88,16 @@ class OnlineScorer:
         bits = np.array(found, dtype=np.float32).reshape(len(found), len(self._bits))
         return Evidence(columns[:, 0], columns[:, 1], bits)
 
-    def table(self, records: Sequence[Comparable]) -> pa.Table:
+    def table(self, records: Sequence[Comparable]) -> "pa.Table":
         """Return the records as the scores see them, with their term frequencies: for explanations."""
+        import pyarrow as pa  # noqa: PLC0415 - slow to load, and only explanations need it
+
         rows = []
         for position, record in enumerate(records):
             row = dict(zip(VALUE_COLUMNS, self._prepared(record), strict=True))
             frequencies = {f"tf_{column}": self._share(column, row[column]) for column in self._columns}
             rows.append({**row, **frequencies, "position": position})
-        return pa.Table.from_pylist(rows, schema=self._schema)
+        return pa.Table.from_pylist(rows, schema=_schema(self._columns))
 
     def _weight(self, one: Values, other: Values) -> float:
         """Return -log2(2 ** -unrelated + 2 ** -household): `identity.model` has the formula."""
@@ -195,7 +199,9 @@ def _held(column: str, values: Iterable[str]) -> str | tuple[str, ...] | None:
 _PLACES: Final[Mapping[str, int]] = {name: place for place, name in enumerate(VALUE_COLUMNS)}
 
 
-def _schema(frequency_columns: Sequence[str]) -> pa.Schema:
+def _schema(frequency_columns: Sequence[str]) -> "pa.Schema":
+    import pyarrow as pa  # noqa: PLC0415 - slow to load, and only explanations need it
+
     fields = [
         pa.field(name, pa.list_(pa.string()) if name in LIST_COLUMNS else pa.string()) for name in COLUMNS
     ]

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy import sparse
-from scipy.sparse import csgraph
 
+from identity.components import components
 from identity.evaluation import Cells, Floats, Ints
 
 LEVEL: Final = 0.95
@@ -43,9 +42,7 @@ def sharing(cells: Cells) -> Ints:
     """Return a number for each person, from 0 on, equal for those whom shared golden IDs connect."""
     people = len(cells.person_sizes)
     nodes = people + len(cells.golden_sizes)
-    edges = (np.ones(len(cells.count), dtype=np.int8), (cells.person, people + cells.golden))
-    graph = sparse.csr_array(edges, shape=(nodes, nodes))
-    _, component = csgraph.connected_components(graph, directed=False)
+    component = components(nodes, cells.person, people + cells.golden)
     return np.unique(component[:people], return_inverse=True)[1].astype(np.int64)
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -261,6 +262,22 @@ def test_a_failure_is_one_sentence_and_status_1(world: World, arguments: tuple[s
     assert len(done.stderr.splitlines()) == 1
     assert "Traceback" not in done.stderr
     assert "internal failure" not in done.stderr
+
+
+def test_a_command_that_links_nothing_loads_none_of_the_libraries_that_linkage_needs(world: World) -> None:
+    code = (
+        "import sys; sys.argv=['aurea','client','list']\n"
+        "import api.cli\n"
+        "try: api.cli.main()\n"
+        "except SystemExit as end: assert not end.code\n"
+        "heavy = {'splink', 'pyarrow', 'duckdb', 'scipy', 'sqlglot', 'alembic', 'fastapi'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    environment = {**os.environ, **world.environment}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_help_loads_none_of_the_heavy_libraries() -> None:

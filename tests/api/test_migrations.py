@@ -41,6 +41,11 @@ def test_an_upgraded_store_has_the_schema_the_code_works_with(database: Database
         assert compare_metadata(context, history.metadata) == []
 
 
+@pytest.mark.parametrize("history", [OPERATIONAL, KEYS], ids=lambda history: history.name)
+def test_the_newest_schema_is_where_the_scripts_lead(history: History) -> None:
+    assert history.newest() == history.scripts().get_current_head()
+
+
 @only_on_sqlite("its pragma; docs/erasure.md says what PostgreSQL keeps")
 def test_both_stores_overwrite_what_is_deleted(tmp_path: Path) -> None:
     settings = Settings.from_environment({"AUREA_HOME": str(tmp_path / "home")})

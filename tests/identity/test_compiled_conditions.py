@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from identity import comparisons
-from identity.comparable import COLUMNS, LIST_COLUMNS, Comparable
-from identity.compiled_conditions import VALUE_COLUMNS, compiled
+from identity.comparable import COLUMNS, LIST_COLUMNS, VALUE_COLUMNS, Comparable
+from identity.compiled_conditions import compiled
 from identity.engine import Engine, open_engine
 from identity.matching import OnlineScorer
 from identity.model import FittedComparison, FittedLevel, Model
