@@ -8,19 +8,26 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test test-slow test-postgres test-spark check lint bench lock clean
 
+# pip would compile on one processor, tests of packages too. Ours are compiled with them: where Python may keep
+# nothing, each command would do it again. What does not compile is no program of this Python's.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+COMPILE := $(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib identity consent api || true
+
 # One stamp per lock file: the environment is rebuilt when, and only when, a lock file changes.
 $(VENV)/.run: requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(PIP) --require-hashes -r requirements.lock
+	$(PIP) --no-deps --no-build-isolation -e .
+	@$(COMPILE)
 	touch $@
 
 $(VENV)/.test: requirements-test.lock $(VENV)/.run
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-test.lock
+	$(PIP) --require-hashes -r requirements-test.lock
+	@$(COMPILE)
 	touch $@
 
 $(VENV)/.spark: requirements-spark.lock $(VENV)/.test
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-spark.lock
+	$(PIP) --require-hashes -r requirements-spark.lock
 	touch $@
 
 demo: $(VENV)/.run

@@ -26,6 +26,7 @@ def test_a_messy_set_is_made_linked_and_judged_the_same_way_twice() -> None:
     assert {**found, "seconds": 0} == {**repeated, "seconds": 0}
 
 
+@pytest.mark.slow
 def test_people_get_a_row_under_the_head() -> None:
     head, row = accuracy("messy_1k").stdout.splitlines()
     assert head.split() == ["set", "records", "people", "golden", "prec.", "recall", "F1", "B3", "F1", "s"]

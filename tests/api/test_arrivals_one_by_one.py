@@ -33,7 +33,7 @@ def some_town(chance: Random) -> list[list[IncomingRecord]]:
     return turns
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(each, marks=pytest.mark.slow) for each in (1, 2, 3))])
 def test_records_of_one_turn_end_where_they_would_one_by_one_and_looked_for_afterwards(
     tmp_path: Path, seed: int
 ) -> None:

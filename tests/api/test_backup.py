@@ -297,7 +297,10 @@ restore(Settings.from_environment({"AUREA_HOME": home}), source, lambda: int(os.
 """
 
 
-@pytest.mark.parametrize("step", ["_put", "_bring_up", "_replay", "_verified"])
+@pytest.mark.parametrize(
+    "step",
+    ["_replay", *(pytest.param(each, marks=pytest.mark.slow) for each in ("_put", "_bring_up", "_verified"))],
+)
 def test_kill_9_before_any_step_of_a_restore_leaves_a_closed_home_and_the_next_one_completes(
     world: World, step: str
 ) -> None:

@@ -20,6 +20,8 @@ import pytest
 
 from tests.shared import shared
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 MAPPINGS = ROOT / "docs" / "examples" / "kanoniv"
 FILES = {

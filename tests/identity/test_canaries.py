@@ -75,6 +75,7 @@ def test_the_shapes_of_a_run_are_columns_and_counts():
     assert found[0].records == filled[found[0].columns] == max(filled.values())
 
 
+@pytest.mark.slow
 def test_a_run_scores_the_same_pairs_and_trains_the_same_model_whether_or_not_people_are_planted():
     batch, _ = labelled("splink_fake_1000")
     with open_engine() as engine:

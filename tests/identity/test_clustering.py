@@ -94,6 +94,7 @@ def test_a_pair_of_an_unknown_record_is_refused():
         cluster([1, 2], pairs_of([(1, 3, 5.0)]), 0.0)
 
 
+@pytest.mark.slow
 def test_a_million_records_take_seconds():
     random = np.random.default_rng(1)
     a = random.integers(0, 1_000_000, 2_000_000)

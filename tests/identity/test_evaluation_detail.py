@@ -140,6 +140,7 @@ def test_the_intervals_cover_what_a_large_sample_finds():
     assert all(0.88 <= count / 200 <= 0.99 for count in inside.values()), inside
 
 
+@pytest.mark.slow
 def test_the_intervals_of_a_channel_and_of_a_size_cover_what_a_large_sample_finds():
     """The same for one channel in three, and for sizes of 3 records.
 

@@ -71,6 +71,7 @@ def precision_and_recall(batch, people, homes, pairs):
     return len(together) / len(said), len(together) / all_pairs
 
 
+@pytest.mark.slow
 def test_who_lives_together_is_found_and_hardly_anybody_else(linked_town):
     batch, people, homes, model, living, _ = linked_town
     assert model.household_prior is not None
@@ -79,6 +80,7 @@ def test_who_lives_together_is_found_and_hardly_anybody_else(linked_town):
     assert recall >= 0.25  # most channels know no address
 
 
+@pytest.mark.slow
 def test_without_a_household_class_only_an_address_counts(linked_town):
     batch, people, homes, _, _, without = linked_town
     precision, recall = precision_and_recall(batch, people, homes, without)
@@ -86,6 +88,7 @@ def test_without_a_household_class_only_an_address_counts(linked_town):
     assert recall >= 0.08
 
 
+@pytest.mark.slow
 def test_the_same_records_give_the_same_pairs_on_any_number_of_threads(linked_town):
     batch, _, _, model, living, _ = linked_town
     with open_engine(threads=1) as engine:

@@ -84,7 +84,8 @@ def test_records_are_not_merged_for_being_equal_when_they_hold_a_common_name_alo
     assert len(crowds["equal records of a common name"]) == MANY
 
 
-@pytest.mark.parametrize("records", [60, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("records", [60, 100])
 def test_a_father_and_his_son_stay_two_however_many_records_each_has(records: int) -> None:
     assert 2 * records > MOST_COMPARED, "not every pair of them is compared"
     label = linked(family("Quistorp", records))

@@ -21,6 +21,8 @@ from identity.records import OpenedBatch
 from tests.identity.labelled import comparable_of
 from tests.shared import shared
 
+pytestmark = pytest.mark.slow
+
 ATTRIBUTES = {
     "BIRTHDATE": "birth_date", "FIRST": "first_name", "LAST": "last_name", "GENDER": "gender",
     "ADDRESS": "full_address", "CITY": "city", "STATE": "region", "ZIP": "postcode", "SSN": "national_id",
