@@ -96,6 +96,8 @@ class Requests:
         received_at = now if opening.received_at is None else opening.received_at
         if received_at > now + CLOCK_SKEW_MS:
             raise RecordRejectedError("received_at", "is more than 5 minutes in the future")
+        if received_at < 0:  # no calendar of deadlines reaches everywhere back
+            raise RecordRejectedError("received_at", "is before 1970")
         by = deadlines(received_at, where, opt_out=opening.asked == "opt_out")
         golden_no = self._recognition.found(opening.identifiers)
         with self._db.write() as conn:

@@ -143,6 +143,7 @@ def test_only_a_pending_request_is_cancelled(controller: httpx.Client) -> None:
         ({"subject_request_type": "rectification"}, "subject_request_type"),
         ({"submitted_time": "yesterday"}, "submitted_time"),
         ({"submitted_time": "2036-01-01T00:00:00Z"}, "received_at"),
+        ({"regulation": "ccpa", "submitted_time": "0001-01-01T00:00:00Z"}, "received_at"),
         ({"subject_identities": []}, "subject_identities"),
         ({"subject_identities": [{**ANNA, "identity_type": "shoe_size"}]}, "identity_type"),
         ({"subject_identities": [{**ANNA, "identity_format": "md5"}]}, "identity_format"),

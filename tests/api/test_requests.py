@@ -70,6 +70,7 @@ BAD: dict[str, dict[str, Any]] = {
     "an unknown type": {"type": "forget"},
     "an unknown jurisdiction": {"jurisdiction": "ZZ"},
     "a receipt in the future": {"received_at": "2027-01-01T00:00:00Z"},
+    "a receipt before any calendar": {"jurisdiction": "US-CA", "received_at": "0001-01-01T00:00:00Z"},
     "no identifier": {"identifiers": []},
     "purposes that access does not take": {"purposes": ["analytics"]},
     "an unknown purpose": {"type": "objection", "purposes": ["nothing"]},
