@@ -54,7 +54,11 @@ class VerifyIn(_Request):
     @field_validator("evidence")
     @classmethod
     def _small(cls, evidence: Any) -> Any:
-        if evidence is not None and len(orjson.dumps(evidence)) > MOST_EVIDENCE:
+        try:
+            size = len(orjson.dumps(evidence))
+        except orjson.JSONEncodeError:  # which is no ValueError; its message may repeat what was sent
+            raise ValueError("must be text, and whole numbers of at most 64 bits") from None
+        if size > MOST_EVIDENCE:
             raise ValueError("must be at most 16 KiB")
         return evidence
 

@@ -116,6 +116,24 @@ def test_the_third_verification_that_fails_denies_the_request(officer: httpx.Cli
     assert problem(officer.post(f"/v1/requests/{request_id}/verify", json=passed)) == (409, "request-state")
 
 
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        pytest.param(rb'{"name": "\ud800"}', id="half a character"),
+        pytest.param(rb'{"\ud800": "name"}', id="half a character as a name"),
+        pytest.param(b'{"number": 100000000000000000000}', id="a number beyond 64 bits"),
+    ],
+)
+def test_evidence_that_cannot_be_kept_is_refused_and_counts_as_no_attempt(
+    officer: httpx.Client, evidence: bytes
+) -> None:
+    path = f"/v1/requests/{open_one(officer)}"
+    body = b'{"method": "id_document", "outcome": "failed", "evidence": %b}' % evidence
+    answer = officer.post(f"{path}/verify", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422
+    assert officer.get(path).json()["failures"] == 0
+
+
 def test_a_retried_verification_counts_once_and_a_key_belongs_to_one_request(officer: httpx.Client) -> None:
     first, second = open_one(officer), open_one(officer, "portability")
     failed = {"method": "phone call", "outcome": "failed"}
