@@ -3,13 +3,15 @@
 1. The record is written: channel `rectification`, source_id the request's id, the corrected attributes.
 2. It may be linked: an officer's word, given only where the record that it corrects may be linked.
 3. It stands alone, compared with nobody: what it says might be a stranger's too. Then it is judged to be the
-   same person as the record through which the requester was recognised. The judgement holds it there in
-   every rerun; the change feed tells consumers that the profile changed.
+   same person as each of the records that the officer approved as the requester's own. The judgements hold it
+   there in every rerun, also where one of these records is deleted; the last of them takes the correction
+   with it (`consent.correction_ties`). The change feed tells consumers that the profile changed.
 
 Each step is idempotent: the same request again finds the same record. What survives in a profile is then the
 correction (`identity.survivorship`), however often a channel repeats the wrong value.
 """
 
+from contextlib import suppress
 from typing import Final
 
 from consent.errors import RequestBlockedError
@@ -21,6 +23,7 @@ from consent.requests import Approved
 from consent.subjects import RecordsRef
 from identity.arriving import Arrival
 from identity.database import Database
+from identity.errors import NotJudgeableError
 from identity.judging import Judge
 from identity.online import OnlineResolver
 from identity.records import RECTIFICATION
@@ -66,6 +69,9 @@ class Corrector:
         self._recorder.record(RecordsRef((result.record_no,)), said, now)
         self._online.attach(Arrival(result.record_no, [], _ANY, 0.0), now)
         self._judge.decide((entry, result.record_no), "same", author=client, reason=REASON, now=now)
+        for number in approved.record_nos[1:]:
+            with suppress(NotJudgeableError):  # its channel has deleted it meanwhile
+                self._judge.decide((number, result.record_no), "same", author=client, reason=REASON, now=now)
         return result.record_no
 
     def _require_linkable(self, record_no: int) -> None:

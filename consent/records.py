@@ -11,10 +11,11 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
+from consent.correction_ties import left_alone
 from consent.errors import DestructionIncompleteError, RecordRejectedError
 from consent.events import RECORD, Subject
 from consent.frequency_tokens import frequency_tokens
-from consent.holds import refuse_held
+from consent.holds import by_law, refuse_held
 from consent.incoming import IncomingRecord, tidy, validate
 from consent.packed_tokens import kind_of, unpack_tokens
 from consent.prepared_records import Outcome, PreparedBatch, RecordStores, Stored
@@ -154,9 +155,18 @@ class RecordWriter:
         with self.stores.db.write() as conn:
             found = self._find(conn, keys)
             refuse_held(conn, [stored.record_no for stored in found.values()], now)
-            _MARK.many(conn, [(stored.key_id, now) for stored in found.values()])
+            self.note_deletion(conn, [stored.record_no for stored in found.values()], now)
         self.finish_destructions(now)
         return [found[key].record_no if key in found else None for key in keys]
+
+    def note_deletion(self, conn: Connection, record_nos: Sequence[int], now: int) -> None:
+        """Note the keys of these records for destruction, and of corrections that correct nothing else.
+
+        A correction stays where the law has it kept, or other records of the person are left.
+        """
+        corrections = left_alone(conn, record_nos)
+        held = by_law(conn, corrections, now)
+        self.note_destruction(conn, sorted({*record_nos, *corrections - held.keys()}), now)
 
     def note_destruction(self, conn: Connection, record_nos: Sequence[int], now: int) -> list[int]:
         """Note the keys of these records for destruction, in the caller's transaction; return them."""

@@ -7,7 +7,7 @@ officer takes them in, and shown with the evidence in numbers.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from consent.permission import Member
 from identity.views import APART, Scored, confidences
@@ -59,6 +59,16 @@ def candidates(
         )
         for member in sorted(members, key=lambda member: member.record_no)
     )
+
+
+def with_tied(judged: Sequence[Candidate], elsewhere: Mapping[int, tuple[str, int]]) -> tuple[Candidate, ...]:
+    """Add what an officer tied to one of the records (`consent.correction_ties`): as surely the person's."""
+    of = {each.record_no: each for each in judged}
+    added = [
+        replace(of[through], record_no=number, channel=channel, carries=(), entry=False)
+        for number, (channel, through) in elsewhere.items()
+    ]
+    return tuple(sorted((*judged, *added), key=lambda each: each.record_no))
 
 
 def entry_of(members: Sequence[Member], carried: Mapping[int, Collection[str]]) -> int:

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from consent.correction_ties import tied
 from consent.errors import RequestStateError
 from consent.events import REQUEST, Subject
 from consent.key_store import KeyStore
 from consent.lookup import Identifier, Lookup
 from consent.people import People
-from consent.request_members import Candidate, candidates
+from consent.request_members import Candidate, candidates, with_tied
 from consent.request_opening import Opening
 from consent.request_store import StoredRequest
 from consent.vault import EvidenceKey, Vault
@@ -62,11 +63,13 @@ class Recognition:
         for match in found.matches:
             for record_no in match.record_nos:
                 carried.setdefault(record_no, set()).add(match.type)
+        numbers = [member.record_no for member in person.members]
         with self._db.read() as conn:
-            links = self._memberships.links(conn, [member.record_no for member in person.members])
+            links = self._memberships.links(conn, numbers)
+            elsewhere = tied(conn, numbers)
         scored = [(link.record_a, link.record_b, link.weight) for link in links]
         judged = candidates(person.members, carried, scored, self._minimum, lapsed=person.lapsed)
-        return Recognised(found.golden_no, False, judged)
+        return Recognised(found.golden_no, False, with_tied(judged, elsewhere))
 
     def content(self, request: StoredRequest) -> Opening:
         """Open what the request says. Raises RequestStateError once it is forgotten."""

@@ -117,7 +117,7 @@ class Retention:
                 for each in records
                 if each.record_no not in held and seen.get(each.record_no) == each.observed_at
             ]
-            self._writer.note_destruction(conn, left, now)
+            self._writer.note_deletion(conn, left, now)
         self._writer.finish_destructions(now)
         return len(left)
 

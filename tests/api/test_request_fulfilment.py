@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pypdf
 import pytest
+from sqlalchemy import text
 
 from consent.erasure_receipt_verification import verify_erasure_receipt
 from consent.events import REQUEST, Subject
@@ -174,6 +175,39 @@ def test_a_correction_that_says_what_a_stranger_says_joins_nobody_to_the_strange
     berta = record("crm", "3", "Berta")["attributes"]
     fulfilled(officer, "rectification", corrections={name: berta[name] for name in ("email", "phone")})
     assert town.golden_id("crm", "3") != town.golden_id("web", "1")
+
+
+def test_a_correction_stays_while_a_record_is_left_that_it_corrects_and_goes_with_the_last(
+    town: World, officer: httpx.Client
+) -> None:
+    fulfilled(officer, "rectification", corrections={"last_name": "Right"})
+    golden_id = town.golden_id("web", "1")
+    for channel, source_id, left in (("web", "1", True), ("pos", "2", False)):
+        body = {"records": [{"channel": channel, "source_id": source_id}]}
+        assert town.client("ingest").post("/v1/records/delete", json=body).status_code == 200
+        shown = town.client("consumer").get(f"/v1/profiles/{golden_id}", params={"purpose": "service"})
+        assert shown.status_code == (200 if left else 404)
+        if left:
+            assert shown.json()["attributes"]["last_name"] == "Right"
+    assert _annas_channels(town) == []
+
+
+def test_whoever_has_withdrawn_linking_is_erased_with_the_corrections_and_told_of_them(
+    town: World, officer: httpx.Client
+) -> None:
+    fulfilled(officer, "rectification", corrections={"last_name": "Right"})
+    fulfilled(officer, "withdrawal", purposes=["identity_linking"])
+    of = [{"type": "record", "value": "web:1"}]  # by the e-mail they would be two people now
+    told = officer.get(fulfilled(officer, "access", identifiers=of)["bundle"]).json()
+    assert [each["channel"] for each in told["records"]] == ["web", "pos", "rectification"]
+    fulfilled(officer, "erasure", identifiers=of)
+    assert _annas_channels(town) == []
+
+
+def _annas_channels(town: World) -> list[str]:
+    statement = "SELECT channel FROM records WHERE channel IN ('web', 'pos', 'rectification')"
+    with town.services.db.read() as conn:
+        return list(conn.execute(text(statement)).scalars())
 
 
 def test_no_sender_may_use_the_channel_of_corrections(town: World) -> None:
