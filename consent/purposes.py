@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from consent import dpv_terms
 from consent.errors import PolicyError, UnknownPurposeError
 from consent.events import NOT_A_NOTICE, NOTICE
 from consent.policy_table import PolicyTable
@@ -226,6 +227,8 @@ def _refuse_contradictions(purpose: Purpose, table: PolicyTable) -> None:
         purpose.regime == regime, "regime", f'legal basis "{purpose.legal_basis}" goes with "{regime}"'
     )
     table.require(_DPV.fullmatch(purpose.dpv), "dpv", "name a DPV term without prefix, as DirectMarketing")
+    meant = dpv_terms.meant(purpose.dpv)
+    table.require(meant is None, "dpv", f"DPV has no such term; write {meant} if that is meant")
     table.require(
         purpose.lasts_days is None or purpose.regime == "opt_in",
         "lasts_days",

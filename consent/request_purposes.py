@@ -3,18 +3,10 @@
 from collections.abc import Sequence
 from typing import Final
 
+from consent.dpv_terms import MARKETING, SELLING
 from consent.errors import RecordRejectedError
 from consent.purposes import IDENTITY_LINKING, Purpose, Purposes
 from consent.request_rules import RequestType
-
-MARKETING: Final = frozenset(
-    {"DirectMarketing", "Marketing", "PersonalisedAdvertising", "TargetedAdvertising", "Advertising"}
-)
-"""DPV terms of what GDPR 21(2) lets everybody object to, whatever the legal basis."""
-SELLING: Final = frozenset(
-    {"PersonalisedAdvertising", "TargetedAdvertising", "SellDataToThirdParties", "SellProductsToDataSubject"}
-)
-"""DPV terms of what the CCPA calls sale and sharing (cross-context behavioural advertising)."""
 
 STATES: Final = {"objection": "objected", "withdrawal": "withdrawn", "restriction": "restricted"}
 """The request types that are consent events, and the state that each records."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from consent import dpv_terms
 from consent.errors import PolicyError, UnknownPurposeError
 from consent.events import METHODS
 from consent.purposes import DEFAULT_POLICY, Purpose, Purposes
@@ -50,6 +51,22 @@ def test_every_purpose_names_a_term_of_the_data_privacy_vocabulary() -> None:
         terms = {row["term"] for row in csv.DictReader(file) if row["dpvtype"].endswith("#Purpose")}
 
     assert {purpose.dpv for purpose in POLICY} <= terms
+
+
+def test_no_purpose_of_the_vocabulary_is_taken_for_a_misspelling_and_all_marketing_is_known() -> None:
+    with shared("vectors/dpv/dpv-2.3.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["dpvtype"].endswith("#Purpose")]
+    broader = {
+        row["term"]: {each.rpartition("#")[2] for each in row["hasbroader"].split(";")} for row in rows
+    }
+
+    def under(top: str) -> set[str]:
+        narrower = {term for term, above in broader.items() if top in above}
+        return {top}.union(*(under(term) for term in narrower))
+
+    assert not {term for term in broader if dpv_terms.meant(term)}
+    assert under("Marketing") == dpv_terms.MARKETING
+    assert under("PersonalisedAdvertising") <= dpv_terms.SELLING
 
 
 def test_what_is_withheld_follows_from_policy_alone() -> None:
@@ -203,6 +220,12 @@ MISTAKES = {
     ),
     "a purpose with capitals": ("[purposes.service]", "[purposes.Service]", "use lower-case letters"),
     "a term with its prefix": ('"DirectMarketing"', '"dpv:DirectMarketing"', "marketing_email, dpv:"),
+    "a term in American spelling, which would leave the Global Privacy Control unheard": (
+        '"PersonalisedAdvertising"',
+        '"PersonalizedAdvertising"',
+        "advertising, dpv: DPV has no such term; write PersonalisedAdvertising if that is meant",
+    ),
+    "a term in other capitals": ('"DirectMarketing"', '"Directmarketing"', "write DirectMarketing"),
     "no TOML": ("[purposes.service]", "[purposes.service", "cannot be read as TOML"),
 }
 
