@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -127,7 +127,8 @@ class Purposes:
             raise PolicyError(f"{path.name}: cannot be read as TOML: {error}") from error
         root = PolicyTable(path.name, "", content)
         purposes = {table.name: _purpose(table) for table in root.tables("purposes")}
-        survivorship, requests, notices = _survivorship(root), _requests(root), _notices(root)
+        served = {*STANDARD, *(trait for purpose in purposes.values() for trait in purpose.traits)}
+        survivorship, requests, notices = _survivorship(root, served), _requests(root), _notices(root)
         root.refuse_unknown()
         if IDENTITY_LINKING not in purposes:
             raise PolicyError(
@@ -265,11 +266,13 @@ def _refuse_contradictions(purpose: Purpose, table: PolicyTable) -> None:
         table.require(purpose.contact_attributes, "binds", 'serve "email" or "phone", or bind to "person"')
 
 
-def _survivorship(root: PolicyTable) -> Survivorship:
+def _survivorship(root: PolicyTable, served: Collection[str]) -> Survivorship:
     table = root.table("survivorship")
     if table is None:
         return Survivorship()
     rules = table.table("attributes")
+    for name in () if rules is None else rules.content:
+        table.require(name in served, name, "it is no standard attribute, and a trait that no purpose serves")
     result = Survivorship(
         default=table.choice("default", RULES),
         rules={} if rules is None else {name: rules.choice(name, RULES) for name in rules.content},

@@ -168,6 +168,11 @@ MISTAKES = {
         'default = "best"',
         "survivorship, default: choose",
     ),
+    "a rule for an attribute that nobody is served": (
+        'gender = "most_frequent"',
+        'gendre = "most_frequent"',
+        "survivorship, gendre: it is no standard attribute",
+    ),
     "a rule of one attribute that does not exist": (
         'gender = "most_frequent"',
         'gender = "guess"',
