@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from consent.errors import RecordRejectedError
-from consent.incoming import check_value
+from consent.incoming import MAX_VALUES, check_value
 from consent.lookup import Identifier
 from consent.purposes import Purposes
 from consent.request_purposes import purposes_of
@@ -61,6 +61,8 @@ def kind_of(opening: Opening, policy: Purposes) -> RequestType:
             raise RecordRejectedError("corrections", "name something that is no standard attribute")
         if not values or not all(value.strip() for value in values):
             raise RecordRejectedError("corrections", "name an attribute without a value")
+        if len(values) > MAX_VALUES:
+            raise RecordRejectedError(name, f"has over {MAX_VALUES} values")
         for value in values:
             check_value(name, value)
     return kind

@@ -79,6 +79,10 @@ BAD: dict[str, dict[str, Any]] = {
     "a rectification that corrects nothing": {"type": "rectification"},
     "corrections of an access": {"corrections": {"last_name": "x"}},
     "a correction of no attribute": {"type": "rectification", "corrections": {"shoe_size": "44"}},
+    "a correction that no record can hold": {
+        "type": "rectification",
+        "corrections": {"email": [f"{number}@right.example" for number in range(51)]},
+    },
     "an empty correction": {"type": "rectification", "corrections": {"last_name": " "}},
 }
 
