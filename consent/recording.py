@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
-from consent.decisions import CLOCK_SKEW_MS, Reason, decide, rule_of
+from consent.decisions import CLOCK_SKEW_MS, Decision, Reason, decide, rule_of
 from consent.errors import RecordRejectedError, UnknownSubjectError
 from consent.events import (
     DENIALS,
@@ -144,19 +144,14 @@ class ConsentRecorder:
         """
         purpose = self._purposes[purpose_name]
         named = self._subjects.named(ref, now)
-        evidence = named.person.evidence if as_of is None else _replay(named.person.evidence, as_of)
-        members = named.person.members
+        person = named.person if named.token is None else self._subjects.carriers(named, now)
+        evidence = person.evidence if as_of is None else _replay(person.evidence, as_of)
         unseen: tuple[Outside, ...] = ()
         if named.token is None:
-            permitted = permission(members, evidence, purpose)
-            decision, unseen = permitted.decision, outside(members, permitted.view, purpose)
+            permitted = permission(person.members, evidence, purpose)
+            decision, unseen = permitted.decision, outside(person.members, permitted.view, purpose)
         else:
-            contact = frozenset() if named.contact is None else frozenset({named.contact})
-            holders = {Subject(RECORD, member.record_no) for member in members}
-            held = any(member.held for member in members)
-            decision = (
-                HELD if held else evidence.about(purpose, members).decide(purpose, contact, contact | holders)
-            )
+            evidence, decision = _of_address(named.contact, person.members, evidence, purpose)
         events = tuple(
             event for event in evidence.events if event.purpose == purpose.name or event.state == "restricted"
         )
@@ -249,6 +244,22 @@ class ConsentRecorder:
         last = {event.subject: event for event in earlier if saying.method == "import"}
         same = {subject: event for subject, event in last.items() if event.state == saying.state}
         return same | {event.subject: event for event in earlier if _by_itself(saying, event)}
+
+
+def _of_address(
+    contact: Subject | None, members: Sequence[Member], evidence: Evidence, purpose: Purpose
+) -> tuple[Evidence, Decision]:
+    """Decide about an address, given all records of the people who carry it; return what it rests on too.
+
+    What was said about their other addresses is no part of it.
+    """
+    itself = frozenset() if contact is None else frozenset({contact})
+    everyone = itself | {Subject(RECORD, member.record_no) for member in members}
+    about = [event for event in evidence.events if event.subject in everyone]
+    evidence = replace(evidence, events=about)
+    if any(member.held for member in members):
+        return evidence, HELD
+    return evidence, evidence.about(purpose, members).decide(purpose, itself, everyone)
 
 
 def _validate(saying: Saying, now: int) -> None:

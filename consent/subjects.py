@@ -134,6 +134,20 @@ class Subjects:
             raise UnknownSubjectError("there is no such golden ID or record")
         return Named(person)
 
+    def carriers(self, named: Named, now: int) -> Person:
+        """Return all records of the people of whom a record carries the address that is `named`.
+
+        What any of them denies counts for it, as it does where one of these people's profile is read.
+        """
+        numbers = {member.record_no for member in named.person.members}
+        with self._db.read() as conn:
+            goldens = sorted(set(self._memberships.goldens_of(conn, sorted(numbers)).values()))
+        for golden_no in goldens:
+            person = self._people.of_golden(golden_no, now, births=False)
+            numbers.update(member.record_no for member in person.members)
+        also = () if named.contact is None else (named.contact,)
+        return self._people.of_records(sorted(numbers), now, also=also)
+
     def numbers(self, ref: GoldenRef | RecordRef | RecordsRef, now: int) -> list[int]:
         """Return the numbers of the records that `ref` stands for. Raises UnknownSubjectError."""
         return [member.record_no for member in self.named(ref, now).person.members]

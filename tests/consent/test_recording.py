@@ -358,6 +358,18 @@ class TestQuery:
         home.say(address, "withdrawn", "marketing_email")
         assert query(address, "marketing_email", home.now).state == "withdrawn"
 
+    def test_of_an_address_counts_what_the_person_denied_on_another_record(self, home: Home) -> None:
+        home.person(home.add("1", attributes=MAIL), home.add("2", attributes={"email": "b@example.com"}))
+        address = ContactRef("email", MAIL["email"])
+        home.say(address, "granted", "marketing_email")
+        home.say(ContactRef("email", "b@example.com"), "withdrawn", "marketing_email")
+        answer = home.recorder.query(address, "marketing_email", home.now)
+        assert (answer.allowed, len(answer.events)) == (True, 1), "another address is another matter"
+
+        home.say(record_ref("2"), "withdrawn", "marketing_email", method="api")
+        answer = home.recorder.query(address, "marketing_email", home.now)
+        assert (answer.allowed, answer.state) == (False, "withdrawn")
+
     def test_agrees_with_what_a_read_does(self, home: Home) -> None:
         no = home.add(
             "1", attributes=MAIL, consents={"personalization": "granted", "marketing_email": "refused"}
