@@ -20,6 +20,7 @@ from consent.merkle import HASH_BYTES
 _ED25519: Final = b"\x01"  # signature type of the signed-note format
 _KEY_HASH_BYTES: Final = 4
 _SIGNATURE: Final = "— "  # em dash, space
+_MOST_DIGITS: Final = 20  # of a size, which has 64 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,8 @@ def _parse(body: str) -> Checkpoint | None:
         return None
     origin, size, root = lines[:3]  # further lines are extensions: signed, not understood
     hash_ = _unb64(root)
-    canonical = size.isascii() and size.isdigit() and size == str(int(size))
+    digits = size.isascii() and size.isdigit() and len(size) <= _MOST_DIGITS
+    canonical = digits and size == str(int(size))
     if not canonical or hash_ is None or len(hash_) != HASH_BYTES:
         return None
     return Checkpoint(origin, int(size), hash_)

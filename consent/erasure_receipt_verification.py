@@ -58,7 +58,7 @@ def is_erasure_receipt(text: str) -> bool:
     """Whether the text says that it is a receipt of this kind."""
     try:
         return bool(json.loads(text)["kind"] == KIND)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return False
 
 

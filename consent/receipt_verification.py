@@ -51,15 +51,15 @@ def verify_receipt(text: str, verifier_key: str) -> Verified:
             raise ReceiptError("it is no consent receipt of this form")
     except CheckpointError as error:
         raise ReceiptError(str(error)) from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ReceiptError("the text is no receipt") from None
     try:
         key.verify(signature, DOMAIN + canonical(document))
-    except InvalidSignature:
+    except (InvalidSignature, UnicodeEncodeError):  # half a character, which nothing that is signed holds
         raise ReceiptError("it is not signed by this key: it was altered, or is another ledger's") from None
     try:
         return _verified(document, proof, origin, lambda note: checkpoints.verify(note, origin, key))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ReceiptError("its proof is malformed") from error
     except (CheckpointError, merkle.ProofError) as error:
         raise ReceiptError(str(error)) from error
@@ -77,8 +77,8 @@ def _verified(
     leaf, payload, salt = (_bytes(proof[name]) for name in ("leaf", "payload", "salt"))
     hashes = [_bytes(hash_) for hash_ in proof["hashes"]]
     merkle.verify_inclusion(proof["index"], checkpoint.size, merkle.leaf_hash(leaf), hashes, checkpoint.root)
-    commitment = json.loads(leaf)["commitment"]
-    if not hmac.compare_digest(hmac.digest(salt, payload, "sha256").hex(), commitment):
+    fields = json.loads(leaf)
+    if not hmac.compare_digest(hmac.digest(salt, payload, "sha256").hex(), fields["commitment"]):
         raise ReceiptError("the leaf does not commit to what the receipt says")
     said = json.loads(payload)
     status, process = document["dpv:hasConsentStatus"], document["dpv:hasProcess"]
@@ -96,8 +96,12 @@ def _verified(
         "dct:type": said["evidence"]["type"],
         "dct:identifier": said["evidence"]["value"],
     }
+    notice, ends = process.get("dpv:hasNotice", {}), status.get("dpv:hasDuration")
+    until = None if ends is None else _milliseconds(ends["dct:valid"])
     if (
         not agrees
+        or (notice.get("dct:identifier"), until) != (said["notice"], said["expires_at"])
+        or document["dpv:hasDataSubject"]["dpv:hasIdentifier"] != fields["subject"]
         or status.get("dct:source") != stated
         or document["dct:identifier"] != f"{origin}/{proof['index']}"
     ):
@@ -111,7 +115,7 @@ def stated_key(text: str) -> str:
     """Return the key that a receipt itself states: to be compared with one known from elsewhere."""
     try:
         return str(json.loads(text)["proof"]["verifier_key"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise ReceiptError("the text is no receipt") from None
 
 

@@ -72,6 +72,7 @@ CHANGES: dict[str, Callable[[str], str]] = {
     "another size": lambda note: note.replace("20852163", "20852162"),
     "a size with a sign": lambda note: note.replace("20852163", "+20852163"),
     "a size with a leading zero": lambda note: note.replace("20852163", "020852163"),
+    "a size beyond 64 bits": lambda note: note.replace("20852163", "9" * 5_000),
     "digits of another script": lambda note: note.replace("20852163", "٣"),
     "another root": lambda note: note.replace("AAAA", "AAAB", 1),
     "a short root": lambda note: note.replace("AAAA", "", 1),

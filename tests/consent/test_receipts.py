@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import text
 
 from consent import checkpoints, receipts
+from consent.erasure_receipt_verification import is_erasure_receipt
 from consent.errors import ReceiptError, UnknownSubjectError
 from consent.events import STATES
 from consent.receipt_issuing import Receipts
@@ -100,6 +101,20 @@ OUTSIDE: dict[str, Callable[[dict[str, Any]], None]] = {
     "edit: another time": status("dpv:isIndicatedAtTime", "2020-01-01T00:00:00.000Z"),
     "edit: another purpose": lambda found: found["dpv:hasProcess"].update({"dct:identifier": "analytics"}),
     "edit: an added member": lambda found: found.update({"dct:title": "more"}),
+    "edit: another notice": lambda found: found["dpv:hasProcess"]["dpv:hasNotice"].update(
+        {"dct:identifier": "web-8"}
+    ),
+    "edit: no notice": lambda found: found["dpv:hasProcess"].pop("dpv:hasNotice"),
+    "edit: another person": lambda found: found["dpv:hasDataSubject"].update(
+        {"dpv:hasIdentifier": "00" * 32}
+    ),
+    "edit: a duration that was not given": status(
+        "dpv:hasDuration", {"dct:valid": "2030-01-01T00:00:00.000Z"}
+    ),
+    "edit: a notice of another form": lambda found: found["dpv:hasProcess"].update(
+        {"dpv:hasNotice": ["web-7"]}
+    ),
+    "edit: half a character": lambda found: found["dpv:hasProcess"].update({"dct:title": "\ud800"}),
     "drop: a hash of the path": lambda found: found["proof"]["hashes"].pop(),
     "reorder: the hashes of the path": lambda found: found["proof"]["hashes"].reverse(),
     "reorder: another index": proof(index=1),
@@ -110,7 +125,7 @@ OUTSIDE: dict[str, Callable[[dict[str, Any]], None]] = {
 }
 INSIDE: dict[str, Callable[[dict[str, Any]], None]] = {
     name: change for name, change in OUTSIDE.items() if "signature" not in name and name not in (
-        "no proof", "edit: an added member")
+        "no proof", "edit: an added member", "edit: half a character")
 }  # fmt: skip
 
 
@@ -141,8 +156,9 @@ def test_another_ledgers_key_is_refused(home: Home) -> None:
             verify_receipt(json.dumps(issued(home)), nonsense)
 
 
-@pytest.mark.parametrize("nonsense", ["", "{}", "[]", "null", '{"proof": 1}', '{"proof": {}}'])
+@pytest.mark.parametrize("nonsense", ["", "{}", "[]", "null", '{"proof": 1}', '{"proof": {}}', "[" * 100_000])
 def test_what_is_no_receipt_is_refused(home: Home, nonsense: str) -> None:
+    assert not is_erasure_receipt(nonsense)
     with pytest.raises(ReceiptError):
         verify_receipt(nonsense, home.ledger.verifier_key())
 
