@@ -21,7 +21,9 @@ from identity.attributes import is_standard
 from identity.database import Database
 from identity.statements import Statement, slices
 
-_FIELDS: Final = Statement("SELECT record_no, channel, sealed FROM records WHERE record_no IN :record_nos")
+_FIELDS: Final = Statement(
+    "SELECT record_no, channel, sealed, observed_at FROM records WHERE record_no IN :record_nos"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Kept:
     record_nos: frozenset[int]
     fields: dict[str, list[dict[str, Any]]]
     met: tuple[Hold, ...]  # the holds that keep them
+    ends: dict[int, int]  # record -> when the last obligation that keeps it ends (ms), where it does
 
 
 class Exceptions:
@@ -46,8 +49,14 @@ class Exceptions:
         """Return what stays of these records; `fields` names the fields that any of them has."""
         with self._db.read() as conn:
             rows = [row for part in slices(sorted(record_nos)) for row in _FIELDS.rows(conn, record_nos=part)]
-        names = {number: [n for n in unpack_fields(sealed) if is_standard(n)] for number, _, sealed in rows}
-        obliged = {number: self._obliged(channel, names[number]) for number, channel, _ in rows}
+        names = {
+            number: [n for n in unpack_fields(sealed) if is_standard(n)] for number, _, sealed, _ in rows
+        }
+        seen = {number: observed_at for number, *_, observed_at in rows}
+        obliged = {
+            number: self._obliged(channel, names[number], observed_at, now)
+            for number, channel, _, observed_at in rows
+        }
         declared = self._declared.by_law(record_nos, now)
         met = {
             number: [each for each in declared.get(number, ()) if _meets(each, names[number])]
@@ -56,16 +65,20 @@ class Exceptions:
         fields: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for number in sorted(names):
             for name in names[number]:
-                fields[name].append(_fate(number, name, obliged[number], met[number], now))
+                fields[name].append(_fate(number, name, obliged[number], met[number], seen[number]))
         kept = frozenset(number for number in names if obliged[number] or met[number])
-        return Kept(kept, dict(sorted(fields.items())), tuple(each for held in met.values() for each in held))
+        holds = tuple(each for held in met.values() for each in held)
+        ends = {number: _last([_end(each, seen[number]) for each in obliged[number]]) for number in names}
+        finite = {number: end for number, end in ends.items() if obliged[number] and end is not None}
+        return Kept(kept, dict(sorted(fields.items())), holds, finite)
 
-    def _obliged(self, channel: str, names: Sequence[str]) -> list[Purpose]:
+    def _obliged(self, channel: str, names: Sequence[str], observed_at: int, now: int) -> list[Purpose]:
         return [
             purpose
             for purpose in self._holding
             if set(purpose.attributes) & set(names)
             and (purpose.channels is None or channel in purpose.channels)
+            and _stands(purpose, observed_at, now)
         ]
 
 
@@ -75,7 +88,7 @@ def _meets(hold: Hold, names: Sequence[str]) -> bool:
 
 
 def _fate(
-    record_no: int, name: str, obliged: Sequence[Purpose], holds: Sequence[Hold], now: int
+    record_no: int, name: str, obliged: Sequence[Purpose], holds: Sequence[Hold], observed_at: int
 ) -> dict[str, Any]:
     """Return what becomes of one field of a record that `obliged` and `holds` keep, if anything does."""
     if not obliged and not holds:
@@ -92,13 +105,22 @@ def _fate(
         said["purposes"] = [purpose.name for purpose in (own or obliged)]
     if holds:
         said["holds"] = [hold.hold_no for hold in (meant or holds)]
-    return {**said, "until": _until(obliged, holds, now)}
+    end = _last([_end(purpose, observed_at) for purpose in obliged] + [hold.until for hold in holds])
+    until = None if end is None else datetime.fromtimestamp(end / 1000, UTC).date().isoformat()
+    return {**said, "until": until}
 
 
-def _until(obliged: Sequence[Purpose], holds: Sequence[Hold], now: int) -> str | None:
-    """Return the date on which the last ground ends, None if one has no end yet."""
-    days = [purpose.retention_days for purpose in obliged]
-    ends = [None if day is None else now + day * DAY_MS for day in days] + [hold.until for hold in holds]
-    if None in ends:
-        return None
-    return datetime.fromtimestamp(max(end for end in ends if end is not None) / 1000, UTC).date().isoformat()
+def _end(purpose: Purpose, observed_at: int) -> int | None:
+    """Return when a purpose lets go of a record (ms), counted as retention is; None: never."""
+    return None if purpose.retention_days is None else observed_at + purpose.retention_days * DAY_MS
+
+
+def _stands(purpose: Purpose, observed_at: int, now: int) -> bool:
+    end = _end(purpose, observed_at)
+    return end is None or now < end
+
+
+def _last(ends: Sequence[int | None]) -> int | None:
+    """Return the latest of several ends, None if one has no end yet, or there is none."""
+    known = [end for end in ends if end is not None]
+    return max(known) if known and len(known) == len(ends) else None

@@ -165,6 +165,8 @@ class Fulfilment:
         if erased:
             receipt = self._eraser.erase(erased, request_id=request_id, now=now, last_hold=last_hold)
             said["receipt"] = receipt.document
+        # last: a hold that is declared meanwhile would have the erasure look again
+        self._holds.oblige(kept.ends, request_id.partition(".")[0], client=client, now=now)
         return said
 
     def _say(self, approved: Approved, client: str, now: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ and the rest are numbers, so that no row says anything of a person.
 """
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
 from sqlalchemy import Connection
@@ -126,6 +126,23 @@ class Holds:
             for no in sorted(set(record_nos) - known):
                 held = Hold(0, no, "doubt", "doubtful", None, request_id, None, client, now, None, None)
                 _add(conn, held)
+
+    def oblige(self, ends: Mapping[int, int], request_id: str, *, client: str, now: int) -> None:
+        """Hold what an obligation keeps from an erasure until it ends (record -> ms): then that goes on.
+
+        The same again adds nothing.
+        """
+        with self._db.write() as conn:
+            known = {
+                each.record_no
+                for each in _of(conn, ends)
+                if each.reason == "obligation" and each.request_id == request_id
+            }
+            for no in sorted(ends.keys() - known):
+                _add(
+                    conn,
+                    Hold(0, no, "law", "obligation", None, request_id, ends[no], client, now, None, None),
+                )
 
     def by_law(self, record_nos: Collection[int], now: int) -> dict[int, list[Hold]]:
         """Return the holds of the law that stand, by record."""

@@ -363,3 +363,24 @@ def test_what_the_law_keeps_is_restricted_and_stated_field_by_field(tmp_path: Pa
             key = world.services.key_store.evidence.fetch(conn, [Subject(REQUEST, 1)])
         assert not key, "what an erased person's request said is destroyed at once"
         assert world.clock.now == START
+        for days, later in (
+            (364, []),
+            (1, [(pos, "erased")]),
+        ):  # when the obligation ends the erasure goes on
+            world.clock.pass_(days=days)
+            world.services.recover()
+            shown = world.client("officer").get(f"/v1/requests/{said['id']}").json()["outcome"]
+            settled = shown.get("settled", ())
+            assert [(each["record"], each["outcome"]) for each in settled] == later
+
+
+def test_an_obligation_that_has_ended_keeps_nothing_from_an_erasure(tmp_path: Path) -> None:
+    policy = (Path(__file__).parents[2] / "consent" / "purposes.toml").read_text() + HELD
+    with a_world(tmp_path, policy=policy) as world:
+        world.settle()
+        bought = record("pos", "2", "Anna")
+        bought["attributes"]["full_address"] = "Calle Mayor 1, Madrid"
+        world.send(bought)
+        world.clock.pass_(days=365)
+        said = fulfilled(world.client("officer"), "erasure")
+        assert erased_records(world, said) == said["outcome"]["records"]
