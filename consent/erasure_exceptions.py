@@ -16,7 +16,7 @@ from typing import Any, Final
 from consent.holds import Hold, Holds
 from consent.purposes import IDENTITY_LINKING, Purpose, Purposes
 from consent.retention import DAY_MS
-from consent.vault import unpack_fields
+from consent.vault import TRAITS, unpack_fields
 from identity.attributes import is_standard
 from identity.database import Database
 from identity.statements import Statement, slices
@@ -49,9 +49,7 @@ class Exceptions:
         """Return what stays of these records; `fields` names the fields that any of them has."""
         with self._db.read() as conn:
             rows = [row for part in slices(sorted(record_nos)) for row in _FIELDS.rows(conn, record_nos=part)]
-        names = {
-            number: [n for n in unpack_fields(sealed) if is_standard(n)] for number, _, sealed, _ in rows
-        }
+        names = {number: _names(sealed) for number, _, sealed, _ in rows}
         seen = {number: observed_at for number, *_, observed_at in rows}
         obliged = {
             number: self._obliged(channel, names[number], observed_at, now)
@@ -80,6 +78,12 @@ class Exceptions:
             and (purpose.channels is None or channel in purpose.channels)
             and _stands(purpose, observed_at, now)
         ]
+
+
+def _names(sealed: bytes) -> list[str]:
+    """Return the attributes that a record has, and "traits" where it has any: they are sealed as one."""
+    found = unpack_fields(sealed)
+    return [*(name for name in found if is_standard(name)), *(["traits"] if TRAITS in found else [])]
 
 
 def _meets(hold: Hold, names: Sequence[str]) -> bool:

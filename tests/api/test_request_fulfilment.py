@@ -344,7 +344,7 @@ def test_what_the_law_keeps_is_restricted_and_stated_field_by_field(tmp_path: Pa
         world.settle()
         bought = record("pos", "2", "Anna")
         bought["attributes"]["full_address"] = "Calle Mayor 1, Madrid"
-        world.send(record("web", "1", "Anna"), bought)
+        world.send(record("web", "1", "Anna", traits={"shoe_size": "38"}), bought)
         said = fulfilled(world.client("officer"), "erasure")
         outcome = said["outcome"]
         web, pos = outcome["records"]
@@ -355,6 +355,7 @@ def test_what_the_law_keeps_is_restricted_and_stated_field_by_field(tmp_path: Pa
             "because": "legal obligation, GDPR 17(3)(b)",
         }  # fmt: skip
         assert address[0]["until"] == "2027-05-28"
+        assert outcome["fields"]["traits"] == [{"record": web, "outcome": "erased"}]
         assert [each["outcome"] for each in outcome["fields"]["last_name"]] == [
             "erased", "kept, restricted to storage",
         ]  # fmt: skip
