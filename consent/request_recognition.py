@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from consent.correction_ties import tied
-from consent.errors import RequestStateError
+from consent.errors import RequestBlockedError, RequestStateError
 from consent.events import REQUEST, Subject
 from consent.key_store import KeyStore
-from consent.lookup import Identifier, Lookup
+from consent.lookup import Found, Identifier, Lookup
 from consent.people import People
 from consent.request_members import Candidate, candidates, with_tied
 from consent.request_opening import Opening
@@ -28,6 +28,18 @@ class Recognised:
     golden_no: int | None
     shared: bool  # several people fit
     members: tuple[Candidate, ...] = ()
+    waiting: bool = False  # a record that carries an identifier came from a file since the last linkage run
+
+    def refuse_waiting(self) -> None:
+        """Raise RequestBlockedError where a record that may be theirs is in no golden ID yet.
+
+        An answer would leave it out: an erasure would be attested, and the next run would serve the record.
+        """
+        if self.waiting:
+            raise RequestBlockedError(
+                "a record with one of the identifiers came since the last linkage run: run `aurea link`, "
+                "then repeat this"
+            )
 
 
 class Recognition:
@@ -56,8 +68,9 @@ class Recognition:
     def of(self, request: StoredRequest, now: int) -> Recognised:
         """Return whom the identifiers find now. Raises RequestStateError once the request is forgotten."""
         found = self._lookup.find(self.content(request).identifiers)
+        waiting = self._waiting(found)
         if found.golden_no is None:
-            return Recognised(None, found.shared)
+            return Recognised(None, found.shared, waiting=waiting)
         person = self._people.of_golden(found.golden_no, now)
         carried: dict[int, set[str]] = {}
         for match in found.matches:
@@ -69,7 +82,13 @@ class Recognition:
             elsewhere = tied(conn, numbers)
         scored = [(link.record_a, link.record_b, link.weight) for link in links]
         judged = candidates(person.members, carried, scored, self._minimum, lapsed=person.lapsed)
-        return Recognised(found.golden_no, False, with_tied(judged, elsewhere))
+        return Recognised(found.golden_no, False, with_tied(judged, elsewhere), waiting)
+
+    def _waiting(self, found: Found) -> bool:
+        """Whether a record that carries one of the identifiers has no golden ID yet: it may be theirs."""
+        carriers = sorted(set().union(*(match.record_nos for match in found.matches)))
+        with self._db.read() as conn:
+            return len(self._memberships.goldens_of(conn, carriers)) < len(carriers)
 
     def content(self, request: StoredRequest) -> Opening:
         """Open what the request says. Raises RequestStateError once it is forgotten."""

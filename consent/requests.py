@@ -157,12 +157,14 @@ class Requests:
     ) -> StoredRequest:
         """Approve a request for these records, by default for those that are certain.
 
-        Raises UnknownRequestError, RequestStateError, RequestBlockedError where nobody is found,
-        RequestConflictError as `open`, and RecordRejectedError for a record that is not one of the person's.
+        Raises UnknownRequestError, RequestStateError, RequestBlockedError where nobody is found or a record
+        waits for a run, RequestConflictError as `open`, and RecordRejectedError for a record that is not one
+        of the person's.
         """
         request = self.find(request_id)
         request_rules.approval(request.progress)
         recognised = self._recognition.of(request, now)
+        recognised.refuse_waiting()
         if recognised.golden_no is None:
             raise RequestBlockedError(_nobody(recognised))
         known = {each.record_no for each in recognised.members}
@@ -253,6 +255,8 @@ class Requests:
         else:
             request_rules.fulfilment(request.progress)
         recognised = self._recognition.of(request, now)
+        if request.progress.active:
+            recognised.refuse_waiting()
         present = [each for each in recognised.members if each.record_no in (request.members or ())]
         if recognised.golden_no is None or not present:
             raise RequestBlockedError(_nobody(recognised))

@@ -10,8 +10,8 @@ from sqlalchemy import text
 
 from api.roles import Role
 from consent.events import REQUEST, Subject
-from tests.api.requesting import ANNA, fulfilled, officer, open_one, problem, town
-from tests.world import World, record
+from tests.api.requesting import ANNA, approved, fulfilled, officer, open_one, problem, town
+from tests.world import World, record, row
 
 __all__ = ["officer", "town"]  # fixtures
 
@@ -168,6 +168,35 @@ def test_an_answer_is_put_off_once_with_a_reason_and_before_the_first_deadline(
     assert problem(again.post(f"/v1/requests/{late}/decide", json=body)) == (409, "request-state")
     assert again.get(f"/v1/requests/{late}").json()["overdue"]
     assert not again.get(f"/v1/requests/{first}").json()["overdue"]
+
+
+@pytest.mark.parametrize(
+    "identifiers", [ANNA, [{"type": "email", "value": "carla@example.com"}]], ids=["known", "unknown"]
+)
+def test_no_decision_leaves_out_a_record_that_a_file_brought_since_the_last_run(
+    town: World, officer: httpx.Client, identifiers: list[dict[str, str]]
+) -> None:
+    person = "Anna" if identifiers is ANNA else "Carla"
+    request_id = open_one(officer, "erasure", identifiers=identifiers)
+    town.ingest(row("app", "77", person))
+    officer.post(f"/v1/requests/{request_id}/verify", json={"method": "email link", "outcome": "verified"})
+    answer = officer.post(f"/v1/requests/{request_id}/decide", json={"decision": "approve"})
+    assert problem(answer) == (409, "request-blocked")
+    assert "run `aurea link`" in answer.json()["detail"]
+    town.link()
+    answer = officer.post(f"/v1/requests/{request_id}/decide", json={"decision": "approve"})
+    assert "app" in [each["channel"] for each in answer.json()["members"]]
+
+
+def test_an_approved_erasure_is_not_fulfilled_past_a_record_that_waits_for_a_run(
+    town: World, officer: httpx.Client
+) -> None:
+    request_id = approved(officer, "erasure")
+    town.ingest(row("app", "77", "Anna"))
+    answer = officer.post(f"/v1/requests/{request_id}/fulfil", json={})
+    assert problem(answer) == (409, "request-blocked")
+    town.link()
+    assert officer.post(f"/v1/requests/{request_id}/fulfil", json={}).json()["state"] == "fulfilled"
 
 
 def test_who_is_not_found_cannot_be_approved(town: World, officer: httpx.Client) -> None:
