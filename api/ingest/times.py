@@ -14,7 +14,7 @@ def epoch_ms(text: str, zone: tzinfo = UTC) -> int:
 
     A date alone is its midnight. Raises ValueError where the text is no time.
     """
-    moment = datetime.fromisoformat(text.strip())
+    moment = datetime.fromisoformat(text.strip().upper())  # RFC 3339 5.6: `t` and `z` are as good
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=zone)
     try:

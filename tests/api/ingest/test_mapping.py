@@ -213,6 +213,13 @@ def test_a_time_up_to_five_minutes_ahead_is_accepted(clock: str) -> None:
     assert read(mapping, {"source_id": "1", "observed_at": clock}).observed_at is not None
 
 
+def test_a_time_in_small_letters_is_as_good_as_any() -> None:
+    mapping = fit(None, {"source_id", "observed_at"}, channel="web")
+    times = ("2025-07-01T10:00:00.5Z", "2025-07-01t10:00:00.5z", "2025-07-01t12:00:00.5+02:00")
+    observed = {read(mapping, {"source_id": "1", "observed_at": time}).observed_at for time in times}
+    assert observed == {1_751_364_000_500}
+
+
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown key": ({"chanel": "crm"}, "unknown key chanel"),
     "an unknown attribute": (
