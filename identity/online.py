@@ -84,19 +84,30 @@ class OnlineResolver:
         found: Attached = {}
         waiting = list(arrivals)
         owner = self._owners(conn, waiting)
+        coming = {arrival.record_no for arrival in waiting} - owner.keys()
         for part in unrelated(waiting, owner):
             if found:  # those before may have changed what was read at first
                 owner = self._owners(conn, part)
-            found |= self._attach_together(conn, part, owner, now)
+            coming -= {arrival.record_no for arrival in part}
+            found |= self._attach_together(conn, part, owner, now, coming=coming)
         return found
 
     def _owners(self, conn: Connection, arrivals: Iterable[Arrival]) -> dict[int, int]:
         return self._reader.goldens_of(conn, sorted(set().union(*map(Arrival.touched, arrivals))))
 
     def _attach_together(
-        self, conn: Connection, arrivals: Sequence[Arrival], owner: Mapping[int, int], now: int
+        self,
+        conn: Connection,
+        arrivals: Sequence[Arrival],
+        owner: Mapping[int, int],
+        now: int,
+        *,
+        coming: AbstractSet[int],
     ) -> Attached:
-        """Resolve records that have nothing to do with each other; `owner` is of all that they touch."""
+        """Resolve records that have nothing to do with each other; `owner` is of all that they touch.
+
+        `coming` are new records whose turn comes later: nobody knew of them before.
+        """
         facts = self._facts.facts(conn, set().union(*map(Arrival.touched, arrivals)), now)
         unique = declared(conn)
         found: Attached = {}
@@ -118,7 +129,8 @@ class OnlineResolver:
             unresolved.settle(conn, numbers)
         after = {**owner, **resolved.owner}
         decided = [
-            (each, *self._decided(conn, each, resolved, after, unique=unique, now=now)) for each in judged
+            (each, *self._decided(conn, each, resolved, after, coming=coming, unique=unique, now=now))
+            for each in judged
         ]
         review_queue.add(conn, [doubt for *_, doubts in decided for doubt in doubts], now)
         born = resolved.names
@@ -169,6 +181,7 @@ class OnlineResolver:
         resolved: "_Resolved",
         owner: Mapping[int, int],
         *,
+        coming: AbstractSet[int],
         unique: AbstractSet[str],
         now: int,
     ) -> tuple[int, Decision, list[Doubt]]:
@@ -186,7 +199,8 @@ class OnlineResolver:
             )
             for c in doubtful
         ]  # fmt: skip
-        return golden_no, "attached" if len(members) > 1 else "review" if doubtful else "new", doubts
+        known = len(set(members) - coming) > 1  # others beside the record itself
+        return golden_no, "attached" if known else "review" if doubtful else "new", doubts
 
     def detach(self, record_nos: Iterable[int], now: int) -> None:
         """Take records out of their golden IDs: deleted ones altogether, others to stand alone.

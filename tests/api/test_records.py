@@ -42,6 +42,14 @@ def test_a_record_that_matches_attaches_by_the_trained_model(settled: World) -> 
     assert sent["golden_id"] == settled.golden_id("town_a", "Delia")
 
 
+def test_of_one_new_persons_records_in_a_request_the_first_is_new_and_the_others_attach(
+    settled: World,
+) -> None:
+    sent = settled.send(*(record(channel, "1", "Nora") for channel in ("crm", "web", "app")))
+    assert [each["decision"] for each in sent] == ["new", "attached", "attached"]
+    assert len({each["golden_id"] for each in sent}) == 1
+
+
 def test_a_record_finds_its_person_however_many_records_that_person_has(settled: World) -> None:
     settled.ingest(*(row("pos", str(number), "Delia") for number in range(500)))
     settled.link()
