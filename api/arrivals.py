@@ -21,7 +21,7 @@ from consent.incoming import IncomingRecord
 from consent.prepared_records import PreparedBatch
 from consent.record_contents import Content
 from consent.records import RecordWriter, WriteResult
-from identity import unresolved
+from identity import review_queue, unresolved
 from identity.database import Database
 from identity.errors import (
     StaleScoresError,
@@ -234,10 +234,10 @@ class Arrivals:
             goldens = self._memberships.goldens_of(conn, [no for no in numbers if no not in waiting])
             names = self._memberships.names(conn, goldens.values())
             members = self._memberships.members_of(conn, sorted(set(goldens.values())))
-        return {
-            record_no: (names[golden_no], "attached" if len(members[golden_no]) > 1 else "new")
-            for record_no, golden_no in goldens.items()
-        }
+            alone = [no for no, golden_no in goldens.items() if len(members[golden_no]) == 1]
+            asked = review_queue.asked_about(conn, alone)
+        decided: dict[int, Decision] = {no: "review" if no in asked else "new" for no in alone}
+        return {no: (names[golden_no], decided.get(no, "attached")) for no, golden_no in goldens.items()}
 
 
 def _first(waiting: Sequence[_Call]) -> list[_Call]:

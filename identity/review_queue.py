@@ -8,7 +8,7 @@ ID that a data-subject request asks about.
 
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -19,7 +19,7 @@ from identity.database import Database
 from identity.doubts import Doubts
 from identity.errors import CursorError
 from identity.publishing import Publisher
-from identity.statements import Statement, slices
+from identity.statements import Reading, Statement, slices
 from identity.store import PUBLISHED, MembershipReader
 
 Cause = Literal["uncertain", "guarded", "request"]
@@ -153,6 +153,15 @@ def add(conn: Connection, doubts: Sequence[Doubt], now: int) -> None:
             for d in doubts
         ],
     )
+
+
+def asked_about(conn: Reading, record_nos: Collection[int]) -> set[int]:
+    """Return those of the records that an open question is about."""
+    asked: set[int] = set()
+    for part in slices(sorted(record_nos)):
+        for statement in (_OPEN_BY_A, _OPEN_BY_B):
+            asked.update(number for pair in statement.rows(conn, nos=part) for number in pair)
+    return asked.intersection(record_nos)
 
 
 def settle(conn: Connection, pair: Pair, state: State) -> None:

@@ -50,6 +50,16 @@ def test_of_one_new_persons_records_in_a_request_the_first_is_new_and_the_others
     assert len({each["golden_id"] for each in sent}) == 1
 
 
+def test_a_record_that_waits_for_a_steward_says_so_whenever_it_is_sent(settled: World) -> None:
+    doubtful = record("crm", "1", "Delia")
+    doubtful["attributes"] |= {"email": None, "phone": None, "birth_date": "1951-01-01"}
+    sent = [settled.send(doubtful)[0] for _ in range(2)]
+    assert [(each["status"], each["decision"]) for each in sent] == [
+        ("created", "review"),
+        ("unchanged", "review"),
+    ]
+
+
 def test_a_record_finds_its_person_however_many_records_that_person_has(settled: World) -> None:
     settled.ingest(*(row("pos", str(number), "Delia") for number in range(500)))
     settled.link()
