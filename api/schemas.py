@@ -79,9 +79,12 @@ _PROBLEMS: Final[dict[int, dict[str, Any]]] = {
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the OpenAPI entries of these error answers; whoever names itself may also be too fast (429)."""
-    too_often = (429,) if 401 in statuses else ()
-    return {status: _PROBLEMS[status] for status in sorted((*statuses, *too_often))}
+    """Return the OpenAPI entries of these error answers.
+
+    Whoever names itself may also be too fast (429), or meet a store that cannot be read (503).
+    """
+    of_all = {429, 503} if 401 in statuses else set()
+    return {status: _PROBLEMS[status] for status in sorted({*statuses, *of_all})}
 
 
 class GlobalPrivacyControl(BaseModel):

@@ -41,7 +41,7 @@ def test_every_operation_states_its_errors_its_purpose_and_its_security(world: W
             if path in OPEN:
                 continue
             assert operation["security"], where
-            assert {"401", "403"} <= set(operation["responses"]), where
+            assert {"401", "403", "429", "503"} <= set(operation["responses"]), where
             for status, answer in operation["responses"].items():
                 if int(status) >= 400:
                     assert "application/problem+json" in answer["content"], f"{where} {status}"
