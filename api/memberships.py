@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from api.services import Services
 
 COLUMNS: Final = ("channel", "source_id", "golden_id", "confidence")
+_TRUTH: Final = ("channel", "source_id", "person")
 _DECIMALS: Final = 6
 
 
@@ -93,28 +94,34 @@ def by_key(services: "Services") -> dict[RecordKey, str]:
 
 
 def read_truth(path: Path) -> Mapping[RecordKey, str]:
-    """Read who is who: a CSV, JSON Lines or Parquet file of channel, source_id and person."""
+    """Read who is who: a CSV, JSON Lines or Parquet file of channel, source_id and person.
+
+    Rows that leave one of the three out are passed over. Raises MembershipsError.
+    """
     import duckdb  # noqa: PLC0415 - slow to load, and most commands do without
 
     if not path.is_file():
         raise MembershipsError(f"there is no file {path}")
+    unreadable = f"{path.name} cannot be read as columns channel, source_id and person"
     with duckdb.connect(":memory:") as engine:
         try:
             if path.suffix.lower() == ".parquet":
                 relation = engine.read_parquet(str(path))
             elif path.suffix.lower() in {".jsonl", ".json"}:
-                relation = engine.read_json(str(path))
+                # Named as texts: of what looks like a UUID or a time the engine would change the letters.
+                relation = engine.read_json(str(path), columns=dict.fromkeys(_TRUTH, "VARCHAR"))
             else:
                 relation = engine.read_csv(str(path), all_varchar=True)
             found = relation.project(
                 "CAST(channel AS VARCHAR), CAST(source_id AS VARCHAR), CAST(person AS VARCHAR)"
             ).fetchall()
         except duckdb.Error:
-            raise MembershipsError(
-                f"{path.name} cannot be read as columns channel, source_id and person"
-            ) from None
+            raise MembershipsError(unreadable) from None
+    whole = [row for row in found if all(row)]  # who is nobody's is not known, and is no person of its own
+    if found and not whole:
+        raise MembershipsError(unreadable)
     known: dict[RecordKey, str] = {}
-    for channel, source_id, person in found:
+    for channel, source_id, person in whole:
         if known.setdefault(RecordKey(channel, source_id), person) != person:
             raise MembershipsError(f"{path.name} names two persons for one record key; correct the truth")
     return known
