@@ -102,7 +102,12 @@ def tidy(record: IncomingRecord, grants: Sequence[str] = ()) -> IncomingRecord:
         record,
         attributes=attributes,
         traits={name: value for name, value in record.traits.items() if value and not value.isspace()},
-        verified=tuple(name for name in dict.fromkeys(record.verified) if name in attributes),
+        verified=tuple(
+            # A name that is no identifier stays, to be rejected: a misspelt one must not go unnoticed.
+            name
+            for name in dict.fromkeys(record.verified)
+            if name in attributes or name not in _VERIFIABLE
+        ),
         consents=(*record.consents, *granted),
     )
 

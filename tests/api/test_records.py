@@ -60,6 +60,14 @@ def test_a_record_that_waits_for_a_steward_says_so_whenever_it_is_sent(settled: 
     ]
 
 
+def test_a_verified_identifier_that_is_none_is_rejected_and_one_without_a_value_is_not(world: World) -> None:
+    misspelt, empty = world.send(
+        record("crm", "1", "Ana", verified=["e-mail"]), record("crm", "2", "Bea", verified=["user_id"])
+    )
+    assert (misspelt["status"], misspelt["error"]["column"]) == ("rejected", "verified")
+    assert empty["status"] == "created"
+
+
 def test_a_record_finds_its_person_however_many_records_that_person_has(settled: World) -> None:
     settled.ingest(*(row("pos", str(number), "Delia") for number in range(500)))
     settled.link()
