@@ -31,7 +31,7 @@ ACCIDENTS: Final = 0.004
 """How many of its own records share a value that should be one person's own with somebody else's by error."""
 
 LEAST_PAIRS: Final = 0.1
-"""Of one person, assumed where none show, so that the rate stays above zero."""
+"""Of one person, assumed where none show, and not of one where none show: no rate is zero or one."""
 
 LEAST_HOUSEHOLDS: Final = 0.05
 """Household pairs per pair of one person, below which the data show no households and two classes fit."""
@@ -89,10 +89,21 @@ def fit(
     `random_u` are level shares among random pairs of records (some of them matches, which is put right
     here). Deterministic.
     """
+    if not _checked(vectors):
+        return _fit(vectors, comparisons, random_u, households=False)
     three = _fit(vectors, comparisons, random_u, households=True)
     if not _shows_households(three, comparisons):
         return _fit(vectors, comparisons, random_u, households=False)
     return three
+
+
+def _checked(vectors: Vectors) -> bool:
+    """Whether the data can tell which agreement is one person's: comparisons that vary and that others check.
+
+    Of a single one, or of some that never disagree, any division among the classes explains the pairs equally
+    well, and the assumptions alone would drive the fit, round after round.
+    """
+    return vectors.levels.shape[1] > 1 and len(vectors.counts) > 1
 
 
 def _shows_households(classes: Classes, comparisons: Sequence[Comparison]) -> bool:
@@ -144,7 +155,7 @@ def _fit(
             ),
             u,
             classes.h,
-            max(float(person.sum()), LEAST_PAIRS) / vectors.all_pairs,
+            min(max(float(person.sum()), LEAST_PAIRS), vectors.all_pairs - LEAST_PAIRS) / vectors.all_pairs,
             float(household.sum()) / vectors.all_pairs if households else 0.0,
         )
         updated = replace(
@@ -194,13 +205,16 @@ def _updated_u(
     """Return u: the share among random pairs less the matches and households among them.
 
     A person's own value is so rare between strangers that random pairs show matches only. All pairs
-    that share one are blocked, so it is counted there.
+    that share one are blocked, so it is counted there; where nothing checks it, it is shared by error alone.
     """
     j, comparison = which
     related = classes.person_rate * classes.m[j] + classes.household_rate * classes.h[j]
     u = np.maximum(share - related, 0.1 * share)
     if comparison.unique:
         accidents = ACCIDENTS * vectors.records / 2
+        if not _checked(vectors):
+            u[0] = accidents / vectors.all_pairs
+            return np.append(u[0], (1 - u[0]) * _floored(u[1:], U_FLOOR))
         u[0] = (vectors.seen(j, len(share), unrelated)[0] + accidents) / vectors.all_pairs
         return _floored(u, 0.0)
     return _floored(u, U_FLOOR)

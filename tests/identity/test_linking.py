@@ -176,6 +176,23 @@ def test_too_little_to_train_on_is_said(case):
         run(OpenedBatch(list(range(len(rows))), ["web"] * len(rows), rows))
 
 
+def linked(rows):
+    """Return the record numbers, from 0 on, of every cluster of more than one that these rows make."""
+    numbers = list(range(len(rows)))
+    encoded = [normalise(row).encode() for row in rows]
+    scored = run(OpenedBatch(numbers, ["web"] * len(rows), encoded))
+    label = cluster(numbers, scored.pairs, scored.model.threshold).label.tolist()
+    found = [[number for number in numbers if label[number] == least] for least in sorted(set(label))]
+    return [records for records in found if len(records) > 1]
+
+
+@pytest.mark.parametrize("column", ["email", "phone", "user_id", "national_id", "device_id"])
+def test_a_single_column_of_peoples_own_values_links_who_shares_one(column):
+    values = [f"{600_000_007 + 7919 * n}" + ("@x.org" if column == "email" else "") for n in range(120)]
+    rows = [{column: [value]} for value in [*values, *values[:40]]]
+    assert linked(rows) == [[n, 120 + n] for n in range(40)]
+
+
 def test_a_handful_of_records_is_enough():
     rows = [
         {"full_name": ["Ann Lee"], "email": ["ann@lee.org"], "birth_date": ["1980-02-03"]},
