@@ -200,9 +200,13 @@ LEAST_COVERAGE: Final = 0.005
 def choose(profile: Profile) -> tuple[Comparison, ...]:
     """Return the comparisons for which the records hold enough values that also differ.
 
-    What another attribute tells is not counted twice: where that one is the same, it says nothing.
+    Where none differ, as in a home of two records of one person, those of a person's own values: how rarely
+    strangers share one need not be learnt. What another attribute tells is not counted twice: where that one
+    is the same, it says nothing.
     """
-    return tuple(_alone(comparison, profile) for comparison in CATALOGUE if _is_useful(comparison, profile))
+    useful = [item for item in CATALOGUE if _is_useful(item, profile, distinct=2)]
+    useful = useful or [item for item in CATALOGUE if item.unique and _is_useful(item, profile, distinct=1)]
+    return tuple(_alone(item, profile) for item in useful)
 
 
 def _alone(comparison: Comparison, profile: Profile) -> Comparison:
@@ -212,10 +216,10 @@ def _alone(comparison: Comparison, profile: Profile) -> Comparison:
     return replace(comparison, missing=f"{comparison.missing} OR coalesce({by}_l = {by}_r, false)")
 
 
-def _is_useful(comparison: Comparison, profile: Profile) -> bool:
+def _is_useful(comparison: Comparison, profile: Profile, *, distinct: int) -> bool:
     return any(
         name in profile.columns
         and profile.columns[name].coverage >= LEAST_COVERAGE
-        and profile.columns[name].distinct > 1
+        and profile.columns[name].distinct >= distinct
         for name in comparison.needs
     )

@@ -166,6 +166,7 @@ FEW = {
     "no record at all": [],
     "one record": [{"full_name": ["Ann Lee"]}],
     "records without anything to compare": [{}, {}, {}],
+    "a name that others may have too": [{"full_name": ["Ann Lee"]}] * 2,
 }
 
 
@@ -191,6 +192,34 @@ def test_a_single_column_of_peoples_own_values_links_who_shares_one(column):
     values = [f"{600_000_007 + 7919 * n}" + ("@x.org" if column == "email" else "") for n in range(120)]
     rows = [{column: [value]} for value in [*values, *values[:40]]]
     assert linked(rows) == [[n, 120 + n] for n in range(40)]
+
+
+ONE_PERSON = {"full_name": ["Ana Ruiz"], "birth_date": ["1980-02-03"]}
+NOTHING_DIFFERS = {
+    "two equal records": [ONE_PERSON | {"email": ["ana@x.org"]}] * 2,
+    "a login that one of them explains": [{"user_id": ["u-17"]}, ONE_PERSON | {"user_id": ["u-17"]}],
+    "hundreds of equal records": [ONE_PERSON | {"email": ["ana@x.org"], "phone": ["+34600111222"]}] * 300,
+    "records equal in everything that there is": [
+        ONE_PERSON
+        | {
+            "email": ["ana@x.org"],
+            "phone": ["+34600111222"],
+            "national_id": ["12345678Z"],
+            "user_id": ["u-17"],
+            "loyalty_id": ["L77"],
+            "social_handle": ["ana"],
+            "device_id": ["d1"],
+            "cookie_id": ["c1"],
+        }
+    ]
+    * 100,
+}
+
+
+@pytest.mark.parametrize("case", NOTHING_DIFFERS)
+def test_where_nothing_differs_an_own_value_makes_one_person(case):
+    rows = NOTHING_DIFFERS[case]
+    assert linked(rows) == [list(range(len(rows)))]
 
 
 def test_a_handful_of_records_is_enough():
