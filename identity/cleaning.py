@@ -15,6 +15,8 @@ from anyascii import anyascii
 _INVISIBLE_CATEGORIES = frozenset({"Cf", "Cs", "Co", "Cn"})
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u3164\uffa0" + "".join(map(chr, range(0xFE00, 0xFE10))))
 _HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
+# Where emoji and other pictures are, beside letters in squares and suchlike.
+_MAYBE_PICTURES = re.compile("[\u2190-\u2bff\u3030\u303d\U0001f000-\U0001faff]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _NOT_WORD = re.compile(r"[^a-z0-9]+")
 _NOT_ALNUM = re.compile(r"[^a-z0-9]+")
@@ -44,9 +46,21 @@ def visible(raw: str) -> str:
     return _CONTROL.sub(" ", text).strip()
 
 
+def without_pictures(text: str) -> str:
+    """Return `text` with a space for each emoji: anyascii would put its name, a word that nobody wrote."""
+    return text if text.isascii() else _MAYBE_PICTURES.sub(_unless_pictured, text)
+
+
+def _unless_pictured(match: re.Match[str]) -> str:
+    return " " if anyascii(match[0]).startswith(":") else match[0]  # ❤ is :heart:, 🅰 is A
+
+
 def latin(raw: str) -> str:
-    """Return `raw` as visible lower-case ASCII; Han characters become one word each."""
-    text = visible(raw)
+    """Return `raw` as visible lower-case ASCII without pictures; Han characters become one word each."""
+    return _transliterated(without_pictures(visible(raw)))
+
+
+def _transliterated(text: str) -> str:
     if not text.isascii():
         text = anyascii(_HAN.sub(lambda match: f" {match[0]} ", text))
     return text.lower()
@@ -66,4 +80,4 @@ def words(raw: str) -> str:
 
 def letters_and_digits(raw: str) -> str:
     """Return `raw` without spaces and punctuation, for numbers that people group as they like."""
-    return _NOT_ALNUM.sub("", latin(raw))
+    return _NOT_ALNUM.sub("", _transliterated(visible(raw)))

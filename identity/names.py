@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from identity.cleaning import latin, visible, words
+from identity.cleaning import latin, visible, without_pictures, words
 from identity.name_words import (
     BORN,
     DEVOTIONS,
@@ -71,7 +71,7 @@ def name_of(first: str, middle: str, last: str, full: str) -> Name:
 
 def split_full_name(raw: str) -> Name:
     """Return the parts of "First [Middle] Last [Last]", "Last, First", "LAST First", Han or Hangul names."""
-    if not raw.isascii() and (found := _east_asian(visible(raw))):
+    if not raw.isascii() and (found := _east_asian(without_pictures(visible(raw)).strip())):
         return found
     head, *tails = latin(_surname_last(raw)).split(",")
     suffix = ""

@@ -118,6 +118,9 @@ FULL_NAMES = {
     "Han names put the family first": ("张秀英", ("xiuying", "", "zhang", "")),
     "Cyrillic": ("ВАСИЛЬЕВ, Александр Павлович", ("aleksandr", "pavlovich", "vasilev", "")),
     "a Hangul name puts the family first": ("김정은", ("jeongeun", "", "gim", "")),
+    "emoji are no part of a name": ("🌸 Ana García 🙂", ("ana", "", "garcia", "")),
+    "nor of a Han name": ("张秀英 ❤️", ("xiuying", "", "zhang", "")),
+    "letters in squares are letters": ("🅰🅽🅰 Lee", ("ana", "", "lee", "")),
     "a dot parts a foreign name in Han": ("贝拉克·奥巴马", ("beilake", "", "aobama", "")),
     "a surname in capitals may stand first": ("MACRON Emmanuel", ("emmanuel", "", "macron", "")),
     "capitals throughout say nothing": ("EMMANUEL MACRON", ("emmanuel", "", "macron", "")),
@@ -154,6 +157,14 @@ def test_first_and_last_name_give_the_full_name_and_the_other_way_round():
     assert columns(first_name="Ann", last_name="Lee")["full_name"] == "ann lee"
     found = columns(full_name="Lee, Ann")
     assert (found["full_name"], found["first_name"], found["last_name"]) == ("ann lee", "ann", "lee")
+
+
+def test_a_name_of_emoji_alone_is_none():
+    assert columns(full_name="🙂", city="🏠") == {}
+
+
+def test_an_identifier_keeps_what_tells_it_from_another():
+    assert columns(loyalty_id="🌸1") != columns(loyalty_id="❤1")
 
 
 def test_a_title_in_place_of_a_first_name_is_replaced_from_the_full_name():
