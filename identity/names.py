@@ -25,8 +25,9 @@ from identity.name_words import (
 )
 
 _ASIDE: Final = re.compile(r"\([^()]*\)|\"[^\"]*\"|“[^”]*”")  # Robert (Bob) Smith, Robert "Bob" Smith
-_HAN: Final = re.compile(r"[\u3400-\u9fff]+(?:·[\u3400-\u9fff]+)*")
-_HANGUL: Final = re.compile(r"[\uac00-\ud7a3]{2,4}")
+_HAN: Final = re.compile(r"[\u3400-\u9fff]+(?: +[\u3400-\u9fff]+|(?:·[\u3400-\u9fff]+)*)")
+_HANGUL: Final = re.compile(r"[\uac00-\ud7a3]{2,4}|[\uac00-\ud7a3]{1,2} +[\uac00-\ud7a3]{1,3}")
+_HAN_WORD: Final = re.compile(r"[\u3400-\u9fff]{2,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +46,9 @@ class Name:
 
 def name_of(first: str, middle: str, last: str, full: str) -> Name:
     """Return the name made of what was given, each raw: a missing part is taken from the others."""
-    first_words, suffix_1 = _bare(first, leading=True)
+    first_words, suffix_1 = _bare(_one_word(first), leading=True)
     middle_words, suffix_2 = _bare(middle, leading=False)
-    last_words, suffix_3 = _bare(last, leading=False)
+    last_words, suffix_3 = _bare(_one_word(last), leading=False)
     suffix = suffix_3 or suffix_1 or suffix_2
     if " " in first_words:
         first_words, initials = _given(first_words)
@@ -180,6 +181,15 @@ def _surnames(last: str) -> str:
     return " ".join(kept) or last
 
 
+def _one_word(raw: str) -> str:
+    """Return a first name or surname in Han as the one word that it is, of however many characters."""
+    if not raw or max(raw) < "\u3400":  # nearly everybody, and soon told
+        return raw
+    if not _HAN_WORD.fullmatch(text := without_pictures(visible(raw)).strip()):
+        return raw
+    return words(text).replace(" ", "")
+
+
 def _complement(part: str, other: str) -> str:
     """Return `part` without the words that `other` already holds."""
     held = set(other.split())
@@ -210,15 +220,17 @@ def _in_capitals(word: str) -> bool:
 def _east_asian(text: str) -> Name | None:
     """Return the parts of a name in Han or Hangul, family first, given names as one word; None for others.
 
-    A dot parts the words of a foreign name in Han, given name first.
+    A space parts family and given names; a dot parts the words of a foreign name in Han, given name first.
     """
-    if _HAN.fullmatch(text):
+    if not (_HAN.fullmatch(text) or _HANGUL.fullmatch(text)):
+        return None
+    if " " in text:
+        family, *given = (words(part).replace(" ", "") for part in text.split())
+    elif _HAN.fullmatch(text):
         family, *given = words(text).split()
         if "·" in text:
             first, _, last = (words(part).replace(" ", "") for part in text.rpartition("·"))
             family, given = last, [first]
-    elif _HANGUL.fullmatch(text):
-        family, given = words(text[0]), [words(text[1:])]
     else:
-        return None
+        family, given = words(text[0]), [words(text[1:])]
     return Name(f"{''.join(given)} {family}".strip(), "".join(given), "", family)

@@ -118,6 +118,8 @@ FULL_NAMES = {
     "Han names put the family first": ("张秀英", ("xiuying", "", "zhang", "")),
     "Cyrillic": ("ВАСИЛЬЕВ, Александр Павлович", ("aleksandr", "pavlovich", "vasilev", "")),
     "a Hangul name puts the family first": ("김정은", ("jeongeun", "", "gim", "")),
+    "a space may part it": ("김 정은", ("jeongeun", "", "gim", "")),
+    "a space parts a Han name too": ("山田 太郎", ("tailang", "", "shantian", "")),
     "emoji are no part of a name": ("🌸 Ana García 🙂", ("ana", "", "garcia", "")),
     "nor of a Han name": ("张秀英 ❤️", ("xiuying", "", "zhang", "")),
     "letters in squares are letters": ("🅰🅽🅰 Lee", ("ana", "", "lee", "")),
@@ -157,6 +159,14 @@ def test_first_and_last_name_give_the_full_name_and_the_other_way_round():
     assert columns(first_name="Ann", last_name="Lee")["full_name"] == "ann lee"
     found = columns(full_name="Lee, Ann")
     assert (found["full_name"], found["first_name"], found["last_name"]) == ("ann lee", "ann", "lee")
+
+
+@pytest.mark.parametrize(
+    ("full", "first", "last"),
+    [("张秀英", "秀英", "张"), ("山田 太郎", "太郎", "山田"), ("김정은", "정은", "김")],
+)
+def test_a_name_in_one_field_is_the_name_in_two_in_han_and_hangul(full, first, last):
+    assert columns(full_name=full) == columns(first_name=first, last_name=last)
 
 
 def test_a_name_of_emoji_alone_is_none():
