@@ -4,9 +4,12 @@ import time
 
 import pytest
 
-from identity import addresses, countries, dates, names
+from identity import addresses, comparisons, countries, dates, names
 from identity.attributes import STANDARD
+from identity.comparable import COLUMNS, LIST_COLUMNS
+from identity.comparison import SEVERAL
 from identity.contact_values import email
+from identity.engine import open_engine
 from identity.normalise import normalise
 
 CACHED = (
@@ -35,6 +38,27 @@ def test_no_value_of_4_kib_keeps_normalise_busy(attribute, case):
 def test_an_address_of_more_than_320_characters_is_none():
     assert email("a" * 400 + " <ann@example.com>") is None
     assert fastest(lambda: email("+" * 4096 + "@")) < 0.001
+
+
+LONG = "1234567890" * 400
+ALIKE = {"l": LONG + "78", "r": LONG + "87"}
+
+
+@pytest.mark.parametrize("comparison", comparisons.CATALOGUE, ids=lambda item: item.name)
+def test_no_two_values_of_4_kib_keep_a_comparison_busy(comparison):
+    """A run makes thousands of pairs of a few hundred records that share a key."""
+    lists = LIST_COLUMNS | {several for column, several in SEVERAL.items() if column in LIST_COLUMNS}
+    values = ", ".join(
+        f"[${side}] AS {name}_{side}" if name in lists else f"${side} AS {name}_{side}"
+        for name in (*COLUMNS, *SEVERAL.values())
+        for side in ALIKE
+    )
+    conditions = [level.condition for level in comparison.levels if level.condition != "ELSE"]
+    with open_engine(threads=1) as engine:
+        started = time.process_time()
+        pair = f"SELECT {', '.join(conditions)} FROM (SELECT {values})"  # noqa: S608 - our own conditions
+        engine.execute(pair, ALIKE).fetchall()
+        assert time.process_time() - started < 0.3
 
 
 def fastest(work, times=3):
