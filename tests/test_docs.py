@@ -13,6 +13,7 @@ import typer.main
 
 from api import cli
 from api.app import create_app
+from api.ingest.mapping import fit, parse_mapping
 from tests.world import World
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -100,6 +101,16 @@ def test_every_command_a_page_shows_exists(page: Path) -> None:
                 for option in (*parameter.opts, *parameter.secondary_opts)
             }
             assert {word for word in words if word.startswith("--")} <= known, line
+
+
+def test_the_mapping_that_getting_started_shows_can_be_used() -> None:
+    shown = [line for line in code_lines(DOCS / "getting-started.md") if not line.startswith("aurea ")]
+    first = shown.index('channel = "crm"')
+    last = next(n for n, line in enumerate(shown) if line.startswith("personalization = "))
+    mapping = parse_mapping(
+        tomllib.loads("\n".join(shown[first : last + 1])), purposes=["identity_linking", "personalization"]
+    )
+    assert len(fit(mapping, mapping.named, channel=None).attributes) == 3
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

@@ -16,9 +16,9 @@
     identity_linking = "granted"
     personalization = {column = "opt_in", granted = ["Y", "1", "true"], refused = ["N"]}
 
-With a mapping only the columns it names are read; what a mapping does not say about channel, source_id
-and observed_at is taken from the columns of those names. Reading is strict: a misspelt key is an error
-with a remedy, never silently ignored data. This module is pure but for `load_mapping`.
+With a mapping only the columns it names are read; what a mapping does not say about channel, source_id,
+observed_at and a verified identifier is taken from the columns of those names. Reading is strict: a
+misspelt key is an error with a remedy, never silently ignored data. Pure but for `load_mapping`.
 """
 
 import tomllib
@@ -140,7 +140,7 @@ def parse_mapping(
         source_id=_text(content.get("source_id", "source_id"), "source_id", "a column"),
         observed_at=_optional_text(content, "observed_at", "a column"),
         zone=_zone(content.get("timezone")),
-        verified=_verified(content.get("verified", []), {rule.name for rule in attributes}),
+        verified=_verified(content.get("verified", [])),
         attributes=attributes,
         traits=traits,
         consents=tuple(_consent(name, value, purposes, opt_out) for name, value in consent.items()),
@@ -174,6 +174,9 @@ def fit(
         raise MappingError("the file has no column source_id: name the column in a mapping file")
     if mapping.observed_at is None and "observed_at" in columns:
         mapping = replace(mapping, observed_at="observed_at")
+    mapped = {rule.name for rule in mapping.attributes}
+    own = tuple(AttributeRule(name, (name,)) for name in mapping.verified if name in columns - mapped)
+    mapping = replace(mapping, attributes=mapping.attributes + own)
     return _with_channel(mapping, columns, channel)
 
 
@@ -264,14 +267,12 @@ def _meaning(table: Mapping[str, Any], where: str) -> dict[str, str]:
     return meaning
 
 
-def _verified(value: object, mapped: AbstractSet[str]) -> tuple[str, ...]:
+def _verified(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise MappingError("verified: list identifiers")
     for name in value:
         if name not in LOOKUP_TYPES:
             raise MappingError(f"verified: {name} is no identifier; there are {', '.join(LOOKUP_TYPES)}")
-        if name not in mapped:
-            raise MappingError(f"verified: {name} is not mapped; name its column under [attributes]")
     return tuple(dict.fromkeys(value))
 
 

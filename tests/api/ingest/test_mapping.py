@@ -24,7 +24,6 @@ verified = ["user_id"]
 first_name = "given"
 email = ["email", "email_2"]
 birth_date = {column = "dob", format = "%d/%m/%Y"}
-user_id = "login"
 [traits]
 favourite_store = "fav_store"
 [consent]
@@ -35,8 +34,8 @@ personalization = {column = "opt_in", granted = ["Y", "1", "true"]}
 
 ROW = {
     "customer_no": "7", "updated": "2025-07-01T12:00:00", "given": "Ana", "email": "a@example.com",
-    "email_2": "b@example.com", "dob": "21/02/1990", "login": "ana", "fav_store": "Gran Vía",
-    "opt_in": "Y", "secret_note": "never read",
+    "email_2": "b@example.com", "dob": "21/02/1990", "user_id": "ana", "fav_store": "Gran Vía",
+    "opt_in": "Y", "loyalty_id": "L-1", "secret_note": "never read",
 }  # fmt: skip
 
 
@@ -69,6 +68,19 @@ def test_the_contracts_example_reads_as_it_says(tmp_path: Path) -> None:
             IncomingConsent("personalization", "granted", "web-2026-01"),
         ),
     )
+
+
+def test_a_verified_identifier_has_the_column_that_is_said_else_the_one_of_its_name_if_there_is_one() -> None:
+    said = parse_mapping(
+        {"channel": "crm", "verified": ["user_id"], "attributes": {"user_id": "login"}}, purposes=PURPOSES
+    )
+    row = {"source_id": "7", "login": "ana", "user_id": "no login"}
+    assert read(fit(said, frozenset(row), channel=None), row).attributes == {"user_id": ["ana"]}
+
+    unsaid = parse_mapping({"channel": "crm", "verified": ["user_id", "email"]}, purposes=PURPOSES)
+    row = {"source_id": "7", "email": "a@example.com", "phone": "never read"}
+    record = read(fit(unsaid, frozenset(row), channel=None), row)
+    assert (record.attributes, record.verified) == ({"email": ["a@example.com"]}, ("email",))
 
 
 def test_a_date_that_does_not_read_by_its_format_is_kept_as_it_came(tmp_path: Path) -> None:
@@ -105,7 +117,7 @@ def test_where_silence_permits_another_value_is_an_objection() -> None:
 
 
 def test_an_identifier_the_row_lacks_is_not_verified(tmp_path: Path) -> None:
-    assert read(contract_mapping(tmp_path), ROW | {"login": ""}).verified == ()
+    assert read(contract_mapping(tmp_path), ROW | {"user_id": ""}).verified == ()
 
 
 @pytest.mark.parametrize(
@@ -248,10 +260,6 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown time zone": ({"timezone": "Europe/Toledo"}, "timezone: is no zone"),
     "a time zone that is a path": ({"timezone": "../etc"}, "timezone: is no zone"),
     "a bad channel": ({"channel": "two words"}, "channel: use 1 to 64"),
-    "a verified identifier without a column": (
-        {"verified": ["user_id"], "attributes": {"email": "mail"}},
-        "user_id is not mapped",
-    ),
     "a verified name": ({"verified": ["first_name"]}, "first_name is no identifier"),
     "a value for two states": (
         {"consent": {"personalization": {"column": "c", "granted": ["1"], "refused": ["1"]}}},
