@@ -118,7 +118,8 @@ def generate(
 
 def write_channels(folder: Path, *, customers: int, seed: int = 1) -> Generated:
     """Write `<channel>.csv` for every channel and who is who (TRUTH, PERMITTED_TRUTH) into `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)  # an earlier version left it open to others
     index = {name: at for at, name in enumerate(COLUMNS)}
     pickers = {
         channel: itemgetter(*(index[ours] for _, ours in columns)) for channel, columns in EXPORTS.items()
@@ -176,7 +177,10 @@ def _day_first(iso: str) -> str:
 
 
 def _open(files: ExitStack, path: Path) -> TextIO:
-    return files.enter_context(path.open("w", encoding="utf-8", newline=""))
+    """Open a file for its owner only, as everything in a home is, though these customers are fiction."""
+    file = files.enter_context(path.open("w", encoding="utf-8", newline=""))
+    path.chmod(0o600)
+    return file
 
 
 class _Sink(Protocol):

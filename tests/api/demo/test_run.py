@@ -69,6 +69,13 @@ def test_it_ingests_links_and_measures(demo: Demo) -> None:
     assert first["golden_id"].startswith("g_")
 
 
+def test_its_home_is_one_that_the_doctor_finds_nothing_wrong_with(demo: Demo) -> None:
+    doctor = [sys.executable, "-c", "from api.cli import main; main()", "doctor", "--json"]
+    environment = {**os.environ, "AUREA_HOME": str(demo.home)}
+    done = subprocess.run(doctor, env=environment, capture_output=True, text=True, check=False)
+    assert [check for check in json.loads(done.stdout)["checks"] if not check["ok"]] == []
+
+
 def test_it_serves_the_profile_it_names_and_ends_cleanly_when_interrupted(demo: Demo) -> None:
     wait_until_ready(demo.base, demo.process)
     kept = json.loads((demo.home / "demo" / "client.json").read_text(encoding="utf-8"))
