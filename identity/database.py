@@ -15,9 +15,10 @@ from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from identity import postgresql
-from identity.errors import IdentityError, StoreDamagedError
+from identity.errors import IdentityError, StoreBusyError, StoreDamagedError
 from identity.log_copying import LogCopying
 from identity.read_snapshots import ReadSnapshot, ReadSnapshots
 from identity.store_failures import failure_of
@@ -166,6 +167,8 @@ class Database:
         """Turn what the driver reports, and a caller can act upon, into errors of this package."""
         try:
             yield
+        except PoolTimeoutError as error:
+            raise StoreBusyError("every connection to the store is in use; try again") from error
         except (DBAPIError, sqlite3.Error) as error:
             named = self._named(error)
             if named is None:

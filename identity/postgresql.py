@@ -18,11 +18,19 @@ LOCK: Final = text("SELECT pg_advisory_xact_lock(:id, hashtext(coalesce(current_
 
 _DISK_FULL: Final = "53100"
 _BUSY: Final = {"55P03": "lock_not_available", "40P01": "deadlock_detected"}
+_CANCELED: Final = "57014"  # by the server's statement_timeout, or its administrator
 _UNREACHABLE: Final = {
     "53300": "too_many_connections", "57P01": "admin_shutdown", "57P02": "crash_shutdown",
-    "57P03": "cannot_connect_now",
+    "57P03": "cannot_connect_now", "57P04": "database_dropped", "57P05": "idle_session_timeout",
+    "25P03": "idle_in_transaction_session_timeout", "25P04": "transaction_timeout",
 }  # fmt: skip
 _CONNECTION_EXCEPTIONS: Final = "08"  # a class of states
+_REFUSED: Final = {
+    "42501": "grant the role USAGE and CREATE on the schema, and all on its tables",
+    "3F000": "make the schema that its search_path names",
+    "25006": "it takes no writes: name the primary, not a standby",
+}
+_ENCODING: Final = "UTF8"
 
 # An acknowledged write must outlive a crash of the server, whatever the server's default is.
 _DURABLE: Final = """
@@ -42,6 +50,7 @@ def discipline(engine: Engine, *, lock_timeout_ms: int) -> None:
     """Set up every new connection: waiting for locks, durable commits, text.
 
     PostgreSQL's text has no NUL, and somebody may ask for a golden ID that has one: its symbol stands for it.
+    A database that cannot hold every letter is refused with StoreUnreachableError.
     """
     from psycopg.types.string import StrDumperUnknown  # noqa: PLC0415 - an extra, installed where it is used
 
@@ -49,10 +58,16 @@ def discipline(engine: Engine, *, lock_timeout_ms: int) -> None:
         def dump(self, obj: str) -> Any:
             return super().dump(obj.replace("\0", "\N{SYMBOL FOR NULL}") if "\0" in obj else obj)
 
-    @event.listens_for(engine, "connect")
+    # Before SQLAlchemy's own first look at the server, which bytes in the place of text would break.
+    @event.listens_for(engine, "connect", insert=True)
     def _connect(dbapi_connection: Any, _record: Any) -> None:
+        encoding = dbapi_connection.info.parameter_status("server_encoding")
+        if encoding != _ENCODING:
+            remedy = f"make one with ENCODING '{_ENCODING}'"
+            raise StoreUnreachableError(f"the database{_named(engine.url)} is of {encoding}: {remedy}")
         dbapi_connection.adapters.register_dumper(str, TextDumper)
         with dbapi_connection.cursor() as cursor:
+            cursor.execute(f"SET client_encoding = {_ENCODING}")  # PGCLIENTENCODING may say another
             cursor.execute(f"SET lock_timeout = {int(lock_timeout_ms)}")
             cursor.execute(_DURABLE)
         dbapi_connection.commit()
@@ -67,6 +82,11 @@ def failure(error: DBAPIError, url: URL) -> IdentityError | None:
         )
     if state in _BUSY:
         return StoreBusyError("another process held the write lock for too long; try again")
+    if state == _CANCELED:
+        return StoreBusyError("the database ended a statement that took longer than it allows; try again")
+    if remedy := _REFUSED.get(state or ""):
+        # The first line alone: those after it quote the statement.
+        return StoreUnreachableError(f"the database{_named(url)} refuses: {_first_line(error)}: {remedy}")
     if _is_lost(error, state):
         return StoreUnreachableError(f"the database{_named(url)} does not answer: {_reason(error)}")
     return None
@@ -86,6 +106,10 @@ def _reason(error: DBAPIError) -> str:
     """Return the last line of what the driver says that is not indented, as hints of libpq are."""
     lines = [line for line in str(error.orig).splitlines() if line == line.strip() != ""]
     return lines[-1].removeprefix("- ") if lines else "no reason given"
+
+
+def _first_line(error: DBAPIError) -> str:
+    return str(error.orig).splitlines()[0]
 
 
 def _is_lost(error: DBAPIError, state: str | None) -> bool:

@@ -53,7 +53,10 @@ class ReadSnapshots:
 
         Raises what `named` makes of SQLAlchemy's DBAPIError, else that one; its text quotes no bound value.
         """
-        connection = self._taken()
+        try:
+            connection = self._taken()
+        except self._driver_error as error:
+            raise self._failure(error) from error
         sound = False
         try:
             if not single:
@@ -63,10 +66,7 @@ class ReadSnapshots:
                 connection.execute("ROLLBACK")
             sound = True
         except self._driver_error as error:
-            failed = DBAPIError.instance(
-                None, None, error, self._driver_error, hide_parameters=True, dialect=self._engine.dialect
-            )
-            raise self._named(failed) or failed from error
+            raise self._failure(error) from error
         finally:
             if sound or self._is_sound(connection, single=single):
                 self._idle.append(connection)
@@ -78,6 +78,12 @@ class ReadSnapshots:
         """Close the connections that no snapshot uses."""
         while self._idle:
             self._idle.pop().close()
+
+    def _failure(self, error: Exception) -> Exception:
+        failed = DBAPIError.instance(
+            None, None, error, self._driver_error, hide_parameters=True, dialect=self._engine.dialect
+        )
+        return self._named(failed) or failed
 
     def _taken(self) -> Any:
         if self._process != os.getpid():  # a forked child must not use its parent's connections
