@@ -101,6 +101,10 @@ def create_home(settings: Settings) -> bool:
             FileKeyring.create(settings.keyring_file, keyring_codec(settings))
         keyring = load_keyring(settings)
         upgrade(db, OPERATIONAL)
+        if versions(keys, OPERATIONAL)[0] is not None:  # two URLs of one database
+            raise SettingsError(
+                "AUREA_KEYS_URL names the database that AUREA_DATABASE_URL names: keys live apart from data"
+            )
         upgrade(keys, KEYS)
         KeyStore(keys).initialise(keyring.home_id)
     finally:
