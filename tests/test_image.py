@@ -168,6 +168,12 @@ def test_no_secret_stands_in_it_and_each_is_a_file_that_git_ignores(compose: dic
         assert ignored.returncode == 0
 
 
+def test_whose_the_files_of_the_secrets_must_be_is_said() -> None:
+    """Compose binds a file as it is, so the image's user could not read one that is for its maker alone."""
+    user = last("USER").partition(":")[0]
+    assert f"`chown {user} secrets/*`" in (ROOT / "ops/compose.yaml").read_text()
+
+
 def test_ours_can_write_nothing_but_their_home_and_gain_nothing(compose: dict[str, Any]) -> None:
     for name in OURS:
         service = compose["services"][name]
