@@ -96,7 +96,7 @@ class KeyringContents:
             )
         except (ValueError, KeyError, TypeError):
             # `from None`: a JSON error quotes the text it could not read, and that text is secret.
-            raise KeyringError("the keyring is damaged: it does not hold what a keyring holds") from None
+            raise KeyringError("the keyring is damaged: restore it from where it is backed up") from None
 
 
 class KeyringCodec(Protocol):

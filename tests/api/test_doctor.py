@@ -129,6 +129,10 @@ def mix_the_keyring_up(world: World) -> None:
     shutil.copy(other / "keyring", world.home / "keyring")
 
 
+def empty_the_keyring(world: World) -> None:
+    (world.home / "keyring").write_bytes(b"")
+
+
 def lose_every_key(world: World) -> None:
     with world.services.keys.write() as conn:
         conn.execute(text("UPDATE record_keys SET wrapped = :empty"), {"empty": b""})
@@ -164,6 +168,7 @@ FAULTS: dict[str, tuple[Callable[[World], None], str, str]] = {
     "a rotation stopped": (stop_a_rotation, "rotation of keys", "run `aurea keys rotate` again"),
     "a delivery was given up": (give_a_delivery_up, "deliveries", "--retry"),
     "a delivery is overdue": (let_a_delivery_wait, "deliveries", "start `aurea serve`"),
+    "the keyring is empty": (empty_the_keyring, "keyring", "restore it from where it is backed up"),
     "the keyring is another home's": (mix_the_keyring_up, "sample of records", "Restore the matching"),
     "no record has a key": (lose_every_key, "sample of records", "restore the key store"),
     "the access log was altered": (cut_the_access_log, "access log", "compare it with a backup"),
