@@ -111,7 +111,7 @@ def test_a_forked_child_opens_connections_of_its_own(db: Database) -> None:
 def test_a_snapshot_cannot_write(db: Database) -> None:
     if db.is_sqlite:
         pytest.skip("a statement that reads cannot write; PostgreSQL's transaction refuses one that would")
-    with pytest.raises(DBAPIError, match="read-only"), db.snapshot() as snapshot:
+    with pytest.raises(StoreUnreachableError, match="read-only"), db.snapshot() as snapshot:
         snapshot.rows("INSERT INTO t (n) VALUES (5) RETURNING n", ())
 
 
