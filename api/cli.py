@@ -24,6 +24,7 @@ from api.commands import (
 )
 from api.commands.frame import FAILED, WRONG_USAGE, explain_failure, is_wrong_usage
 from api.commands.usage import shows_help, wrong_usage
+from api.settings import unknown_names
 
 app = typer.Typer(
     name="aurea",
@@ -62,6 +63,8 @@ app.command("restore")(backups.restore)
 
 def main() -> None:
     """Run one command. Typer is to raise what it finds wrong: its own messages quote what was typed."""
+    for sentence in unknown_names():
+        sys.stderr.write(f"aurea: {sentence}\n")
     try:
         status = app(prog_name="aurea", standalone_mode=False)
     except typer.Abort:

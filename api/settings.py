@@ -4,8 +4,9 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 DEFAULT_HOME = "aurea-home"
 DEFAULT_ORIGIN = "aurea.localhost/consent"
@@ -24,6 +25,18 @@ SECRETS = (
     "AUREA_VAULT_TOKEN",
 )
 """Variables that are, or may carry, a secret (a database URL may carry a password)."""
+
+NAMES: Final = frozenset({
+    "AUREA_CLIENT_RATE", "AUREA_CLIENT_SECRET", "AUREA_DATABASE_URL", "AUREA_DEFAULT_REGION",
+    "AUREA_DRAIN_SECONDS", "AUREA_ERASURE_LOG", "AUREA_HOME", "AUREA_KEPT_PROFILES", "AUREA_KEYRING",
+    "AUREA_KEYS_URL", "AUREA_LEDGER_ORIGIN", "AUREA_LOG_LEVEL", "AUREA_OIDC_AUDIENCE",
+    "AUREA_OIDC_ISSUER", "AUREA_OIDC_LOOPBACK", "AUREA_OPENDSR_CERTIFICATE", "AUREA_OPENDSR_KEY",
+    "AUREA_OTLP_ENDPOINT", "AUREA_PEOPLE_PER_DAY", "AUREA_PURPOSES", "AUREA_SPARK_MASTER",
+    "AUREA_SPARK_MEMORY", "AUREA_TOKEN_SECONDS", "AUREA_VAULT_ADDR", "AUREA_VAULT_KEY",
+    "AUREA_VAULT_TOKEN", "AUREA_WEBHOOKS_PRIVATE",
+})  # fmt: skip
+"""Every variable there is; each of SECRETS may have `_FILE` added."""
+_OF_TESTS: Final = "AUREA_TEST_"
 
 
 class SettingsError(Exception):
@@ -151,6 +164,17 @@ class Settings:
         )
 
 
+def unknown_names(environ: Mapping[str, str] | None = None) -> list[str]:
+    """Return a sentence on each `AUREA_*` that is no setting: its name, and the one it may be meant for."""
+    known = NAMES | {f"{name}_FILE" for name in SECRETS}
+    said = []
+    for name in sorted(os.environ if environ is None else environ):
+        if name.startswith("AUREA_") and not name.startswith(_OF_TESTS) and name not in known:
+            like = get_close_matches(name, known, n=1, cutoff=0.85)
+            said.append(f"{name} is no setting" + (f": is {like[0]} meant?" if like else ""))
+    return said
+
+
 def _with_files(environ: Mapping[str, str]) -> Mapping[str, str]:
     """Add the secrets that stand in files: `NAME_FILE` names the file of `NAME`."""
     found = dict(environ)
@@ -163,6 +187,8 @@ def _with_files(environ: Mapping[str, str]) -> Mapping[str, str]:
                 found[name] = Path(path).expanduser().read_text(encoding="utf-8").strip()
             except (OSError, ValueError):
                 raise SettingsError(f"{name}_FILE names no file that can be read as text") from None
+            if not found[name]:  # else the default would be in force: embedded stores, say
+                raise SettingsError(f"{name}_FILE names an empty file")
     return found
 
 
