@@ -98,7 +98,10 @@ class KeyProvider(Protocol):
         ...
 
     def unwrap(self, epoch: int, wrapped: bytes, aad: bytes) -> bytes:
-        """Undo `wrap`. Raises VaultError, or KeyUnavailableError if the epoch's KEK is gone."""
+        """Undo `wrap`. Raises VaultError, KeyUnavailableError if the epoch's KEK is gone.
+
+        KeyringError if the epoch is newer than the keyring, which then is not the one of today.
+        """
         ...
 
     def index_root(self, version: int = 1) -> SecretBytes:
@@ -306,7 +309,18 @@ class FileKeyring:
         try:
             return self._keks[epoch]
         except KeyError:
+            self.require_as_new_as(epoch)
             raise KeyUnavailableError(f"the keyring has no key of epoch {epoch}") from None
+
+    def require_as_new_as(self, epoch: int) -> None:
+        """Raise KeyringError if `epoch` came after this keyring: it is then missing and not destroyed."""
+        if epoch > max(self._keks):
+            self._look(now=True)
+        if epoch > max(self._keks):
+            raise KeyringError(
+                f"the keyring is older than the key store, which is at epoch {epoch}: put the keyring of the "
+                "machine that rotated the keys in its place"
+            )
 
     def __repr__(self) -> str:
         return f"<keyring of home {self.home_id:016x}, epochs {sorted(self._keks)}>"

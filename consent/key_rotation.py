@@ -114,7 +114,9 @@ class KeyRotation:
         """Bring every key under a new epoch, or complete a rotation that was interrupted.
 
         Raises DestructionIncompleteError if a reader keeps old wrappings in the write-ahead log: repeat it.
+        KeyringError if this keyring is older than the keys: it would make epochs that are another's.
         """
+        self._keyring.require_as_new_as(max(self._counts(), default=0))
         epoch = self._begin(now)
         rewrapped = self._rewrap_all(epoch, progress)
         time.sleep(RELOAD_SECONDS * 1.1)  # until no process wraps under an older one

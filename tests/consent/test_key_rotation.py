@@ -143,6 +143,30 @@ def test_yesterdays_data_under_todays_key_store_keeps_the_person_erased(world: W
 # Two people, and never a key lost
 
 
+def test_with_a_keyring_older_than_the_keys_nobody_is_taken_for_erased_and_nothing_is_rotated(
+    world: World,
+) -> None:
+    """As on another machine, to which the keyring was not brought after a rotation, or restored too old."""
+    world.ingest(row("crm", "1", "Ana"))
+    keyring = world.settings.keyring_file
+    before = keyring.read_bytes()
+    rotate(world)
+    keyring.write_bytes(before)
+    services = open_services(world.settings, world.clock)
+    try:
+        for work in (
+            lambda: services.sealed.open_fields([1], ["email"]),  # profiles
+            lambda: services.linkable.opened([1]),  # `aurea link`
+            lambda: list(services.source_keys.every()),  # `aurea memberships`
+            lambda: services.rotation.rotate(world.clock()),
+        ):
+            with pytest.raises(KeyringError, match="older than the key store, which is at epoch 2"):
+                work()
+    finally:
+        services.close()
+    assert keyring.read_bytes() == before
+
+
 def test_an_epoch_is_destroyed_by_two_people_and_never_while_it_wraps_a_key(world: World) -> None:
     world.ingest(row("crm", "1", "Ana"))
     rotation = world.services.rotation

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consent import vault as vault_module
-from consent.errors import KeyUnavailableError, VaultError
+from consent.errors import KeyringError, KeyUnavailableError, VaultError
 from consent.key_providers import FileKeyring
 from consent.keyring_file import Epoch, KeyringContents
 from consent.vault import COMPARABLE, SOURCE_ID, DataKey, EvidenceKey, Vault, pack_fields, unpack_fields
@@ -132,7 +132,7 @@ def test_a_value_does_not_open_for_another_record_or_key_id_even_with_the_same_k
     assert refuses(lambda: same_key_at(record_no, key_id).open("email", sealed))
 
 
-@pytest.mark.parametrize("change", [{"record_no": 12}, {"key_id": 11}, {"epoch": 1}, {"epoch": 3}])
+@pytest.mark.parametrize("change", [{"record_no": 12}, {"key_id": 11}, {"epoch": 1}, {"epoch": 0}])
 def test_a_wrapped_key_does_not_open_for_another(change: dict[str, int]) -> None:
     assert refuses(lambda: VAULT.open_key(**(PLACE | change), wrapped=WRAPPED))
 
@@ -177,7 +177,12 @@ def test_a_wrapped_key_whose_check_value_is_of_another_key_is_refused() -> None:
 
 
 def test_an_epoch_that_is_gone_is_told_from_a_key_that_does_not_open() -> None:
-    with pytest.raises(KeyUnavailableError, match="epoch 9"):
+    with pytest.raises(KeyUnavailableError, match="epoch 0"):
+        VAULT.open_key(**(PLACE | {"epoch": 0}), wrapped=WRAPPED)
+
+
+def test_an_epoch_that_the_keyring_does_not_have_yet_is_no_destroyed_one() -> None:
+    with pytest.raises(KeyringError, match="older than the key store, which is at epoch 9"):
         VAULT.open_key(**(PLACE | {"epoch": 9}), wrapped=WRAPPED)
 
 
