@@ -57,7 +57,7 @@ class Server:
             self._as = {"user": other.pw_uid, "group": other.pw_gid, "extra_groups": []}
             shutil.chown(self.folder, other.pw_uid, other.pw_gid)
             if not self._may_run(installed):
-                installed = Path(shutil.copytree(installed.parent, self.folder / "programs")) / "bin"
+                installed = self._copied(installed)
         self.data = self.folder / "data"
         self._initialise(installed)
         settings = [f"-c{name}={value}" for name, value in _SETTINGS.items()]
@@ -77,6 +77,15 @@ class Server:
         except PermissionError:
             return False
         return done.returncode == 0
+
+    def _copied(self, installed: Path) -> Path:
+        """Copy what the other user cannot reach, and a wheel's libraries to where they are looked for."""
+        package = installed.parents[1]
+        libraries = package.with_name(f"{package.name}.libs")
+        if libraries.is_dir():
+            shutil.copytree(libraries, self.folder / libraries.name)
+        programs = self.folder / package.name / installed.parent.name
+        return Path(shutil.copytree(installed.parent, programs)) / "bin"
 
     def _initialise(self, installed: Path) -> None:
         for locale in _LOCALES:

@@ -1,5 +1,7 @@
 """What PostgreSQL may refuse, and that its user is told so with the remedy instead of an internal failure."""
 
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -11,7 +13,7 @@ from api.settings import Settings, SettingsError
 from api.stores import create_home
 from identity.database import Database, open_database
 from identity.errors import StoreBusyError, StoreUnreachableError
-from tests import stores
+from tests import postgres, stores
 from tests.world import World, a_world
 
 pytestmark = stores.needs_postgresql
@@ -141,3 +143,17 @@ def test_two_urls_of_one_database_are_not_keys_apart_from_data(url: str, tmp_pat
     }
     with pytest.raises(SettingsError, match="keys live apart from data"):
         create_home(Settings.from_environment(named))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root hands the server over to another user")
+def test_the_server_of_the_tests_begins_where_its_user_cannot_reach_its_programs(tmp_path: Path) -> None:
+    """As of a checkout in /root."""
+    installed = postgres.programs()
+    assert installed is not None
+    package = installed.parents[1]
+    for folder in (package, package.with_name(f"{package.name}.libs")):
+        if folder.is_dir():
+            shutil.copytree(folder, tmp_path / folder.name)
+    tmp_path.chmod(0o700)
+    server = postgres.Server(tmp_path / installed.relative_to(package.parent))
+    server.close()
