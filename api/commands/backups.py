@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from api.commands.frame import Json, WrongUsageError, note, show, text_of
+from api.commands.frame import CommandError, Json, note, show, text_of
 from api.settings import Settings
 
 
@@ -49,7 +49,7 @@ def restore(
 
     settings = Settings.from_environment()
     if keep_keys and keys is not None:
-        raise WrongUsageError("--keep-keys and --keys: name one of them")
+        raise CommandError("--keep-keys and --keys: name one of them")
     source = Source(
         data=_part(folder, "data"),
         keys=None if keep_keys else _part(keys or folder, "keys"),

@@ -160,7 +160,7 @@ def _subject(golden_id: str | None, record: str | None, contact: str | None) -> 
         return {"record": {"channel": key.channel, "source_id": key.source_id}}
     kind, _, value = from_argument(contact or "").partition(":")
     if kind not in {"email", "phone"} or not value:
-        raise WrongUsageError("a contact is named email:VALUE or phone:VALUE")
+        raise CommandError("a contact is named email:VALUE or phone:VALUE")
     return {"contact": {"type": kind, "value": value}}
 
 

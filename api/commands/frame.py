@@ -211,9 +211,8 @@ def was_interrupted(error: BaseException) -> bool:
 def is_wrong_usage(error: Exception) -> bool:
     """Whether options, or a mapping, a file and `--channel`, do not go together; nothing was written."""
     from api.ingest.errors import MappingError
-    from consent.errors import UnknownPurposeError
 
-    return isinstance(error, MappingError | UnknownPurposeError | WrongUsageError)
+    return isinstance(error, MappingError | WrongUsageError)
 
 
 def explain_failure(error: Exception) -> str | None:

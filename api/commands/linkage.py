@@ -113,7 +113,7 @@ def memberships(
         try:
             write(found, out)
         except MembershipsError as error:
-            raise WrongUsageError(str(error)) from None
+            raise CommandError(str(error)) from None
         hint_before_first_link(opened)
     show({"records": len(found), "file": str(out)}, as_json=as_json)
 

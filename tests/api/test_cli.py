@@ -191,11 +191,6 @@ WRONG_USAGE = {
     "an identifier of no type": ("lookup", "--type", "soul", "--value", "x", "--purpose", "analytics"),
     "a record without a channel": ("delete", "nobody"),
     "a consent about nobody": ("consent", "show", "--purpose", "analytics"),
-    "a contact of no type": ("consent", "show", "--purpose", "analytics", "--contact", "fax:1"),
-    "a purpose of no policy": ("profile", "g_x", "--purpose", "nothing"),
-    "a client of such a purpose": ("client", "create", "x", "--role", "consumer", "--purpose", "nothing"),
-    "a file of no such format": ("memberships", "--out", "m.txt"),
-    "two sources of keys": ("restore", "backup", "--keep-keys", "--keys", "keys"),
 }
 
 
