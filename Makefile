@@ -8,10 +8,10 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test test-slow test-postgres test-spark check lint bench lock clean
 
-# pip would compile on one processor, tests of packages too. Ours are compiled with them: where Python may keep
+# pip would compile on one processor, and what is never loaded too. Ours are compiled with them: where Python may keep
 # nothing, each command would do it again. What does not compile is no program of this Python's.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
-COMPILE := $(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib identity consent api || true
+COMPILE := $(BIN)/python -m compileall -qq -j 0 -x '/(tests?|geodata)/' $(VENV)/lib identity consent api || true
 
 # One stamp per lock file: the environment is rebuilt when, and only when, a lock file changes.
 $(VENV)/.run: requirements.lock pyproject.toml
