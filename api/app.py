@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Final
 
+import scipy.sparse.csgraph  # noqa: F401 - else the first arrival would wait for it; commands do without
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.telemetry import TelemetryConfig
@@ -35,6 +36,7 @@ from api.routes import (
 from api.services import Services
 from api.tracing import Tracing
 from consent.errors import AccessLogError
+from identity import compiled_conditions  # noqa: F401 - as above
 
 TELLING_SECONDS: Final = 5.0  # how long a webhook may lag behind the change feed
 _TELEMETRY_OFF: Final[TelemetryConfig] = {

@@ -280,6 +280,12 @@ def test_a_command_that_links_nothing_loads_none_of_the_libraries_that_linkage_n
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_a_server_loads_what_arrivals_need_before_the_first_one_comes() -> None:
+    code = "import sys, api.app; print(sorted({'scipy.sparse.csgraph', 'sqlglot'} - set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 def test_help_loads_none_of_the_heavy_libraries() -> None:
     code = (
         "import sys; sys.argv=['aurea','--help']\n"
