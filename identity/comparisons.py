@@ -31,7 +31,7 @@ def _edits(column: str, at_most: int) -> str:
 
 
 _LONGEST_TYPED: Final = 40
-"""Characters of a number in which typing errors are looked for: a pair of 4,000 takes half a second."""
+"""Characters of a number in which typing errors are looked for: nobody types a longer one."""
 
 
 # Similarities that one wrong character leaves, for values of that many characters: an edit distance
